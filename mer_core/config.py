@@ -1,0 +1,382 @@
+"""The typed configuration, the single truth about every setting.
+
+`config.yaml` holds the values and why one would change them; this module holds types, ranges and
+how the parts must agree. Nothing below it reads a configuration file.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import typing
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from mer_core.errors import UserError
+
+SIMULATED = "simulated"
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1)]
+
+CASME2_SUBJECTS = tuple(f"sub{n:02d}" for n in range(1, 27))
+
+
+class Section(BaseModel):
+    """A block of settings: unknown keys are refused, values never change after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ClassMap(Section):
+    """How the labels on disk become the classes of the experiment.
+
+    `classes` maps raw label -> class; a raw label mapped to null is left out on purpose, and one
+    that is not listed is a defect. The order of the classes is the order of first mention.
+    """
+
+    classes: dict[str, Name | None]
+
+    @field_validator("classes")
+    @classmethod
+    def _at_least_two(cls, classes: dict[str, str | None]) -> dict[str, str | None]:
+        if len(set(classes.values()) - {None}) < 2:
+            raise ValueError("needs at least two classes")
+        return classes
+
+    @property
+    def class_names(self) -> list[str]:
+        """The classes in their fixed order, each once."""
+        return list(dict.fromkeys(name for name in self.classes.values() if name is not None))
+
+
+class Casme2(ClassMap):
+    """CASME II: one apex frame per annotated clip (Yan et al. 2014)."""
+
+    layout: Literal["casme2"]
+    root: str
+    workbook: str | None = None
+    frames: Literal["auto", "raw", "raw_selected", "cropped"] = "auto"
+    missing_apex: Literal["spot", "midpoint", "drop"] = "spot"
+    subjects: list[Name] | None = None
+
+
+class Ckplus(ClassMap):
+    """CK+: the last frames of each labelled sequence (Lucey et al. 2010)."""
+
+    layout: Literal["ckplus"]
+    root: str
+    last_frames: Count = 3
+    subjects: list[Name] | None = None
+
+
+class Tabular(ClassMap):
+    """Any images listed in a CSV table with a subject and a label each."""
+
+    layout: Literal["tabular"]
+    root: str
+    table: str
+    path_column: str = "path"
+    subject_column: str = "subject"
+    label_column: str = "label"
+    subjects: list[Name]
+
+
+Dataset = Annotated[Casme2 | Ckplus | Tabular, Field(discriminator="layout")]
+
+
+class Simulation(Section):
+    """The stand-in for licensed data."""
+
+    size: Literal["tiny", "demo", "full"]
+    faces: str
+    frames: Literal["key", "all"]
+    casme2_tree: Literal["cropped", "raw_selected"]
+    micro_strength: Positive
+    seed: int = Field(ge=0)
+
+
+class Doctor(Section):
+    """Severity of each kind of defect; kinds not named keep their default."""
+
+    severity: dict[str, Literal["error", "warning", "ignore"]]
+
+
+class Alignment(Section):
+    """From a face in a photograph to a canonical square crop (equations 1 and 2)."""
+
+    mode: Literal["landmarks", "precropped"]
+    size: int = Field(ge=16, le=1024)
+    eye_distance: float = Field(gt=0.05, lt=0.8)
+    eye_center: tuple[Fraction, Fraction]
+    color: Literal["rgb", "gray"]
+
+
+class Loss(Section):
+    """One loss function; variants refer to it by its name."""
+
+    kind: Literal["cross_entropy", "focal"]
+    form: Literal["softmax", "sigmoid"] = "softmax"
+    gamma: NonNegative = 2.0
+    alpha: Literal["balanced"] | Fraction | list[Fraction] | None = None
+    reduction: Literal["mean", "sum"] = "mean"
+
+
+class Augmentation(Section):
+    """Random changes of the training images, made on the device."""
+
+    flip: bool
+    shift: float = Field(ge=0, le=0.5)
+    rotation: float = Field(ge=0, le=45)
+    brightness: Fraction
+
+
+class Training(Section):
+    """One run of the training loop."""
+
+    epochs: Count
+    batch_size: Count
+    micro_batch: Literal["auto"] | Count
+    optimizer: Literal["adam", "adamw", "sgd"]
+    learning_rate: Positive
+    weight_decay: NonNegative
+    schedule: Literal["constant", "cosine"]
+    normalization: Literal["imagenet", "dataset", "none"]
+    precision: Literal["auto", "float32", "bfloat16"]
+    deterministic: bool
+    augmentation: Augmentation
+
+
+class FoldTraining(Training):
+    """Training of one leave-one-subject-out fold."""
+
+    selection: Literal["last", "inner"]
+    best_on_test: bool
+    keep_weights: bool
+
+
+class Pretraining(Training):
+    """Training on the source dataset, repeated; the best run feeds the transfer."""
+
+    runs: Count
+    test_fraction: float = Field(gt=0, lt=1)
+    split: Literal["frame", "subject"]
+    init: str
+
+
+class Transfer(Section):
+    """What a fold does with pretrained weights."""
+
+    freeze_stages: int = Field(ge=0, le=4)
+    backbone_lr_factor: Positive
+
+
+class Variant(Section):
+    """One row of the ablation."""
+
+    name: Name
+    attention: Name
+    loss: Name
+    init: str = "random"
+
+
+class Evaluation(Section):
+    """Statistics over the folds' predictions."""
+
+    confidence: float = Field(gt=0.5, lt=1)
+    bootstrap: int = Field(ge=100)
+    permutations: int = Field(ge=100)
+    seed: int = Field(ge=0)
+    partial: bool
+
+
+class Report(Section):
+    """What the report may show."""
+
+    show_faces: bool | Literal["simulated"]
+    never_show: list[str]
+
+
+class Compute(Section):
+    """What one training job may take."""
+
+    threads: Count
+    slots_per_device: Count
+    memory: str = Field(pattern=r"^\d+(MB|GB)$")
+    runtime: str = Field(pattern=r"^\d+[smhd]$")
+
+
+class Config(Section):
+    """The whole experiment."""
+
+    experiment: Name
+    seeds: list[Annotated[int, Field(ge=0)]] = Field(min_length=1)
+    datasets: dict[Name, Dataset]
+    target: Name
+    source: Name | None
+    simulation: Simulation
+    doctor: Doctor
+    alignment: Alignment
+    reduction: Count
+    losses: dict[Name, Loss]
+    variants: list[Variant] = Field(min_length=1)
+    training: FoldTraining
+    pretraining: Pretraining
+    transfer: Transfer
+    evaluation: Evaluation
+    report: Report
+    compute: Compute
+
+    @model_validator(mode="after")
+    def _parts_agree(self) -> Config:
+        problems = [*self._problems()]
+        if problems:
+            raise ValueError("\n".join(problems))
+        return self
+
+    def _problems(self) -> Iterator[str]:
+        names = [variant.name for variant in self.variants]
+        for name in sorted({name for name in names if names.count(name) > 1}):
+            yield f"variants: the name '{name}' stands twice; names must differ"
+        if len(set(self.seeds)) < len(self.seeds):
+            yield "seeds: a seed stands twice; seeds must differ"
+        if self.target not in self.datasets:
+            yield f"target: '{self.target}' is not under datasets ({', '.join(self.datasets)})"
+        if self.source is not None and self.source not in self.datasets:
+            yield f"source: '{self.source}' is not under datasets ({', '.join(self.datasets)})"
+        for variant in self.variants:
+            if variant.loss not in self.losses:
+                yield f"variants.{variant.name}.loss: '{variant.loss}' is not under losses ({', '.join(self.losses)})"
+            if variant.init == "pretrained" and self.source is None:
+                yield f"variants.{variant.name}.init: 'pretrained' needs a source dataset; name one under source"
+        for name, dataset in self.datasets.items():
+            if dataset.root == SIMULATED and dataset.layout == "tabular":
+                yield f"datasets.{name}.root: only the layouts casme2 and ckplus can be simulated; give a folder"
+
+    @property
+    def variant(self) -> Mapping[str, Variant]:
+        """Variants by name."""
+        return {variant.name: variant for variant in self.variants}
+
+
+def load_config(source: str | Path | Mapping[str, Any]) -> Config:
+    """Read and check a configuration.
+
+    Args:
+        source: a YAML file, or the mapping that it holds.
+
+    Returns:
+        The checked configuration.
+
+    Raises:
+        UserError: with one line for every wrong key at once: key, value, what is allowed.
+    """
+    where = "configuration"
+    if not isinstance(source, Mapping):
+        where, source = str(source), _read_yaml(Path(source))
+    try:
+        return Config.model_validate(source)
+    except ValidationError as error:
+        lines = [line for problem in error.errors() for line in _explain(problem, source)]
+        raise UserError("\n".join(f"{where}: {line}" for line in lines)) from None
+
+
+def dump(section: BaseModel | list[BaseModel]) -> Any:
+    """A section as plain JSON-able values, fit for a rule's params and for config.json."""
+    if isinstance(section, list):
+        return [dump(item) for item in section]
+    return json.loads(section.model_dump_json())
+
+
+def _read_yaml(path: Path) -> Mapping[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read ({error}); name a readable YAML file") from None
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        place = " ".join(str(error).split())
+        raise UserError(f"{path}: is not valid YAML ({place}); mend the syntax there") from None
+    if not isinstance(value, Mapping):
+        raise UserError(f"{path}: holds no settings; start from the shipped config.yaml")
+    return value
+
+
+def _explain(problem: Any, source: Mapping[str, Any]) -> Iterator[str]:
+    """One readable line per problem that pydantic found."""
+    path = _spell(problem["loc"], source)
+    kind, value = problem["type"], problem["input"]
+    if kind == "extra_forbidden":
+        known = _known_keys(problem["loc"][:-1])
+        key = str(problem["loc"][-1])
+        near = difflib.get_close_matches(key, known, n=1)
+        hint = f"did you mean '{near[0]}'?" if near else f"allowed: {', '.join(sorted(known))}"
+        yield f"{path}: unknown key; {hint}"
+    elif kind == "missing":
+        yield f"{path}: missing; add it (the shipped config.yaml explains it)"
+    elif kind == "value_error":
+        lines = str(problem["ctx"]["error"]).splitlines()
+        yield from (f"{path}: {line}" if path else line for line in lines)
+    else:
+        shown = repr(value) if len(repr(value)) <= 60 else repr(value)[:57] + "..."
+        yield f"{path}: {shown} is not allowed; {_lower_first(problem['msg'])}"
+
+
+def _lower_first(text: str) -> str:
+    return text[:1].lower() + text[1:]
+
+
+def _spell(loc: tuple, source: Any) -> str:
+    """The dotted key as the user wrote it: without the names of union members."""
+    parts = []
+    for part in loc:
+        if isinstance(source, Mapping) and part in source:
+            source = source[part]
+        elif isinstance(source, list) and isinstance(part, int) and part < len(source):
+            source = source[part]
+        elif part != loc[-1] or not isinstance(source, Mapping):
+            continue  # a member of a union, not a key of the file
+        parts.append(str(part))
+    return ".".join(parts)
+
+
+def _known_keys(loc: tuple) -> list[str]:
+    """The keys allowed at a place of the configuration."""
+    annotation: Any = Config
+    for part in loc:
+        annotation = _step(annotation, part)
+    models = [m for m in _models(annotation)]
+    return sorted({key for model in models for key in model.model_fields})
+
+
+def _step(annotation: Any, part: Any) -> Any:
+    for model in _models(annotation):
+        if part in model.model_fields:
+            return model.model_fields[part].annotation
+    members = [m for m in _models(annotation) if _tag(m) == part]
+    if members:  # the discriminator's value of a union
+        return members[0]
+    arguments = typing.get_args(annotation)
+    return arguments[-1] if arguments else annotation
+
+
+def _tag(model: type[BaseModel]) -> Any:
+    layout = model.model_fields.get("layout")
+    return typing.get_args(layout.annotation)[0] if layout else None
+
+
+def _models(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    origin = typing.get_origin(annotation)
+    if origin in (dict, list, tuple, Mapping):
+        return []
+    return [m for argument in typing.get_args(annotation) for m in _models(argument)]
+
