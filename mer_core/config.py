@@ -379,4 +379,3 @@ def _models(annotation: Any) -> list[type[BaseModel]]:
     if origin in (dict, list, tuple, Mapping):
         return []
     return [m for argument in typing.get_args(annotation) for m in _models(argument)]
-

@@ -1,0 +1,134 @@
+"""What every job does: one log, publish by rename, and nothing from an orphan."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import tempfile
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from mer_core.errors import UserError
+
+
+class Orphaned(RuntimeError):
+    """The workflow that started this job is gone, so another may be computing the same file."""
+
+
+class Terminated(RuntimeError):
+    """The scheduler asked this job to stop (SIGTERM)."""
+
+
+def _lineage() -> tuple[int, ...]:
+    """Process ids from this process up to the Snakemake that runs it; empty without one."""
+    lineage = [os.getpid()]
+    try:
+        for parent in psutil.Process().parents():
+            lineage.append(parent.pid)
+            if any("snakemake" in Path(word).name for word in parent.cmdline()[:3]):
+                return tuple(lineage)
+    except psutil.Error:
+        pass
+    return ()
+
+
+# Taken at import: a process that is killed later hands its children to another parent.
+_STARTED_BY = _lineage()
+
+
+def check_not_orphaned() -> None:
+    """Raise `Orphaned` when a process between this one and its Snakemake has died.
+
+    A Snakemake that is killed leaves its jobs running; the next run computes the same files, which
+    an orphan must not overwrite.
+    """
+    for child, parent in zip(_STARTED_BY, _STARTED_BY[1:], strict=False):
+        try:
+            alive = psutil.Process(child).ppid() == parent
+        except psutil.Error:
+            alive = False
+        if not alive:
+            raise Orphaned("the workflow that started this job is gone; nothing was written")
+
+
+@contextmanager
+def publish(path: str | os.PathLike[str], mode: int = 0o644) -> Iterator[Path]:
+    """Write a file under a temporary name beside `path`, then rename it into place.
+
+    Yields:
+        The temporary path, with the suffix of `path`. Parent folders are made.
+
+    Raises:
+        UserError: the folder cannot be written to, or the disk is full.
+        Orphaned: see `check_not_orphaned`.
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix)
+        os.close(handle)
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+    temporary = Path(name)
+    try:
+        yield temporary
+        os.chmod(temporary, mode)
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        check_not_orphaned()
+        os.replace(temporary, path)
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Publish a text file."""
+    with publish(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: str | os.PathLike[str], value: Any) -> None:
+    """Publish a JSON file; NaN and infinities are refused, since JSON has none."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+@contextmanager
+def logged(log: str | os.PathLike[str]) -> Iterator[None]:
+    """Run a job's body: everything it prints goes to `log`, errors end the process with status 1.
+
+    A `UserError` is one line in the log, anything else a traceback. SIGTERM, which schedulers send at
+    the time limit, is raised as `Terminated` so that temporary files are removed.
+    """
+    path = Path(log)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", buffering=1, encoding="utf-8") as file:
+        # Descriptors rather than sys.stdout: libraries in C print, too.
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    sys.stdout.reconfigure(line_buffering=True)
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        yield
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+    except Exception:
+        traceback.print_exc()
+        sys.exit(1)
+
+
+def _terminate(signum: int, frame: Any) -> None:
+    raise Terminated("stopped by SIGTERM (time limit or cancellation); run the same command again")
+
+
+def _cannot_write(path: Path, error: OSError) -> UserError:
+    return UserError(f"{path}: cannot be written ({error.strerror or error}); free space or mend permissions")
