@@ -252,12 +252,13 @@ class Config(Section):
             yield f"source: '{self.source}' is not under datasets ({', '.join(self.datasets)})"
         for variant in self.variants:
             if variant.loss not in self.losses:
-                yield f"variants.{variant.name}.loss: '{variant.loss}' is not under losses ({', '.join(self.losses)})"
+                known = ", ".join(self.losses)
+                yield f"variants.{variant.name}.loss: '{variant.loss}' is not under losses ({known})"
             if variant.init == "pretrained" and self.source is None:
-                yield f"variants.{variant.name}.init: 'pretrained' needs a source dataset; name one under source"
+                yield f"variants.{variant.name}.init: 'pretrained' needs a dataset; name one under source"
         for name, dataset in self.datasets.items():
             if dataset.root == SIMULATED and dataset.layout == "tabular":
-                yield f"datasets.{name}.root: only the layouts casme2 and ckplus can be simulated; give a folder"
+                yield f"datasets.{name}.root: this layout cannot be simulated; give a folder"
 
     @property
     def variant(self) -> Mapping[str, Variant]:
@@ -283,8 +284,7 @@ def load_config(source: str | Path | Mapping[str, Any]) -> Config:
     try:
         return Config.model_validate(source)
     except ValidationError as error:
-        lines = [line for problem in error.errors() for line in _explain(problem, source)]
-        raise UserError("\n".join(f"{where}: {line}" for line in lines)) from None
+        raise UserError("\n".join(f"{where}: {line}" for line in _explain(error, source))) from None
 
 
 def dump(section: BaseModel | list[BaseModel]) -> Any:
@@ -309,39 +309,43 @@ def _read_yaml(path: Path) -> Mapping[str, Any]:
     return value
 
 
-def _explain(problem: Any, source: Mapping[str, Any]) -> Iterator[str]:
-    """One readable line per problem that pydantic found."""
-    path = _spell(problem["loc"], source)
+def _explain(error: ValidationError, source: Mapping[str, Any]) -> Iterator[str]:
+    """One readable line per wrong key; what the branches of a union want is joined by 'or'."""
+    lines: dict[str, list[str]] = {}
+    for problem in error.errors():
+        path = _spell(problem["loc"], source)
+        for start, wish in _wishes(problem):
+            lines.setdefault(f"{path}{': ' if path else ''}{start}", []).append(wish)
+    for start, wishes in lines.items():
+        yield start + " or ".join(dict.fromkeys(wishes))
+
+
+def _wishes(problem: Any) -> Iterator[tuple[str, str]]:
+    """What is wrong, and what would be right, for one problem that pydantic found."""
     kind, value = problem["type"], problem["input"]
     if kind == "extra_forbidden":
         known = _known_keys(problem["loc"][:-1])
-        key = str(problem["loc"][-1])
-        near = difflib.get_close_matches(key, known, n=1)
-        hint = f"did you mean '{near[0]}'?" if near else f"allowed: {', '.join(sorted(known))}"
-        yield f"{path}: unknown key; {hint}"
+        near = difflib.get_close_matches(str(problem["loc"][-1]), known, n=1)
+        yield "unknown key; ", f"did you mean '{near[0]}'?" if near else f"allowed: {', '.join(known)}"
     elif kind == "missing":
-        yield f"{path}: missing; add it (the shipped config.yaml explains it)"
+        yield "missing; ", "add it (the shipped config.yaml explains it)"
     elif kind == "value_error":
-        lines = str(problem["ctx"]["error"]).splitlines()
-        yield from (f"{path}: {line}" if path else line for line in lines)
+        yield from ((line, "") for line in str(problem["ctx"]["error"]).splitlines())
     else:
         shown = repr(value) if len(repr(value)) <= 60 else repr(value)[:57] + "..."
-        yield f"{path}: {shown} is not allowed; {_lower_first(problem['msg'])}"
-
-
-def _lower_first(text: str) -> str:
-    return text[:1].lower() + text[1:]
+        message = problem["msg"].removeprefix("Input ")
+        yield f"{shown} is not allowed; it ", message[:1].lower() + message[1:]
 
 
 def _spell(loc: tuple, source: Any) -> str:
     """The dotted key as the user wrote it: without the names of union members."""
     parts = []
-    for part in loc:
-        if isinstance(source, Mapping) and part in source:
+    for depth, part in enumerate(loc):
+        in_mapping = isinstance(source, Mapping) and part in source
+        in_list = isinstance(source, list) and isinstance(part, int) and part < len(source)
+        if in_mapping or in_list:
             source = source[part]
-        elif isinstance(source, list) and isinstance(part, int) and part < len(source):
-            source = source[part]
-        elif part != loc[-1] or not isinstance(source, Mapping):
+        elif not (isinstance(source, Mapping) and depth == len(loc) - 1):
             continue  # a member of a union, not a key of the file
         parts.append(str(part))
     return ".".join(parts)
@@ -352,8 +356,7 @@ def _known_keys(loc: tuple) -> list[str]:
     annotation: Any = Config
     for part in loc:
         annotation = _step(annotation, part)
-    models = [m for m in _models(annotation)]
-    return sorted({key for model in models for key in model.model_fields})
+    return sorted({key for model in _models(annotation) for key in model.model_fields})
 
 
 def _step(annotation: Any, part: Any) -> Any:

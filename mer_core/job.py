@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import itertools
 import json
 import os
 import signal
@@ -16,6 +18,9 @@ from typing import Any
 import psutil
 
 from mer_core.errors import UserError
+
+
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM}
 
 
 class Orphaned(RuntimeError):
@@ -49,7 +54,7 @@ def check_not_orphaned() -> None:
     A Snakemake that is killed leaves its jobs running; the next run computes the same files, which
     an orphan must not overwrite.
     """
-    for child, parent in zip(_STARTED_BY, _STARTED_BY[1:], strict=False):
+    for child, parent in itertools.pairwise(_STARTED_BY):
         try:
             alive = psutil.Process(child).ppid() == parent
         except psutil.Error:
@@ -79,13 +84,15 @@ def publish(path: str | os.PathLike[str], mode: int = 0o644) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        os.chmod(temporary, mode)
+        temporary.chmod(mode)
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
         check_not_orphaned()
-        os.replace(temporary, path)
+        temporary.replace(path)
     except OSError as error:
-        raise _cannot_write(path, error) from error
+        if error.errno in NO_ROOM:
+            raise _cannot_write(path, error) from error
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 
