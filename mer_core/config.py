@@ -211,6 +211,11 @@ class Compute(Section):
     memory: str = Field(pattern=r"^\d+(MB|GB)$")
     runtime: str = Field(pattern=r"^\d+[smhd]$")
 
+    @property
+    def memory_mb(self) -> int:
+        """Memory in units of 10^6 bytes."""
+        return int(self.memory[:-2]) * {"MB": 1, "GB": 1000}[self.memory[-2:]]
+
 
 class Config(Section):
     """The whole experiment."""
@@ -264,6 +269,31 @@ class Config(Section):
     def variant(self) -> Mapping[str, Variant]:
         """Variants by name."""
         return {variant.name: variant for variant in self.variants}
+
+    @property
+    def used(self) -> list[str]:
+        """The datasets that this experiment reads: the target, and the source if any variant needs it."""
+        pretrained = any(variant.init == "pretrained" for variant in self.variants)
+        return [self.target, *([self.source] if pretrained and self.source != self.target else [])]
+
+    def with_subjects(self, subjects: Mapping[str, list[str]]) -> Config:
+        """The same experiment with every used dataset's subjects spelled out, and no other dataset.
+
+        Raises:
+            UserError: a dataset has no subject, or one whose name cannot be a folder's.
+        """
+        source = dump(self)
+        for name in self.used:
+            if not subjects[name]:
+                root = self.datasets[name].root
+                raise UserError(
+                    f"datasets.{name}.root: no subject found in {root}; give the dataset's folder"
+                )
+        source["datasets"] = {
+            name: source["datasets"][name] | {"subjects": list(subjects[name])} for name in self.used
+        }
+        source["source"] = self.source if self.source in self.used else None
+        return load_config(source)
 
 
 def load_config(source: str | Path | Mapping[str, Any]) -> Config:
@@ -329,6 +359,11 @@ def _wishes(problem: Any) -> Iterator[tuple[str, str]]:
         yield "unknown key; ", f"did you mean '{near[0]}'?" if near else f"allowed: {', '.join(known)}"
     elif kind == "missing":
         yield "missing; ", "add it (the shipped config.yaml explains it)"
+    elif kind == "union_tag_invalid":
+        tag, allowed = problem["ctx"]["tag"], problem["ctx"]["expected_tags"]
+        yield f"'{tag}' is not a layout; ", f"it should be one of {allowed}"
+    elif kind == "union_tag_not_found":
+        yield "layout: missing; ", "it should be casme2, ckplus or tabular"
     elif kind == "value_error":
         yield from ((line, "") for line in str(problem["ctx"]["error"]).splitlines())
     else:

@@ -19,7 +19,6 @@ import psutil
 
 from mer_core.errors import UserError
 
-
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM}
 
 

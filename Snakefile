@@ -1,0 +1,40 @@
+"""Apex-frame micro-expression recognition: from annotated faces on disk to tables and report."""
+
+from snakemake.utils import min_version
+
+min_version("9.20")
+
+
+configfile: "config.yaml"
+
+
+report: "rules/report/workflow.rst"
+
+
+include: "rules/common.smk"
+include: "rules/data.smk"
+include: "rules/faces.smk"
+include: "rules/pretrain.smk"
+include: "rules/folds.smk"
+include: "rules/evaluation.smk"
+
+
+localrules:
+    all,
+    doctor,
+    write_config,
+
+
+rule all:
+    """Everything that the report shows, and the report."""
+    default_target: True
+    input:
+        "<results>/report.html",
+
+
+onsuccess:
+    print(f"Done: results/{CONFIG.experiment}/report.html")
+
+
+onerror:
+    print("The log of what failed is above. Mend the cause and run the same command again: it continues.")

@@ -1,0 +1,47 @@
+"""The checked configuration and what every rule needs of it."""
+
+from mer_core.config import SIMULATED, dump, load_config
+from mer_core.datasets import list_subjects
+from mer_core.errors import UserError
+from mer_core.provenance import code_digest
+from mer_core.simulation.plan import simulated_subjects
+
+
+def subjects_of(dataset):
+    """A dataset's subjects: as configured, else those that are simulated or found on disk."""
+    if dataset.root == SIMULATED:
+        return dataset.subjects or simulated_subjects(dataset.layout, CONFIG.simulation.size)
+    return list_subjects(dataset)
+
+
+try:
+    CONFIG = load_config(config)
+    CONFIG = CONFIG.with_subjects({name: subjects_of(CONFIG.datasets[name]) for name in CONFIG.used})
+except UserError as error:
+    raise WorkflowError(str(error))
+
+
+pathvars:
+    results=f"results/{CONFIG.experiment}",
+    logs=f"results/{CONFIG.experiment}/logs",
+    benchmarks=f"results/{CONFIG.experiment}/benchmarks",
+
+
+wildcard_constraints:
+    dataset="|".join(CONFIG.datasets),
+    subject="|".join(subject for dataset in CONFIG.datasets.values() for subject in dataset.subjects),
+    variant="|".join(CONFIG.variant),
+    seed="|".join(map(str, CONFIG.seeds)),
+    split="frame|subject",
+    run=r"\d+",
+
+
+def simulated_root(wildcards):
+    """The folder that the simulation writes; a user's own copy is not an input that is tracked."""
+    simulated = CONFIG.datasets[wildcards.dataset].root == SIMULATED
+    return f"results/{CONFIG.experiment}/simulated/{wildcards.dataset}" if simulated else []
+
+
+def memory(wildcards, attempt):
+    """Twice as much on the second try."""
+    return f"{CONFIG.compute.memory_mb * attempt}MB"

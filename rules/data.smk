@@ -1,0 +1,103 @@
+rule write_config:
+    """Write down the checked configuration, every default and subject spelled out."""
+    output:
+        "<results>/config.json",
+    log:
+        "<logs>/write_config.log",
+    benchmark:
+        "<benchmarks>/write_config.tsv"
+    params:
+        config=dump(CONFIG),
+        code=code_digest("workflow_scripts/write_config.py"),
+    conda:
+        "../envs/data.yaml"
+    script:
+        "../workflow_scripts/write_config.py"
+
+
+rule simulate_dataset:
+    """Write the stand-in for a licensed dataset in its on-disk layout."""
+    output:
+        directory("<results>/simulated/{dataset}"),
+    log:
+        "<logs>/simulate_dataset/{dataset}.log",
+    benchmark:
+        "<benchmarks>/simulate_dataset/{dataset}.tsv"
+    threads: 4
+    resources:
+        mem="4GB",
+        runtime="1h",
+    params:
+        layout=lambda wildcards: CONFIG.datasets[wildcards.dataset].layout,
+        simulation=dump(CONFIG.simulation),
+        code=code_digest("workflow_scripts/simulate_dataset.py"),
+    conda:
+        "../envs/faces.yaml"
+    script:
+        "../workflow_scripts/simulate_dataset.py"
+
+
+rule read_dataset:
+    """Read annotations and files, compare them both ways, list samples and defects."""
+    input:
+        root=simulated_root,
+    output:
+        samples="<results>/manifests/{dataset}.samples.csv",
+        defects="<results>/manifests/{dataset}.defects.csv",
+        summary="<results>/manifests/{dataset}.summary.txt",
+    log:
+        "<logs>/read_dataset/{dataset}.log",
+    benchmark:
+        "<benchmarks>/read_dataset/{dataset}.tsv"
+    resources:
+        mem="2GB",
+        runtime="30m",
+    params:
+        dataset=dataset_settings,
+        doctor=dump(CONFIG.doctor),
+        code=code_digest("workflow_scripts/read_dataset.py"),
+    conda:
+        "../envs/data.yaml"
+    script:
+        "../workflow_scripts/read_dataset.py"
+
+
+rule doctor:
+    """Print what was found in the datasets, and go no further."""
+    input:
+        summaries=collect("<results>/manifests/{dataset}.summary.txt", dataset=CONFIG.datasets),
+    log:
+        "<logs>/doctor.log",
+    benchmark:
+        "<benchmarks>/doctor.tsv"
+    params:
+        code=code_digest("workflow_scripts/doctor.py"),
+    conda:
+        "../envs/data.yaml"
+    script:
+        "../workflow_scripts/doctor.py"
+
+
+rule write_manifest:
+    """Refuse defects that are errors, spot the apexes that are not annotated, settle the samples."""
+    input:
+        root=simulated_root,
+        samples="<results>/manifests/{dataset}.samples.csv",
+        defects="<results>/manifests/{dataset}.defects.csv",
+    output:
+        manifest="<results>/manifests/{dataset}.csv",
+    log:
+        "<logs>/write_manifest/{dataset}.log",
+    benchmark:
+        "<benchmarks>/write_manifest/{dataset}.tsv"
+    resources:
+        mem="2GB",
+        runtime="30m",
+    params:
+        dataset=dataset_settings,
+        alignment=dump(CONFIG.alignment),
+        code=code_digest("workflow_scripts/write_manifest.py"),
+    conda:
+        "../envs/faces.yaml"
+    script:
+        "../workflow_scripts/write_manifest.py"
