@@ -1,0 +1,243 @@
+"""The cache gives back what was written, or one sentence about why it does not."""
+
+from __future__ import annotations
+
+import stat
+from dataclasses import replace
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from mer_core.errors import UserError
+from mer_core.faces.cache import SHARD, Aligned, merge_caches, read_cache, write_cache
+
+ATTRIBUTES = {"size": 16, "eye_distance": 0.24, "color": "rgb", SHARD: "a1"}
+
+
+def faces(n: int = 3, subject: str = "sub01", channels: int = 3, **attributes: str | int | float) -> Aligned:
+    """Random faces under names that are not plain ASCII."""
+    generator = np.random.default_rng(sum(map(ord, subject)))
+    return Aligned(
+        images=generator.integers(0, 256, (n, 16, 16, channels), np.uint8),
+        landmarks=generator.normal(size=(n, 68, 2)).astype(np.float32),
+        transform=generator.normal(size=(n, 2, 3)),
+        sample_id=[f"casme2/{subject}/表情 {i}" for i in range(n)],
+        detector=["plain", "padded", "upsampled", "box"][:n] or [],
+        attributes=ATTRIBUTES | attributes,
+    )
+
+
+def assert_same(one: Aligned, other: Aligned) -> None:
+    for name in ("images", "landmarks", "transform"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name), strict=True)
+    for name in ("sample_id", "detector", "attributes"):
+        assert getattr(one, name) == getattr(other, name)
+
+
+@pytest.mark.parametrize(("n", "channels"), [(3, 3), (3, 1), (0, 3)])
+def test_reads_what_was_written(tmp_path: Path, n: int, channels: int) -> None:
+    written = faces(n, channels=channels)
+    write_cache(tmp_path / "cache.h5", written)
+    assert_same(read_cache(tmp_path / "cache.h5", expect={"size": 16, "color": "rgb"}), written)
+
+
+def test_missing_landmarks_survive(tmp_path: Path) -> None:
+    written = replace(faces(), landmarks=np.full((3, 68, 2), np.nan, np.float32))
+    write_cache(tmp_path / "cache.h5", written)
+    assert_same(read_cache(tmp_path / "cache.h5"), written)
+
+
+def test_same_faces_give_the_same_bytes(tmp_path: Path) -> None:
+    for name in ("one.h5", "two.h5"):
+        write_cache(tmp_path / name, faces())
+    assert (tmp_path / "one.h5").read_bytes() == (tmp_path / "two.h5").read_bytes()
+
+
+def test_is_private_and_lies_in_one_piece(tmp_path: Path) -> None:
+    path = tmp_path / "cache.h5"
+    write_cache(path, faces())
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    with h5py.File(path) as file:
+        assert all(dataset.chunks is None and dataset.compression is None for dataset in file.values())
+
+
+def test_failure_leaves_the_old_cache_and_no_litter(tmp_path: Path) -> None:
+    path = tmp_path / "cache.h5"
+    write_cache(path, faces())
+    before = path.read_bytes()
+    with pytest.raises(TypeError):
+        write_cache(path, faces(when=object()))
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_other_settings_are_named_with_the_remedy(tmp_path: Path) -> None:
+    path = tmp_path / "cache.h5"
+    write_cache(path, faces())
+    with pytest.raises(UserError, match=r"cache\.h5: was made with eye_distance = 0\.24, but 0\.3 .*delete"):
+        read_cache(path, expect={"size": 16, "eye_distance": 0.3})
+    with pytest.raises(UserError, match="model = None"):
+        read_cache(path, expect={"model": "f00"})
+
+
+@pytest.mark.parametrize("keep", [0, 0.01, 0.5, 0.999])
+def test_truncated(tmp_path: Path, keep: float) -> None:
+    path = tmp_path / "cache.h5"
+    write_cache(path, faces())
+    content = path.read_bytes()
+    path.write_bytes(content[: int(keep * len(content))])
+    with pytest.raises(UserError, match=r"cache\.h5: cannot be read as a cache .*delete"):
+        read_cache(path)
+
+
+@pytest.fixture(scope="module")
+def intact(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, bytes]:
+    path = tmp_path_factory.mktemp("flipped") / "cache.h5"
+    write_cache(path, faces())
+    return path, path.read_bytes()
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_a_flipped_bit_is_found_or_harmless(intact: tuple[Path, bytes], data: st.DataObject) -> None:
+    path, content = intact
+    damaged = bytearray(content)
+    damaged[data.draw(st.integers(0, len(content) - 1))] ^= 1 << data.draw(st.integers(0, 7))
+    path.write_bytes(damaged)
+    try:
+        read = read_cache(path)
+    except UserError as error:
+        assert "delete this file and run again" in str(error)
+    else:  # the bit lay in bytes that HDF5 leaves unused
+        assert_same(read, faces())
+
+
+@pytest.mark.parametrize("column", ["images", "landmarks", "transform", "sample_id", "detector"])
+def test_every_column_is_under_the_checksum(tmp_path: Path, column: str) -> None:
+    path = tmp_path / "cache.h5"
+    write_cache(path, faces())
+    with h5py.File(path, "r+") as file:
+        file[column][:1] = file[column][1:2]
+    with pytest.raises(UserError, match="do not match their checksum"):
+        read_cache(path)
+
+
+def test_attributes_are_under_the_checksum(tmp_path: Path) -> None:
+    path = tmp_path / "cache.h5"
+    write_cache(path, faces())
+    with h5py.File(path, "r+") as file:
+        file.attrs["attributes"] = file.attrs["attributes"].replace("0.24", "0.25")
+    with pytest.raises(UserError, match="do not match their checksum"):
+        read_cache(path, expect={"eye_distance": 0.25})
+
+
+def test_foreign_files(tmp_path: Path) -> None:
+    path = tmp_path / "cache.h5"
+    with pytest.raises(UserError, match="there is no such cache"):
+        read_cache(path)
+    path.write_text("sample_id,label\n")
+    with pytest.raises(UserError, match="cannot be read as a cache"):
+        read_cache(path)
+    with h5py.File(path, "w") as file:
+        file["images"] = np.zeros((2, 4, 4, 3), np.uint8)
+    with pytest.raises(UserError, match="is not a cache of 'mer-core aligned faces 1' but 'None'"):
+        read_cache(path)
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("images", None),
+        ("images", np.zeros((3, 16, 16, 3), np.float32)),
+        ("images", np.zeros((2, 16, 16, 3), np.uint8)),
+        ("images", np.zeros((3, 16, 16), np.uint8)),
+        ("landmarks", np.zeros((3, 5, 2), np.float32)),
+        ("transform", np.zeros((3, 2, 3), np.float32)),
+        ("detector", np.zeros(3, np.float32)),
+        ("detector", np.array([b"plain"])),
+    ],
+)
+def test_wrong_columns(tmp_path: Path, column: str, value: np.ndarray | None) -> None:
+    path = tmp_path / "cache.h5"
+    write_cache(path, faces())
+    with h5py.File(path, "r+") as file:
+        del file[column]
+        if value is not None:
+            file[column] = value
+    with pytest.raises(UserError, match=r"cache\.h5: .*delete"):
+        read_cache(path)
+
+
+def test_a_size_beyond_the_file_is_refused_before_memory_is_taken(tmp_path: Path) -> None:
+    path = tmp_path / "cache.h5"
+    write_cache(path, faces())
+    with h5py.File(path, "r+") as file:
+        del file["images"]
+        file.create_dataset("images", (10**9, 224, 224, 3), np.uint8)
+    with pytest.raises(UserError, match="images is larger than the file"):
+        read_cache(path)
+
+
+def test_inconsistent_faces_cannot_be_made() -> None:
+    with pytest.raises(ValueError, match="landmarks is float64"):
+        replace(faces(), landmarks=np.zeros((3, 68, 2)))
+    with pytest.raises(ValueError, match="'x' stands twice"):
+        replace(faces(), sample_id=["x", "y", "x"])
+
+
+def test_merge_keeps_the_order_of_the_shards(tmp_path: Path) -> None:
+    shards = [faces(2, "sub02", shard="b"), faces(0, "sub03", shard="c"), faces(3, "sub01", shard="a")]
+    paths = [tmp_path / f"{i}.h5" for i in range(3)]
+    for path, shard in zip(paths, shards, strict=True):
+        write_cache(path, shard)
+    merge_caches(paths, tmp_path / "whole.h5")
+    whole = read_cache(tmp_path / "whole.h5")
+    assert whole.sample_id == shards[0].sample_id + shards[2].sample_id
+    np.testing.assert_array_equal(whole.images, np.concatenate([shard.images for shard in shards]))
+    np.testing.assert_array_equal(whole.landmarks[2:], shards[2].landmarks)
+    assert {k: v for k, v in whole.attributes.items() if k != SHARD} == {
+        k: v for k, v in ATTRIBUTES.items() if k != SHARD
+    }
+
+
+def test_merge_of_a_changed_shard_has_another_digest(tmp_path: Path) -> None:
+    digests = []
+    for shard in ("a", "b"):
+        write_cache(tmp_path / "1.h5", faces(subject="sub01", shard="x"))
+        write_cache(tmp_path / "2.h5", faces(subject="sub02", shard=shard))
+        merge_caches([tmp_path / "1.h5", tmp_path / "2.h5"], tmp_path / "whole.h5")
+        digests.append(read_cache(tmp_path / "whole.h5").attributes[SHARD])
+    assert digests[0] != digests[1]
+
+
+@pytest.mark.parametrize(
+    ("second", "message"),
+    [
+        (
+            faces(subject="sub02", eye_distance=0.3),
+            r"2\.h5: was made with eye_distance = 0\.3, .*1\.h5 with 0\.24",
+        ),
+        (faces(subject="sub02", channels=1), r"2\.h5: images are \(16, 16, 1\), in .*1\.h5 \(16, 16, 3\)"),
+        (faces(subject="sub01"), r"2\.h5: sample 'casme2/sub01/表情 0' is also in .*1\.h5"),
+    ],
+)
+def test_merge_refuses(tmp_path: Path, second: Aligned, message: str) -> None:
+    write_cache(tmp_path / "1.h5", faces())
+    write_cache(tmp_path / "2.h5", second)
+    with pytest.raises(UserError, match=message):
+        merge_caches([tmp_path / "1.h5", tmp_path / "2.h5"], tmp_path / "whole.h5")
+    assert not (tmp_path / "whole.h5").exists()
+
+
+def test_merge_refuses_a_damaged_shard(tmp_path: Path) -> None:
+    write_cache(tmp_path / "1.h5", faces())
+    write_cache(tmp_path / "2.h5", faces(subject="sub02"))
+    with h5py.File(tmp_path / "2.h5", "r+") as file:
+        file["images"][0] = 0
+    with pytest.raises(UserError, match=r"2\.h5: the data do not match"):
+        merge_caches([tmp_path / "1.h5", tmp_path / "2.h5"], tmp_path / "whole.h5")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["1.h5", "2.h5"]
