@@ -28,7 +28,7 @@ rule simulate_dataset:
         mem="4GB",
         runtime="1h",
     params:
-        layout=lambda wildcards: CONFIG.datasets[wildcards.dataset].layout,
+        dataset=dataset_settings,
         simulation=dump(CONFIG.simulation),
         code=code_digest("workflow_scripts/simulate_dataset.py"),
     conda:
@@ -54,6 +54,7 @@ rule read_dataset:
         runtime="30m",
     params:
         dataset=dataset_settings,
+        root=dataset_root,
         doctor=dump(CONFIG.doctor),
         code=code_digest("workflow_scripts/read_dataset.py"),
     conda:
@@ -95,6 +96,7 @@ rule write_manifest:
         runtime="30m",
     params:
         dataset=dataset_settings,
+        root=dataset_root,
         alignment=dump(CONFIG.alignment),
         code=code_digest("workflow_scripts/write_manifest.py"),
     conda:

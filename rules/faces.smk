@@ -1,3 +1,13 @@
+def shards_of(wildcards):
+    """The shards of all subjects of a dataset, and the lists of faces not found."""
+    folder = f"results/{CONFIG.experiment}/aligned/{wildcards.dataset}"
+    subjects = CONFIG.datasets[wildcards.dataset].subjects
+    return {
+        "shards": [f"{folder}/{subject}.h5" for subject in subjects],
+        "failures": [f"{folder}/{subject}.failures.csv" for subject in subjects],
+    }
+
+
 rule align_faces:
     """Find, level and crop the faces of one subject; images that did not change are kept."""
     input:
@@ -14,7 +24,7 @@ rule align_faces:
         mem="1GB",
         runtime="30m",
     params:
-        dataset=dataset_settings,
+        root=dataset_root,
         alignment=dump(CONFIG.alignment),
         code=code_digest("workflow_scripts/align_faces.py"),
     conda:
@@ -26,8 +36,7 @@ rule align_faces:
 rule merge_caches:
     """Put the subjects' shards into the one file that training reads."""
     input:
-        shards=subject_files("<results>/aligned/{{dataset}}/{subject}.h5"),
-        failures=subject_files("<results>/aligned/{{dataset}}/{subject}.failures.csv"),
+        unpack(shards_of),
     output:
         cache="<results>/aligned/{dataset}.h5",
         failures="<results>/aligned/{dataset}.failures.csv",

@@ -1,0 +1,41 @@
+def initial_weights(wildcards):
+    """What a fold starts from, as an input: selected weights, a user's file, or nothing."""
+    init = CONFIG.variant[wildcards.variant].init
+    if init == "random":
+        return []
+    return "<results>/pretrain/{variant}/selected.safetensors" if init == "pretrained" else init
+
+
+rule train_fold:
+    """Train on every subject but one; predict the one left out."""
+    input:
+        cache=f"<results>/aligned/{CONFIG.target}.h5",
+        manifest=f"<results>/manifests/{CONFIG.target}.csv",
+        weights=initial_weights,
+    output:
+        predictions="<results>/folds/{variant}/seed{seed}/{subject}/predictions.csv",
+        history="<results>/folds/{variant}/seed{seed}/{subject}/history.csv",
+        fold="<results>/folds/{variant}/seed{seed}/{subject}/fold.json",
+    log:
+        "<logs>/train_fold/{variant}/seed{seed}/{subject}.log",
+    benchmark:
+        "<benchmarks>/train_fold/{variant}/seed{seed}/{subject}.tsv"
+    threads: CONFIG.compute.threads
+    resources:
+        gpu=1,
+        mem=memory,
+        runtime=CONFIG.compute.runtime,
+    params:
+        variant=variant_settings,
+        loss=loss_settings,
+        classes=CONFIG.datasets[CONFIG.target].class_names,
+        training=dump(CONFIG.training),
+        transfer=dump(CONFIG.transfer),
+        reduction=CONFIG.reduction,
+        slots=CONFIG.compute.slots_per_device,
+        code=code_digest("workflow_scripts/train_fold.py"),
+    retries: 1
+    conda:
+        "../envs/training.yaml"
+    script:
+        "../workflow_scripts/train_fold.py"

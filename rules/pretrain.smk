@@ -1,0 +1,87 @@
+def pretraining_runs(wildcards):
+    """Metrics of every run under both split protocols."""
+    return collect(
+        "<results>/pretrain/{variant}/{split}/run{run}/metrics.json",
+        variant=wildcards.variant,
+        split=["frame", "subject"],
+        run=range(CONFIG.pretraining.runs),
+    )
+
+
+def candidate_weights(wildcards):
+    """Weights of every run under the split protocol that feeds the transfer."""
+    return collect(
+        "<results>/pretrain/{variant}/{split}/run{run}/weights.safetensors",
+        variant=wildcards.variant,
+        split=CONFIG.pretraining.split,
+        run=range(CONFIG.pretraining.runs),
+    )
+
+
+def variant_settings(wildcards):
+    """A variant's row of the configuration."""
+    return dump(CONFIG.variant[wildcards.variant])
+
+
+def loss_settings(wildcards):
+    """The loss that a variant names."""
+    return dump(CONFIG.losses[CONFIG.variant[wildcards.variant].loss])
+
+
+rule pretrain_model:
+    """Train on the source dataset with one random split into training and test."""
+    input:
+        cache=f"<results>/aligned/{CONFIG.source}.h5",
+        manifest=f"<results>/manifests/{CONFIG.source}.csv",
+    output:
+        weights="<results>/pretrain/{variant}/{split}/run{run}/weights.safetensors",
+        digest="<results>/pretrain/{variant}/{split}/run{run}/weights.safetensors.sha256",
+        history="<results>/pretrain/{variant}/{split}/run{run}/history.csv",
+        metrics="<results>/pretrain/{variant}/{split}/run{run}/metrics.json",
+    log:
+        "<logs>/pretrain_model/{variant}/{split}/run{run}.log",
+    benchmark:
+        "<benchmarks>/pretrain_model/{variant}/{split}/run{run}.tsv"
+    threads: CONFIG.compute.threads
+    resources:
+        gpu=1,
+        mem=memory,
+        runtime=CONFIG.compute.runtime,
+    params:
+        variant=variant_settings,
+        loss=loss_settings,
+        classes=source_classes(),
+        pretraining=dump(CONFIG.pretraining),
+        reduction=CONFIG.reduction,
+        slots=CONFIG.compute.slots_per_device,
+        code=code_digest("workflow_scripts/pretrain_model.py"),
+    retries: 1
+    conda:
+        "../envs/training.yaml"
+    script:
+        "../workflow_scripts/pretrain_model.py"
+
+
+rule select_pretrained:
+    """Take the run with the best test accuracy, as the paper does; tell both protocols' figures."""
+    input:
+        metrics=pretraining_runs,
+        weights=candidate_weights,
+    output:
+        weights="<results>/pretrain/{variant}/selected.safetensors",
+        digest="<results>/pretrain/{variant}/selected.safetensors.sha256",
+        selected="<results>/pretrain/{variant}/selected.json",
+    log:
+        "<logs>/select_pretrained/{variant}.log",
+    benchmark:
+        "<benchmarks>/select_pretrained/{variant}.tsv"
+    resources:
+        mem="1GB",
+        runtime="10m",
+    params:
+        split=CONFIG.pretraining.split,
+        code=code_digest("workflow_scripts/select_pretrained.py"),
+    conda:
+        "../envs/training.yaml"
+    script:
+        "../workflow_scripts/select_pretrained.py"

@@ -1,0 +1,26 @@
+"""Read a dataset's annotations and files; list its samples and its defects."""
+
+from pathlib import Path
+
+from mer_core import job
+from mer_core.config import Dataset, Doctor
+from mer_core.datasets import doctor, read_dataset
+from mer_core.datasets.manifest import write_manifest
+from pydantic import TypeAdapter
+
+
+def main(snakemake):
+    name = snakemake.wildcards.dataset
+    settings = TypeAdapter(Dataset).validate_python(snakemake.params.dataset)
+    severity = Doctor.model_validate(snakemake.params.doctor).severity
+    samples, defects = read_dataset(name, settings, Path(snakemake.params.root), severity)
+    summary = doctor.summarize(samples, defects, settings)
+    print(summary)
+    write_manifest(samples, snakemake.output.samples)
+    doctor.write_defects(defects, snakemake.output.defects)
+    job.write_text(snakemake.output.summary, summary)
+
+
+if __name__ == "__main__":
+    with job.logged(snakemake.log[0]):
+        main(snakemake)
