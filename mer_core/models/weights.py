@@ -1,0 +1,135 @@
+"""Weights on disk: safetensors with its sha256 beside it. Nothing is ever unpickled."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Set
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor, nn
+
+from mer_core.errors import UserError
+from mer_core.job import publish, write_text
+
+_LOG = logging.getLogger(__name__)
+_WRITER = "mer_core"
+_CLASSIFIER = "fc."
+_ATTENTION = ".attention."
+_COUNTER = ".num_batches_tracked"  # absent from old files, and without use in training
+
+
+def save_weights(model: nn.Module, path: str | Path) -> None:
+    """Write a model's state as safetensors, and its digest to `<path>.sha256` (as sha256sum does).
+
+    Args:
+        model: any module, on any device.
+        path: the file to write. It appears whole or not at all; its digest follows, and a file
+            without its digest is refused by load_weights.
+    """
+    path = Path(path)
+    state = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
+    data = save(state, metadata={"writer": _WRITER})
+    with publish(path) as temporary:
+        temporary.write_bytes(data)
+    write_text(digest_path(path), f"{_sha256(data)}  {path.name}\n")
+
+
+def load_weights(model: nn.Module, path: str | Path, skip_classifier: bool = False) -> None:
+    """Fill a model from a safetensors file: one of ours, or one of torchvision's ResNet18.
+
+    A file of a plain ResNet18 fits every kind of attention: the attention then keeps the weights it
+    was built with, and the log says so. In all else names, shapes and kinds of number must agree.
+
+    Args:
+        model: made by build_model; left unchanged when an error is raised.
+        path: the file. `<path>.sha256` is checked where it exists, and must exist for files of ours.
+        skip_classifier: leave the classifier as it is (for transfer to other classes).
+
+    Raises:
+        UserError: when the file is missing, not safetensors (a pickle, say), damaged, or does not fit.
+    """
+    path = Path(path)
+    state, wanted = _read(path), model.state_dict()
+    if skip_classifier:
+        state, wanted = _without_classifier(state), _without_classifier(wanted)
+    missing = {name for name in wanted.keys() - state.keys() if not name.endswith(_COUNTER)}
+    attention = {name for name in missing if _ATTENTION in name}
+    if attention and not any(_ATTENTION in name for name in state):
+        _LOG.info("%s holds no attention: its %d tensors keep their initial values", path, len(attention))
+        missing -= attention
+    unexpected = state.keys() - wanted.keys()
+    if missing or unexpected:
+        problem = "; ".join([*_listed("lacks", missing), *_listed("has unexpected", unexpected)])
+        raise UserError(f"{path}: {problem}; use weights of the same attention, or of a plain ResNet18")
+    for name, tensor in state.items():
+        _check_tensor(path, name, tensor, wanted[name])
+    model.load_state_dict(state, strict=False)
+
+
+def digest_path(path: str | Path) -> Path:
+    """Where the sha256 of a weights file stands."""
+    return Path(f"{path}.sha256")
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    """The tensors of a file that is read once, so that what was verified is what is used."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); name a safetensors file") from None
+    if data.startswith((b"PK", b"\x80")):
+        raise UserError(
+            f"{path}: is a pickle, which may run code; convert it with safetensors.torch.save_file"
+        )
+    _check_digest(path, data)
+    try:
+        state = load(data)
+    except (SafetensorError, KeyError, ValueError, RuntimeError) as error:
+        raise UserError(
+            f"{path}: is not a whole safetensors file ({error}); make or fetch it again"
+        ) from None
+    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+    ours = header.get("__metadata__", {}).get("writer") == _WRITER
+    if ours and not digest_path(path).exists():
+        raise UserError(f"{path}: {digest_path(path).name} is missing beside it; copy both files")
+    return state
+
+
+def _check_digest(path: Path, data: bytes) -> None:
+    beside = digest_path(path)
+    if not beside.exists():
+        return
+    recorded = beside.read_text(encoding="utf-8", errors="replace").split()[:1]
+    if recorded != [_sha256(data)]:
+        raise UserError(f"{path}: differs from the sha256 in {beside.name}; make or fetch both again")
+
+
+def _check_tensor(path: Path, name: str, tensor: Tensor, wanted: Tensor) -> None:
+    if tensor.shape != wanted.shape:
+        found, needed = tuple(tensor.shape), tuple(wanted.shape)
+        remedy = "leave out the classifier" if name.startswith(_CLASSIFIER) else "use weights of a ResNet18"
+        raise UserError(f"{path}: {name} has shape {found}, the model needs {needed}; {remedy}")
+    if tensor.is_floating_point() != wanted.is_floating_point():
+        raise UserError(f"{path}: {name} holds {tensor.dtype}, the model needs {wanted.dtype}; make it again")
+    if not torch.isfinite(tensor).all():
+        raise UserError(f"{path}: {name} holds numbers that are not finite; make or fetch it again")
+
+
+def _without_classifier(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor for name, tensor in state.items() if not name.startswith(_CLASSIFIER)}
+
+
+def _listed(verb: str, names: Set[str]) -> list[str]:
+    """One phrase such as `lacks a, b, c and 9 more`; none when there are no names."""
+    first = sorted(names)[:3]
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return [f"{verb} {', '.join(first)}{more}"] if names else []
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
