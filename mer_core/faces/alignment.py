@@ -1,0 +1,206 @@
+"""From a face in a photograph to a canonical square crop (the paper's equations 1 and 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import pandas as pd
+
+from mer_core import provenance
+from mer_core.config import Alignment
+from mer_core.errors import UserError
+from mer_core.faces.cache import SHARD, Aligned, Attribute
+from mer_core.faces.landmarks import LEFT_INNER_EYE, RIGHT_INNER_EYE, FaceFinder
+from mer_core.images import read_image
+
+
+class AlignedImage(NamedTuple):
+    """One aligned face.
+
+    Attributes:
+        image: uint8 (size, size, C).
+        landmarks: float32 (68, 2) in source pixels, NaN in mode precropped.
+        transform: float64 (2, 3), source pixels to aligned pixels.
+        step: what found the face (`landmarks.Found.step`), or 'precropped'.
+    """
+
+    image: np.ndarray
+    landmarks: np.ndarray
+    transform: np.ndarray
+    step: str
+
+
+def eye_transform(
+    landmarks: np.ndarray, size: int, eye_distance: float, eye_center: tuple[float, float]
+) -> np.ndarray:
+    """The similarity that levels the inner eye corners and brings them to their canonical place.
+
+    Equation 1 gives the tilt and the distance of the corners. Equation 2 is the paper's rotation by the
+    tilt about their midpoint, read as the map from output to input by which a warp samples; this function
+    returns the map from input to output, its inverse. (As a map of points, equation 2 doubles the tilt.)
+    The paper does not say how the distance sets the crop; here it is the scale.
+
+    Args:
+        landmarks: (68, 2) x and y in source pixels.
+        size: edge of the crop in pixels.
+        eye_distance: distance of the corners in the crop, as a share of size.
+        eye_center: x and y of their midpoint in the crop, as shares of size.
+
+    Returns:
+        float64 (2, 3), source pixels to aligned pixels.
+
+    Raises:
+        ValueError: when the corners coincide.
+    """
+    left, right = np.asarray(landmarks, float)[[LEFT_INNER_EYE, RIGHT_INNER_EYE]]
+    dx, dy = right - left
+    theta, distance = np.arctan2(dy, dx), np.hypot(dx, dy)
+    if not distance > 0:
+        raise ValueError("the inner eye corners coincide")
+    scale = eye_distance * size / distance
+    cos, sin = scale * np.cos(theta), scale * np.sin(theta)
+    rotation = np.array([[cos, sin], [-sin, cos]])
+    shift = np.multiply(eye_center, size) - rotation @ ((left + right) / 2)
+    return np.column_stack([rotation, shift])
+
+
+def warp(image: np.ndarray, transform: np.ndarray, size: int) -> np.ndarray:
+    """Resample an image through a similarity, with replicated borders and without aliasing.
+
+    Where the transform shrinks, the crop is first sampled on a grid fine enough for the source and then
+    averaged over blocks.
+
+    Args:
+        image: uint8 (H, W, 3) or (H, W).
+        transform: (2, 3), source pixels to aligned pixels.
+        size: edge of the result in pixels.
+
+    Returns:
+        uint8 (size, size, 3) or (size, size).
+    """
+    scale = np.sqrt(abs(np.linalg.det(transform[:, :2])))
+    fine = max(1, int(np.ceil(1 / scale - 0.01)))
+    # Pixel centres carry whole numbers: block k of the fine grid is centred on pixel k of the crop.
+    refined = fine * transform
+    refined[:, 2] += (fine - 1) / 2
+    crop = cv2.warpAffine(
+        image, refined, (fine * size, fine * size), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+    )
+    return cv2.resize(crop, (size, size), interpolation=cv2.INTER_AREA) if fine > 1 else crop
+
+
+def align_image(image: np.ndarray, finder: FaceFinder | None, settings: Alignment) -> AlignedImage:
+    """Align one image by its own landmarks (frame mode, as the paper).
+
+    Args:
+        image: uint8 (H, W, 3) RGB.
+        finder: may be None in mode precropped.
+        settings: mode, size, place of the eyes, color.
+
+    Raises:
+        NoFace: when no face is found.
+    """
+    return _align([image], finder, settings)[0]
+
+
+def align_clip(
+    frames: Sequence[np.ndarray], finder: FaceFinder | None, settings: Alignment
+) -> tuple[np.ndarray, AlignedImage]:
+    """Align all frames of a clip by the transform of the first, so that motion is kept (clip mode).
+
+    Args:
+        frames: uint8 (H, W, 3) RGB each, the onset first.
+        finder: may be None in mode precropped.
+        settings: as for `align_image`.
+
+    Returns:
+        uint8 (T, size, size, C), and the aligned onset.
+
+    Raises:
+        NoFace: when no face is found in the onset.
+    """
+    aligned = _align(frames, finder, settings)
+    return np.stack([frame.image for frame in aligned]), aligned[0]
+
+
+def align_samples(
+    rows: pd.DataFrame, root: str | Path, settings: Alignment, finder: FaceFinder | None = None
+) -> tuple[Aligned, list[tuple[str, str]]]:
+    """Align one subject's samples, each by its own landmarks.
+
+    Args:
+        rows: of the manifest; `sample_id` and `frame_path` are used.
+        root: the folder that `frame_path` is relative to.
+        settings: mode, size, place of the eyes, color.
+        finder: made here when None and needed.
+
+    Returns:
+        The aligned faces, and (sample_id, what is wrong) of the samples that could not be aligned.
+    """
+    if finder is None and settings.mode == "landmarks":
+        finder = FaceFinder()
+    done: dict[str, AlignedImage] = {}
+    failed: list[tuple[str, str]] = []
+    for sample, path in zip(rows["sample_id"], rows["frame_path"], strict=True):
+        try:
+            done[sample] = align_image(read_image(Path(root) / path), finder, settings)
+        except UserError as error:
+            failed.append((sample, str(error)))
+    n, channels = len(done), 3 if settings.color == "rgb" else 1
+    listed = rows[["sample_id", "frame_path"]].to_numpy().tolist()
+    aligned = Aligned(
+        images=np.array([a.image for a in done.values()], np.uint8).reshape(
+            n, settings.size, settings.size, channels
+        ),
+        landmarks=np.array([a.landmarks for a in done.values()], np.float32).reshape(n, 68, 2),
+        transform=np.array([a.transform for a in done.values()], np.float64).reshape(n, 2, 3),
+        sample_id=list(done),
+        detector=[a.step for a in done.values()],
+        attributes=cache_attributes(settings, finder) | {SHARD: provenance.value_digest(listed)},
+    )
+    return aligned, failed
+
+
+def cache_attributes(settings: Alignment, finder: FaceFinder | None) -> dict[str, Attribute]:
+    """What all shards of a cache have in common: settings, versions, the landmark model's digest."""
+    return {
+        "mode": settings.mode,
+        "size": settings.size,
+        "eye_distance": settings.eye_distance,
+        "eye_center": "{} {}".format(*settings.eye_center),
+        "color": settings.color,
+        "dlib": provenance.versions()["dlib-bin"],
+        "opencv": cv2.__version__,
+        "landmark_model": finder.digest if finder else "",
+    }
+
+
+def _align(
+    frames: Sequence[np.ndarray], finder: FaceFinder | None, settings: Alignment
+) -> list[AlignedImage]:
+    """All frames by the transform of the first."""
+    size = settings.size
+    if settings.mode == "precropped":
+        landmarks, step = np.full((68, 2), np.nan, np.float32), "precropped"
+        height, width = frames[0].shape[:2]
+        scale = np.array([size / width, size / height])
+        transform = np.column_stack([np.diag(scale), (scale - 1) / 2])
+    else:
+        found = finder.find(frames[0])
+        landmarks, step = found.landmarks, found.step
+        transform = eye_transform(landmarks, size, settings.eye_distance, settings.eye_center)
+    aligned = []
+    for frame in frames:
+        pixels = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) if settings.color == "gray" else frame
+        image = _resize(pixels, size) if settings.mode == "precropped" else warp(pixels, transform, size)
+        aligned.append(AlignedImage(image.reshape(size, size, -1), landmarks, transform, step))
+    return aligned
+
+
+def _resize(image: np.ndarray, size: int) -> np.ndarray:
+    shrinks = min(image.shape[:2]) > size
+    return cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
