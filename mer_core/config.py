@@ -341,13 +341,15 @@ def _read_yaml(path: Path) -> Mapping[str, Any]:
 
 def _explain(error: ValidationError, source: Mapping[str, Any]) -> Iterator[str]:
     """One readable line per wrong key; what the branches of a union want is joined by 'or'."""
-    lines: dict[str, list[str]] = {}
+    lines: dict[tuple[str, str], list[str]] = {}
     for problem in error.errors():
         path = _spell(problem["loc"], source)
         for start, wish in _wishes(problem):
-            lines.setdefault(f"{path}{': ' if path else ''}{start}", []).append(wish)
-    for start, wishes in lines.items():
-        yield start + " or ".join(dict.fromkeys(wishes))
+            lines.setdefault((path, start), []).append(wish)
+    for (path, start), wishes in lines.items():
+        # Of a union, the branch that got deepest into the value is the one that was meant.
+        if not path or not any(other.startswith(f"{path}.") for other, _ in lines):
+            yield (f"{path}: " if path else "") + start + " or ".join(dict.fromkeys(wishes))
 
 
 def _wishes(problem: Any) -> Iterator[tuple[str, str]]:

@@ -1,10 +1,10 @@
 def shards_of(wildcards):
     """The shards of all subjects of a dataset, and the lists of faces not found."""
-    folder = f"results/{CONFIG.experiment}/aligned/{wildcards.dataset}"
+    shard = "<results>/aligned/{dataset}/{subject}"
     subjects = CONFIG.datasets[wildcards.dataset].subjects
     return {
-        "shards": [f"{folder}/{subject}.h5" for subject in subjects],
-        "failures": [f"{folder}/{subject}.failures.csv" for subject in subjects],
+        "shards": collect(f"{shard}.h5", dataset=wildcards.dataset, subject=subjects),
+        "failures": collect(f"{shard}.failures.csv", dataset=wildcards.dataset, subject=subjects),
     }
 
 
@@ -15,7 +15,7 @@ rule align_faces:
         manifest="<results>/manifests/{dataset}.csv",
     output:
         shard=update("<results>/aligned/{dataset}/{subject}.h5"),
-        failures="<results>/aligned/{dataset}/{subject}.failures.csv",
+        failures=update("<results>/aligned/{dataset}/{subject}.failures.csv"),
     log:
         "<logs>/align_faces/{dataset}/{subject}.log",
     benchmark:

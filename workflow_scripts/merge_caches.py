@@ -1,6 +1,7 @@
 """Merge the subjects' shards into one cache, and their lists of faces that were not found."""
 
 import pandas as pd
+
 from mer_core import job
 from mer_core.faces.cache import merge_caches
 

@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
+from pydantic import TypeAdapter
+
 from mer_core import job
 from mer_core.config import Dataset, Doctor
 from mer_core.datasets import doctor, read_dataset
 from mer_core.datasets.manifest import write_manifest
-from pydantic import TypeAdapter
 
 
 def main(snakemake):

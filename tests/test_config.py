@@ -1,0 +1,132 @@
+"""The configuration is refused with one line for every wrong key."""
+
+import copy
+from pathlib import Path
+
+import pytest
+import yaml
+
+from mer_core.config import dump, load_config
+from mer_core.errors import UserError
+
+ROOT = Path(__file__).parent.parent
+SHIPPED = yaml.safe_load((ROOT / "config.yaml").read_text())
+
+
+def changed(dotted, value):
+    settings = copy.deepcopy(SHIPPED)
+    *path, last = dotted.split(".")
+    place = settings
+    for part in path:
+        place = place[int(part)] if isinstance(place, list) else place[part]
+    place[last] = value
+    return settings
+
+
+@pytest.mark.parametrize("overlay", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda path: path.name)
+def test_every_shipped_overlay_is_valid(overlay):
+    def laid_over(base, top):
+        both = {
+            key: laid_over(base[key], top[key])
+            for key in base.keys() & top.keys()
+            if isinstance(top[key], dict)
+        }
+        return base | top | both
+
+    assert load_config(laid_over(SHIPPED, yaml.safe_load(overlay.read_text()))).experiment == overlay.stem
+
+
+def test_the_shipped_file_is_valid_and_survives_dumping():
+    config = load_config(ROOT / "config.yaml")
+    assert load_config(dump(config)) == config
+    assert config.datasets["casme2"].class_names == [
+        "happiness",
+        "disgust",
+        "repression",
+        "surprise",
+        "others",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("training.epoch", 3, "training.epoch: unknown key; did you mean 'epochs'?"),
+        ("datasets.casme2.rooot", "x", "datasets.casme2.rooot: unknown key; did you mean 'root'?"),
+        ("datasets.ckplus.layout", "png", "datasets.ckplus: 'png' is not a layout; it should be one of"),
+        (
+            "training.learning_rate",
+            "fast",
+            "training.learning_rate: 'fast' is not allowed; it should be a valid number",
+        ),
+        (
+            "training.learning_rate",
+            -1,
+            "training.learning_rate: -1 is not allowed; it should be greater than 0",
+        ),
+        ("training.learning_rate", float("nan"), "training.learning_rate: nan is not allowed"),
+        ("training.micro_batch", "many", "it should be 'auto' or should be a valid integer"),
+        ("losses.focal.alpha", [0.5, 2.0], "losses.focal.alpha"),
+        ("variants.1.loss", "hinge", "variants.resnet18_focal.loss: 'hinge' is not under losses"),
+        ("variants.1.name", "dual", "variants: the name 'dual' stands twice"),
+        ("variants.1.name", "../up", "variants.1.name: '../up' is not allowed"),
+        ("target", "casme3", "target: 'casme3' is not under datasets (casme2, ckplus)"),
+        ("source", None, "variants.dual_transfer.init: 'pretrained' needs a dataset"),
+        ("seeds", [0, 0], "seeds: a seed stands twice"),
+        ("seeds", [], "seeds: [] is not allowed"),
+        ("datasets.casme2.classes", {"a": "x", "b": None}, "needs at least two classes"),
+        ("experiment", "$(rm -r x)", "experiment: '$(rm -r x)' is not allowed"),
+        ("datasets.casme2.subjects", ["sub01", "a/b"], "datasets.casme2.subjects.1: 'a/b' is not allowed"),
+        ("compute.memory", "lots", "compute.memory: 'lots' is not allowed"),
+    ],
+)
+def test_a_wrong_value_is_named_with_the_remedy(key, value, message):
+    with pytest.raises(UserError) as caught:
+        load_config(changed(key, value))
+    assert message in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_all_wrong_keys_are_named_at_once():
+    settings = changed("training.epochs", 0)
+    settings["hello"] = 1
+    del settings["seeds"]
+    with pytest.raises(UserError) as caught:
+        load_config(settings)
+    lines = str(caught.value).splitlines()
+    assert len(lines) == 3
+    assert {line.split(": ")[1] for line in lines} == {"training.epochs", "hello", "seeds"}
+
+
+@pytest.mark.parametrize(
+    "text", ["a: [", "- 1\n- 2\n", "", "a: !!python/object/apply:os.system ['true']\n", "\x00"]
+)
+def test_a_broken_file_is_named(tmp_path, text):
+    path = tmp_path / "broken.yaml"
+    path.write_text(text)
+    with pytest.raises(UserError, match=r"broken\.yaml: "):
+        load_config(path)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(UserError, match=r"absent\.yaml: cannot be read"):
+        load_config(tmp_path / "absent.yaml")
+
+
+def test_class_map_merges_labels_in_order_of_first_mention():
+    three = {"disgust": "negative", "happiness": "positive", "repression": "negative", "surprise": "surprise"}
+    config = load_config(changed("datasets.casme2.classes", three | {"others": None}))
+    assert config.datasets["casme2"].class_names == ["negative", "positive", "surprise"]
+
+
+def test_only_used_datasets_are_spelled_out():
+    config = load_config(SHIPPED)
+    spelled = config.with_subjects({"casme2": ["sub01", "sub02"], "ckplus": ["S005"]})
+    assert spelled.datasets["casme2"].subjects == ["sub01", "sub02"]
+    untransferred = copy.deepcopy(SHIPPED)
+    untransferred["variants"] = untransferred["variants"][:2]
+    spelled = load_config(untransferred).with_subjects({"casme2": ["sub01"]})
+    assert list(spelled.datasets) == ["casme2"]
+    assert spelled.source is None
+    with pytest.raises(UserError, match=r"datasets\.casme2\.root: no subject found"):
+        load_config(untransferred).with_subjects({"casme2": []})

@@ -1,0 +1,160 @@
+"""Publishing by rename, the log, and the orphan that must not publish."""
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+from mer_core import job
+from mer_core.errors import UserError
+
+
+def test_publish_replaces_the_file_only_at_the_end(tmp_path):
+    path = tmp_path / "folder" / "table.csv"
+    job.write_text(path, "old")
+    with job.publish(path) as temporary:
+        temporary.write_text("new")
+        assert path.read_text() == "old"
+        assert temporary.parent == path.parent
+        assert temporary.suffix == path.suffix
+    assert path.read_text() == "new"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_publish_leaves_nothing_behind_after_an_error(tmp_path):
+    with pytest.raises(ZeroDivisionError), job.publish(tmp_path / "x.json") as temporary:
+        temporary.write_text("half")
+        raise ZeroDivisionError
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_publish_says_what_cannot_be_written(tmp_path):
+    (tmp_path / "file").write_text("not a folder")
+    with (
+        pytest.raises(UserError, match=r"file/x\.csv: cannot be written"),
+        job.publish(tmp_path / "file/x.csv"),
+    ):
+        pass
+
+
+def test_a_full_disk_is_a_users_error_and_keeps_the_old_file(tmp_path):
+    path = tmp_path / "x.txt"
+    job.write_text(path, "old")
+    with pytest.raises(UserError, match="free space"), job.publish(path):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert path.read_text() == "old"
+
+
+def test_an_unrelated_os_error_is_not_disguised(tmp_path):
+    with pytest.raises(FileNotFoundError), job.publish(tmp_path / "x.txt"):
+        (tmp_path / "absent").read_text()
+
+
+def test_json_refuses_nan(tmp_path):
+    with pytest.raises(ValueError):
+        job.write_json(tmp_path / "x.json", {"loss": float("nan")})
+    assert list(tmp_path.iterdir()) == []
+
+
+def run_job(tmp_path, body):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import sys, os, signal\nfrom mer_core import job\nfrom mer_core.errors import UserError\n"
+        f"with job.logged({str(tmp_path / 'logs' / 'x.log')!r}):\n"
+        + textwrap.indent(textwrap.dedent(body), "    ")
+    )
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=60)
+    return done, (tmp_path / "logs" / "x.log").read_text()
+
+
+def test_the_log_takes_all_output_and_a_users_error_has_no_traceback(tmp_path):
+    done, log = run_job(tmp_path, "print('hello'); os.system('echo from C'); raise UserError('a: b; c')")
+    assert done.returncode == 1
+    assert done.stdout == done.stderr == ""
+    assert "hello\n" in log
+    assert "from C\n" in log
+    assert "error: a: b; c\n" in log
+    assert "Traceback" not in log
+
+
+def test_any_other_error_leaves_its_traceback_in_the_log(tmp_path):
+    done, log = run_job(tmp_path, "1 / 0")
+    assert done.returncode == 1
+    assert "ZeroDivisionError" in log
+
+
+def test_sigterm_removes_temporary_files(tmp_path):
+    target = tmp_path / "out" / "x.txt"
+    done, log = run_job(
+        tmp_path,
+        f"""
+        with job.publish({str(target)!r}) as temporary:
+            temporary.write_text("half")
+            os.kill(os.getpid(), signal.SIGTERM)
+        """,
+    )
+    assert done.returncode == 1
+    assert "SIGTERM" in log
+    assert list(target.parent.iterdir()) == []
+
+
+def test_an_orphan_publishes_nothing(tmp_path):
+    """The parent, which calls itself snakemake, is killed while its child writes."""
+    out = tmp_path / "x.txt"
+    child = tmp_path / "child.py"
+    child.write_text(
+        textwrap.dedent(f"""
+        import pathlib, time
+        from mer_core import job
+        try:
+            with job.publish({str(out)!r}) as temporary:
+                temporary.write_text("orphan")
+                pathlib.Path({str(tmp_path / "ready")!r}).touch()
+                while not pathlib.Path({str(tmp_path / "go")!r}).exists():
+                    time.sleep(0.01)
+        except job.Orphaned:
+            pathlib.Path({str(tmp_path / "refused")!r}).touch()
+        """)
+    )
+    parent = tmp_path / "snakemake"
+    parent.write_text(
+        f"import subprocess, sys\nsubprocess.run(['bash', '-c', '{sys.executable} {child}; true'])\n"
+    )
+    process = subprocess.Popen([sys.executable, parent])
+    wait_for(tmp_path / "ready")
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    (tmp_path / "go").touch()
+    wait_for(tmp_path / "refused")
+    assert not out.exists()
+
+
+def test_a_child_of_a_living_snakemake_publishes(tmp_path):
+    out = tmp_path / "x.txt"
+    parent = tmp_path / "snakemake"
+    code = f"from mer_core import job; job.write_text({str(out)!r}, str(len(job._STARTED_BY)))"
+    parent.write_text(
+        f"import subprocess, sys\nsubprocess.run([sys.executable, '-c', {code!r}], check=True)\n"
+    )
+    subprocess.run([sys.executable, parent], check=True, timeout=60)
+    assert int(out.read_text()) >= 2
+
+
+def wait_for(path: Path, seconds: float = 30.0) -> None:
+    end = time.monotonic() + seconds
+    while not path.exists():
+        assert time.monotonic() < end, f"{path} did not appear"
+        time.sleep(0.01)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root writes to read-only folders")
+def test_a_read_only_folder_is_named(tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(UserError, match="mend permissions"), job.publish(tmp_path / "x.csv"):
+        pass
