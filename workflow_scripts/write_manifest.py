@@ -1,0 +1,43 @@
+"""Refuse a dataset with errors; spot the apexes that are not annotated; settle the samples."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from mer_core import job
+from mer_core.config import Alignment
+from mer_core.datasets import clip_frames
+from mer_core.datasets.manifest import read_manifest, write_manifest
+from mer_core.errors import UserError
+from mer_core.faces.spotting import spot_in_files
+
+
+def main(snakemake):
+    defects = pd.read_csv(snakemake.input.defects, keep_default_na=False)
+    errors = defects[defects.severity == "error"]
+    if len(errors):
+        first = errors.iloc[0]
+        raise UserError(
+            f"{snakemake.input.defects}: {len(errors)} defects are errors, the first: {first.defect} "
+            f"({first.file or first.row}); mend the data, or lower the severity under doctor.severity"
+        )
+    root = Path(snakemake.params.root)
+    settings = Alignment.model_validate(snakemake.params.alignment)
+    samples = read_manifest(snakemake.input.samples)
+    for index, row in samples[samples.included & (samples.frame_path == "")].iterrows():
+        frames = clip_frames(root, row)
+        try:
+            apex = spot_in_files(frames, settings)
+        except UserError as error:
+            samples.loc[index, ["included", "reason"]] = [False, f"apex not spotted: {error}"]
+        else:
+            path = frames[apex].relative_to(root).as_posix()
+            samples.loc[index, ["apex", "apex_source", "frame_path"]] = [apex, "spotted", path]
+            print(f"{row.sample_id}: apex spotted at frame {apex}")
+    write_manifest(samples, snakemake.output.manifest)
+    print(f"{samples.included.sum()} samples, {(~samples.included).sum()} left out")
+
+
+if __name__ == "__main__":
+    with job.logged(snakemake.log[0]):
+        main(snakemake)
