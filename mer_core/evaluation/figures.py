@@ -1,0 +1,323 @@
+"""Every chart of the report, in one house style: data in, a matplotlib `Figure` out.
+
+Colours are Okabe and Ito's, safe for colour-blind readers; whatever a colour says, a shape, a fill or
+a printed number says too, so that a grey print loses nothing. Text is drawn as paths, and files carry
+no date and no random id: the same data give the same bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from mer_core import job
+
+INK, GREY, PALE = "#222222", "#8a8a8a", "#e6e6e6"
+OURS, PRINTED = "#0072B2", "#D55E00"
+WIDTH = 7.0  # inches, the text width of a page
+
+STYLE = {
+    "axes.axisbelow": True,
+    "axes.edgecolor": GREY,
+    "axes.labelcolor": INK,
+    "axes.labelsize": 9,
+    "axes.linewidth": 0.6,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlelocation": "left",
+    "axes.titlepad": 8,
+    "axes.titlesize": 9.5,
+    "figure.constrained_layout.use": True,
+    "figure.facecolor": "white",
+    "font.family": ["DejaVu Sans"],
+    "font.size": 9,
+    "grid.color": PALE,
+    "grid.linewidth": 0.6,
+    "image.interpolation": "nearest",
+    "legend.fontsize": 8.5,
+    "legend.frameon": False,
+    "lines.linewidth": 1.6,
+    "savefig.dpi": 200,
+    "svg.fonttype": "path",
+    "svg.hashsalt": "mer-core",
+    "text.color": INK,
+    "xtick.color": INK,
+    "xtick.labelsize": 8.5,
+    "xtick.major.width": 0.6,
+    "ytick.color": INK,
+    "ytick.labelsize": 8.5,
+    "ytick.major.width": 0.6,
+}
+styled = matplotlib.rc_context(STYLE)  # as a decorator: the style holds while a figure is drawn
+
+
+@styled
+def save_figure(figure: Figure, stem: Path) -> list[Path]:
+    """Write `{stem}.png` and `{stem}.svg`, each published by rename, the same bytes for the same figure."""
+    paths = [Path(f"{stem}.{kind}") for kind in ("png", "svg")]
+    for path, metadata in zip(paths, ({"Software": None}, {"Date": None, "Creator": None}), strict=True):
+        with job.publish(path) as temporary:
+            figure.savefig(temporary, format=path.suffix[1:], metadata=metadata)
+    return paths
+
+
+@styled
+def class_distribution(
+    counts: Mapping[str, Mapping[str, int]], printed: Mapping[str, Mapping[str, int]] | None = None
+) -> Figure:
+    """Samples per class of each dataset, beside the counts that a paper printed (figure 5).
+
+    Args:
+        counts: dataset -> class -> number of included samples; the classes in the order to draw.
+        printed: dataset -> class -> printed number; datasets and classes may be missing.
+
+    Returns:
+        One panel per dataset, each with its own scale.
+    """
+    rows = [len(classes) for classes in counts.values()]
+    figure = Figure(figsize=(WIDTH, 0.36 * sum(rows) + 0.8 * len(rows)))
+    panels = figure.subplots(len(rows), squeeze=False, height_ratios=rows)[:, 0]
+    for panel, (dataset, classes) in zip(panels, counts.items(), strict=True):
+        places = np.arange(len(classes))
+        paper = [(printed or {}).get(dataset, {}).get(name, np.nan) for name in classes]
+        two = not np.isnan(paper).all()
+        bars = panel.barh(places - 0.16 * two, list(classes.values()), 0.42, color=OURS, label="this run")
+        panel.bar_label(bars, padding=4, fontsize=8.5)
+        if two:
+            hollow = {"facecolor": "none", "edgecolor": PRINTED, "label": "printed in the paper"}
+            bars = panel.barh(places + 0.2, paper, 0.24, **hollow)
+            labels = ["" if np.isnan(value) else f"{value:g}" for value in paper]
+            panel.bar_label(bars, labels, padding=4, fontsize=7.5, color=PRINTED)
+            panel.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, borderaxespad=0)
+        panel.set_yticks(places, list(classes))
+        panel.set_ylim(len(classes) - 0.4, -0.6)
+        panel.set_title(f"{dataset}: {sum(classes.values())} samples")
+        panel.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
+        panel.grid(axis="x")
+        panel.tick_params(axis="y", length=0)
+        panel.margins(x=0.08)
+    panels[-1].set_xlabel("samples")
+    return figure
+
+
+@styled
+def confusion(matrix: Sequence[Sequence[float]], classes: Sequence[str], title: str = "") -> Figure:
+    """A confusion matrix as counts and as shares of each true class.
+
+    Args:
+        matrix: (K, K), true classes in rows, predicted ones in columns.
+        classes: the K class names in that order.
+        title: what stands above, the variant's name for one.
+
+    Returns:
+        Two panels; a class without samples shows a dash instead of shares.
+    """
+    counts = np.asarray(matrix, dtype=float)
+    totals = counts.sum(axis=1, keepdims=True)
+    shares = np.divide(counts, totals, out=np.full_like(counts, np.nan), where=totals > 0)
+    edge = 0.44 * len(classes) + 1.3
+    figure = Figure(figsize=(max(WIDTH, 2 * edge), edge))
+    left, right = figure.subplots(1, 2, sharey=True)
+    whole = float(counts.sum())
+    spell = "{:.0f}" if np.allclose(counts, counts.round()) else "{:.1f}"  # means over seeds have decimals
+    _cells(left, counts, counts.max() or 1.0, spell)
+    _cells(right, shares, 1.0, "{:.2f}")
+    for panel, name in ((left, f"samples (n = {whole:g})"), (right, "share of the true class")):
+        panel.set_xticks(range(len(classes)), classes, rotation=40, ha="right", rotation_mode="anchor")
+        panel.set_yticks(range(len(classes)), classes)
+        panel.set_title(name)
+        panel.set_xlabel("predicted")
+    left.set_ylabel("true")
+    if title:
+        figure.suptitle(title, x=0.01, ha="left", fontsize=10.5)
+    return figure
+
+
+def _cells(panel, values: np.ndarray, top: float, spell: str, fontsize: float = 8) -> None:
+    """Draw a matrix as shaded cells, each with its number: the shade helps, the number tells."""
+    panel.imshow(values, cmap="Blues", vmin=0, vmax=top * 1.15, aspect="equal")
+    for (row, column), value in np.ndenumerate(values):
+        missing = np.isnan(value)
+        ink = "white" if not missing and value > 0.6 * top else GREY if missing or value == 0 else INK
+        text = "–" if missing else spell.format(value)
+        panel.text(column, row, text, ha="center", va="center", color=ink, fontsize=fontsize)
+    panel.set_xticks(np.arange(values.shape[1] + 1) - 0.5, minor=True)
+    panel.set_yticks(np.arange(values.shape[0] + 1) - 0.5, minor=True)
+    panel.grid(which="minor", color="white", linewidth=1.2)
+    panel.grid(which="major", visible=False)
+    panel.tick_params(which="both", length=0)
+    panel.spines[:].set_visible(False)
+
+
+@styled
+def subject_accuracy(frame: pd.DataFrame) -> Figure:
+    """Accuracy on each subject, and how many samples it rests on.
+
+    Args:
+        frame: one row per variant and subject, in the order to draw: variant, subject, n (the
+            subject's samples), accuracy (0 to 1).
+
+    Returns:
+        Bars of n above a matrix of variants by subjects in percent.
+    """
+    table = frame.pivot(index="variant", columns="subject", values="accuracy")
+    table = table.loc[frame["variant"].unique(), frame["subject"].unique()]
+    n = frame.drop_duplicates("subject").set_index("subject")["n"].loc[table.columns]
+    rows, columns = table.shape
+    cell = max(0.26, min(0.5, 5.6 / columns))
+    figure = Figure(figsize=(cell * columns + 1.6, 0.27 * rows + 1.9))
+    top, main = figure.subplots(2, sharex=True, height_ratios=[0.7, 0.27 * rows])
+    top.bar(range(columns), n, width=0.72, color=GREY)
+    top.set_ylabel("n")
+    top.set_title(f"{columns} subjects, {int(n.sum())} samples")
+    top.tick_params(axis="x", which="both", length=0)
+    top.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=3))
+    top.grid(axis="y")
+    _cells(main, 100 * table.to_numpy(float), 100, "{:.0f}", fontsize=6.5 if cell < 0.35 else 8)
+    main.set_aspect("auto")
+    main.set_xticks(range(columns), table.columns, rotation=90)
+    main.set_yticks(range(rows), table.index)
+    main.set_xlabel("subject left out (accuracy in percent)")
+    return figure
+
+
+@styled
+def learning_curves(histories: pd.DataFrame) -> Figure:
+    """Training loss and training accuracy over the epochs, with their spread over the folds.
+
+    Args:
+        histories: one row per variant, fold and epoch, in the order to draw: variant, fold (any label
+            of subject and seed), epoch, loss, accuracy (0 to 1).
+
+    Returns:
+        A column of two panels per variant: median (line) and the middle 80 % of the folds (band).
+    """
+    names = list(histories["variant"].unique())
+    columns = min(4, len(names))
+    lines = -(-len(names) // columns)
+    figure = Figure(figsize=(WIDTH, 3.1 * lines + 0.3))
+    panels = figure.subplots(2 * lines, columns, sharex=True, squeeze=False)
+    for panel in panels.flat[:]:
+        panel.set_visible(False)
+    for place, variant in enumerate(names):
+        row, column = 2 * (place // columns), place % columns
+        of_variant = histories[histories["variant"] == variant]
+        for panel, quantity, factor in zip(
+            panels[row : row + 2, column], ("loss", "accuracy"), (1, 100), strict=True
+        ):
+            spread = of_variant.groupby("epoch")[quantity].quantile([0.1, 0.5, 0.9]).unstack() * factor
+            panel.set_visible(True)
+            panel.fill_between(spread.index, spread[0.1], spread[0.9], color=OURS, alpha=0.22, linewidth=0)
+            panel.plot(spread.index, spread[0.5], color=OURS)
+            panel.grid(axis="y")
+            panel.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=4))
+        loss, accuracy = panels[row : row + 2, column]
+        loss.set_title(variant, fontsize=8.5)
+        loss.set_ylim(bottom=0)  # losses of different kinds share no scale
+        accuracy.set_ylim(0, 103)
+        accuracy.tick_params(labelleft=column == 0, labelbottom=True)
+        if column == 0:
+            loss.set_ylabel("training loss")
+            accuracy.set_ylabel("training accuracy, %")
+    figure.supxlabel("epoch", fontsize=9)
+    return figure
+
+
+@styled
+def variants(frame: pd.DataFrame, floor: Mapping[str, float], confidence: float = 0.95) -> Figure:
+    """Every variant with its interval, beside the paper's value and the majority floor.
+
+    Args:
+        frame: one row per variant and metric, in the order to draw: variant, metric, value, low,
+            high, printed (NaN where the paper has none); all in percent, or all as shares.
+        floor: metric -> what always answering the commonest class scores.
+        confidence: of the intervals, for the legend.
+
+    Returns:
+        One panel per metric; filled points are ours, hollow diamonds the paper's.
+    """
+    names, metrics = list(frame["variant"].unique()), list(frame["metric"].unique())
+    figure = Figure(figsize=(WIDTH, 0.34 * len(names) + 1.35))
+    panels = figure.subplots(1, len(metrics), sharey=True, squeeze=False)[0]
+    for panel, metric in zip(panels, metrics, strict=True):
+        rows = frame[frame["metric"] == metric].set_index("variant").loc[names]
+        places = np.arange(len(names))
+        panel.hlines(places, rows["low"], rows["high"], color=OURS, linewidth=2, alpha=0.55)
+        panel.plot(rows["value"], places, "o", color=OURS, label=f"this run, {confidence:.0%} interval")
+        hollow = {"markerfacecolor": "white", "markersize": 6, "label": "printed in the paper"}
+        panel.plot(rows["printed"], places + 0.24, "D", color=PRINTED, **hollow)
+        if metric in floor:
+            dashed = {"color": INK, "linestyle": (0, (4, 3)), "linewidth": 1, "label": "majority class"}
+            panel.axvline(floor[metric], **dashed)
+        panel.set_title(metric)
+        panel.set_ylim(len(names) - 0.4, -0.6)
+        panel.grid(axis="x")
+        panel.tick_params(axis="y", length=0)
+        panel.xaxis.set_major_locator(MaxNLocator(nbins=6))
+    panels[0].set_yticks(np.arange(len(names)), names)
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    return figure
+
+
+def read_benchmarks(root: Path) -> pd.DataFrame:
+    """Read Snakemake's benchmark files.
+
+    Args:
+        root: the folder that holds `{rule}/**/*.tsv`, one file per job, a line per repeat.
+
+    Returns:
+        One row per line: rule, job (path below the rule's folder, without suffix), seconds, memory
+        (peak resident MiB; NaN where the job was too short to be measured).
+    """
+    rows = []
+    for path in sorted(Path(root).rglob("*.tsv")):
+        rule, *below = path.relative_to(root).with_suffix("").parts
+        lines = pd.read_csv(path, sep="\t")
+        memory = pd.to_numeric(lines["max_rss"], errors="coerce")
+        rows += [
+            (rule, "/".join(below), float(seconds), float(peak) if peak > 0 else np.nan)
+            for seconds, peak in zip(lines["s"], memory, strict=True)
+        ]
+    return pd.DataFrame(rows, columns=["rule", "job", "seconds", "memory"])
+
+
+@styled
+def step_times(benchmarks: pd.DataFrame) -> Figure:
+    """Where the time went: every job as a point, every rule with its number of jobs and its total.
+
+    Args:
+        benchmarks: as `read_benchmarks` returns it; rules are drawn from the longest total down.
+
+    Returns:
+        Seconds per job on a logarithmic axis.
+    """
+    totals = benchmarks.groupby("rule")["seconds"].agg(["sum", "count"]).sort_values("sum", ascending=False)
+    figure = Figure(figsize=(WIDTH, 0.3 * len(totals) + 0.9))
+    panel = figure.subplots()
+    for place, rule in enumerate(totals.index):
+        seconds = benchmarks.loc[benchmarks["rule"] == rule, "seconds"].clip(lower=0.01).to_numpy()
+        spread = np.linspace(-0.22, 0.22, len(seconds)) if len(seconds) > 1 else np.zeros(1)
+        panel.plot(seconds, place + spread, "o", color=OURS, markersize=3.2, alpha=0.45, markeredgewidth=0)
+        panel.vlines(np.median(seconds), place - 0.32, place + 0.32, color=INK, linewidth=1.6)
+        jobs = f"{totals['count'][rule]} job{'s' if totals['count'][rule] > 1 else ''}"
+        text = f"{jobs}, {_duration(totals['sum'][rule])}"
+        panel.text(1.02, place, text, transform=panel.get_yaxis_transform(), va="center", fontsize=8)
+    panel.set_xscale("log")
+    panel.set_yticks(range(len(totals)), totals.index)
+    panel.set_ylim(len(totals) - 0.4, -0.6)
+    panel.tick_params(axis="y", length=0)
+    panel.grid(axis="x")
+    panel.set_xlabel("seconds per job (line: median); right: jobs and their sum")
+    return figure
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,126 @@
+"""Pictures with people in them, and the rule that says whose face may be seen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+
+from mer_core.config import Report
+from mer_core.evaluation.figures import WIDTH, styled
+
+# The subjects whose images the CK+ user agreement lets a publication reproduce, and its notice.
+CKPLUS_PUBLISHABLE = frozenset(
+    {"S052", "S055", "S074", "S106", "S111", "S113", "S121", "S124", "S125", "S130", "S132"}
+)
+CKPLUS_NOTICE = "© Jeffrey Cohn"
+
+
+def may_show(dataset: str, subject: str, *, simulated: bool, layout: str, settings: Report) -> bool:
+    """Whether a subject's face may appear in a figure or in the report.
+
+    Args:
+        dataset: the dataset's name in the configuration.
+        subject: the subject's name in the manifest.
+        simulated: the dataset was drawn by this workflow and shows nobody's expression.
+        layout: casme2, ckplus or tabular.
+        settings: the configuration's `report` block.
+
+    Returns:
+        False for everybody under `never_show`; simulated faces unless `show_faces` is false; licensed
+        ones only where it is true, and of CK+ only those that its user agreement names.
+    """
+    if f"{dataset}/{subject}" in settings.never_show:
+        return False
+    if simulated:
+        return settings.show_faces is not False
+    return settings.show_faces is True and (layout != "ckplus" or subject in CKPLUS_PUBLISHABLE)
+
+
+def notice(layout: str, *, simulated: bool) -> str:
+    """The credit line that must stand beside a dataset's faces; '' where none is asked for."""
+    return CKPLUS_NOTICE if layout == "ckplus" and not simulated else ""
+
+
+@styled
+def contact_sheet(
+    images: np.ndarray, labels: Sequence[str], steps: Sequence[str], *, columns: int = 8, credit: str = ""
+) -> Figure:
+    """Aligned faces side by side, each with its label and the detector step that found it.
+
+    Args:
+        images: (N, H, W) or (N, H, W, C) uint8, only faces that `may_show` allows.
+        labels: N class names.
+        steps: N names of the detector's step.
+        columns: faces in a row.
+        credit: the notice of `notice`.
+
+    Returns:
+        A grid of N faces.
+    """
+    rows = -(-len(images) // columns)
+    edge = WIDTH / columns
+    figure = Figure(figsize=(WIDTH, rows * (edge + 0.3) + 0.22 * bool(credit)))
+    figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0, hspace=0)
+    grid = figure.subplots(rows, columns, squeeze=False)
+    for panel in grid.flat:
+        panel.axis("off")
+    for panel, image, label, step in zip(grid.flat, images, labels, steps, strict=False):
+        panel.imshow(_color(image))
+        panel.set_title(f"{label}\n{step}", fontsize=6.5, loc="center", pad=3, linespacing=1.25)
+    if credit:
+        figure.supxlabel(credit, fontsize=7.5)
+    return figure
+
+
+@styled
+def attention_maps(
+    images: np.ndarray, maps: Mapping[str, np.ndarray], labels: Sequence[str], *, credit: str = ""
+) -> Figure:
+    """Where the spatial gate S (equation 3) looks, laid over aligned faces.
+
+    Args:
+        images: (N, H, W) or (N, H, W, C) uint8, only faces that `may_show` allows.
+        maps: the residual unit's name -> (N, h, w) gates in (0, 1), in the order to draw.
+        labels: N captions, one per row.
+        credit: the notice of `notice`.
+
+    Returns:
+        A row per face: the face, then each unit's gates over it. One scale for the whole figure, so
+        that units can be compared; its ends are the smallest and the largest gate shown.
+    """
+    everything = np.concatenate([gates.ravel() for gates in maps.values()])
+    scale = Normalize(everything.min(), everything.max())
+    columns = len(maps) + 1
+    edge = (WIDTH - 0.6) / columns
+    figure = Figure(figsize=(WIDTH, len(images) * edge + 0.3 + 0.22 * bool(credit)))
+    figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0, hspace=0)
+    grid = figure.subplots(len(images), columns, squeeze=False)
+    height, width = images.shape[1:3]
+    for row, (image, label) in enumerate(zip(images, labels, strict=True)):
+        for panel in grid[row]:
+            panel.imshow(_color(image))
+            panel.set(xticks=[], yticks=[])
+            panel.spines[:].set_visible(False)
+        grid[row, 0].set_ylabel(label, fontsize=7.5)
+        for panel, gates in zip(grid[row, 1:], maps.values(), strict=True):
+            extent = (-0.5, width - 0.5, height - 0.5, -0.5)
+            overlay = {"cmap": "viridis", "norm": scale, "alpha": 0.55, "interpolation": "bilinear"}
+            panel.imshow(gates[row], extent=extent, **overlay)
+    for panel, name in zip(grid[0], ("aligned face", *maps), strict=True):
+        panel.set_title(name, fontsize=8, loc="center", pad=4)
+    bar = figure.colorbar(ScalarMappable(scale, "viridis"), ax=grid, fraction=0.02, pad=0.01, shrink=0.6)
+    bar.outline.set_visible(False)
+    bar.set_label("gate S", fontsize=8)
+    bar.ax.tick_params(labelsize=7)
+    if credit:
+        figure.supxlabel(credit, fontsize=7.5)
+    return figure
+
+
+def _color(image: np.ndarray) -> np.ndarray:
+    """Three channels for one, so that a gray crop is drawn gray."""
+    return np.broadcast_to(image.reshape(*image.shape[:2], -1), (*image.shape[:2], 3))
