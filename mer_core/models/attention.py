@@ -9,6 +9,9 @@ F is the output of a unit's second batch norm, (N, C, H, W). Both gates lie in (
 In (5) both gates see the raw F, so that their order does not matter and every feature is
 multiplied by a number in (1, 2): the paper's attention can only amplify. CBAM's factor lies in
 (0, 1), and its second gate sees the result of the first.
+
+Moving features through memory is what attention costs, not arithmetic: `max(...).values` is used
+rather than `amax`, whose backward pass looks for ties in the whole tensor.
 """
 
 from __future__ import annotations
@@ -37,8 +40,8 @@ class SpatialAttention(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Features (N, C, H, W) to the gate (N, 1, H, W)."""
-        pooled = torch.cat([features.amax(1, keepdim=True), features.mean(1, keepdim=True)], 1)
-        return self.norm(self.conv(pooled)).sigmoid()
+        largest, mean = features.max(1, keepdim=True).values, features.mean(1, keepdim=True)
+        return self.norm(self.conv(torch.cat([largest, mean], 1))).sigmoid()
 
 
 class ChannelAttention(nn.Module):
@@ -63,7 +66,8 @@ class ChannelAttention(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Features (N, C, H, W) to the gate (N, C, 1, 1)."""
-        largest, mean = features.amax((2, 3), keepdim=True), features.mean((2, 3), keepdim=True)
+        largest = features.flatten(2).max(2).values[..., None, None]
+        mean = features.mean((2, 3), keepdim=True)
         return (self.mlp(largest) + self.mlp(mean)).sigmoid()
 
 
@@ -76,7 +80,7 @@ class SpatialUnit(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Features (N, C, H, W) to amplified features of the same shape."""
-        return torch.addcmul(features, features, self.spatial(features))
+        return features * (1 + self.spatial(features))
 
 
 class ChannelUnit(nn.Module):
@@ -88,7 +92,7 @@ class ChannelUnit(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Features (N, C, H, W) to amplified features of the same shape."""
-        return torch.addcmul(features, features, self.channel(features))
+        return features * (1 + self.channel(features))
 
 
 class DualAttention(nn.Module):
@@ -101,7 +105,8 @@ class DualAttention(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Features (N, C, H, W) to amplified features of the same shape."""
-        return torch.addcmul(features, features, self.spatial(features) * self.channel(features))
+        # F + (S * F) * C keeps the memory layout of F; S * C alone has none to keep.
+        return torch.addcmul(features, features * self.spatial(features), self.channel(features))
 
 
 class CBAM(nn.Module):
