@@ -1,0 +1,73 @@
+"""From the datasets' own on-disk layouts to one manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from mer_core.config import SIMULATED, Casme2, Ckplus, Dataset
+from mer_core.datasets import casme2, ckplus, doctor, manifest, tabular
+from mer_core.datasets.casme2 import clip_frames
+from mer_core.errors import UserError
+
+__all__ = ["clip_frames", "list_subjects", "read_dataset"]
+
+_READERS = {"casme2": casme2.read, "ckplus": ckplus.read, "tabular": tabular.read}
+
+
+def read_dataset(
+    name: str, settings: Dataset, root: Path, severity: Mapping[str, str]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Examine a dataset on disk.
+
+    Args:
+        name: of the dataset in the configuration; sample ids begin with it.
+        settings: of the dataset.
+        root: its folder.
+        severity: kind of defect -> severity, where it differs from `doctor.DEFECTS`.
+
+    Returns:
+        The manifest (see `manifest.SCHEMA`) and the table of defects (columns `doctor.COLUMNS`).
+
+    Raises:
+        UserError: the folder cannot be read as a dataset of this layout at all. Defects of single
+            samples do not raise; `doctor.stop_on_errors` does.
+    """
+    findings = doctor.Findings(severity)
+    root = _existing(name, root)
+    samples = _READERS[settings.layout](name, settings, root, findings)
+    doctor.check_images(samples, root, findings)
+    doctor.check_subjects(samples, _listed(settings), name, findings)
+    frame = manifest.assemble(samples)
+    doctor.check_classes(frame, findings)
+    return frame, findings.table()
+
+
+def list_subjects(name: str, settings: Dataset, root: Path) -> list[str]:
+    """The subjects of a dataset, cheaply: those of the configuration, else those on disk.
+
+    Raises:
+        UserError: they must be looked up on disk, and the folder is missing or of another layout.
+    """
+    if settings.subjects is not None:
+        return list(settings.subjects)
+    if isinstance(settings, Casme2) and settings.root != SIMULATED:
+        return casme2.list_subjects(settings, root)
+    reader = casme2 if isinstance(settings, Casme2) else ckplus
+    return reader.list_subjects(settings, _existing(name, root))
+
+
+def _listed(settings: Dataset) -> list[str] | None:
+    """The subjects that the data are held against; None where whatever is on disk counts."""
+    if settings.subjects is None and (settings.root == SIMULATED or isinstance(settings, Ckplus)):
+        return None
+    return casme2.list_subjects(settings, Path()) if isinstance(settings, Casme2) else settings.subjects
+
+
+def _existing(name: str, root: Path) -> Path:
+    root = Path(root).resolve()
+    if not root.is_dir():
+        raise UserError(f"{root}: no such folder; set datasets.{name}.root to your copy of the dataset")
+    return root

@@ -1,0 +1,191 @@
+"""The manifest: one CSV row per sample, the same for every dataset, checked on write and on read."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pandas as pd
+import pandera.pandas as pa
+
+from mer_core.errors import UserError
+from mer_core.job import publish
+
+APEX_SOURCES = ("annotated", "spotted", "midpoint", "none")
+_NAME = r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}"
+
+
+def _is_printable(text: pd.Series) -> pd.Series:
+    return text.map(lambda value: value.isprintable() and len(value) <= 500).astype(bool)
+
+
+def _stays_inside(path: pd.Series) -> pd.Series:
+    return path.map(
+        lambda value: not PurePosixPath(value).is_absolute() and ".." not in PurePosixPath(value).parts
+    ).astype(bool)
+
+
+def _text(*checks: pa.Check, **options: Any) -> pa.Column:
+    return pa.Column(str, [pa.Check(_is_printable, name="printable text"), *checks], **options)
+
+
+def _frame_number() -> pa.Column:
+    return pa.Column("Int64", pa.Check.ge(0), nullable=True)
+
+
+def _row_check(check: Any, name: str) -> pa.Check:
+    return pa.Check(lambda frame: check(frame).fillna(True).astype(bool), name=name, ignore_na=False)
+
+
+SCHEMA = pa.DataFrameSchema(
+    {
+        "sample_id": _text(pa.Check.str_matches(r"^[^/]+/[^/]"), unique=True),
+        "dataset": _text(pa.Check.str_matches(rf"^{_NAME}$")),
+        "subject": _text(pa.Check.str_matches(rf"^{_NAME}$")),
+        "clip": _text(),
+        "label": _text(pa.Check.str_matches(rf"^({_NAME})?$")),
+        "label_raw": _text(),
+        "onset": _frame_number(),
+        "apex": _frame_number(),
+        "offset": _frame_number(),
+        "apex_source": _text(pa.Check.isin(APEX_SOURCES)),
+        "frame_path": _text(pa.Check(_stays_inside, name="a path inside the dataset's root")),
+        "action_units": _text(),
+        "included": pa.Column(bool),
+        "reason": _text(),
+    },
+    checks=[
+        _row_check(
+            lambda f: f["included"] == f["reason"].eq(""), "left out if and only if a reason is given"
+        ),
+        _row_check(lambda f: ~f["included"] | f["label"].ne(""), "an included sample has a label"),
+        _row_check(lambda f: ~f["included"] | f["frame_path"].ne(""), "an included sample has a frame_path"),
+        _row_check(lambda f: ~f["included"] | (f["onset"] <= f["apex"]), "the apex is not before the onset"),
+        _row_check(lambda f: ~f["included"] | (f["apex"] <= f["offset"]), "the apex is not after the offset"),
+        _row_check(
+            lambda f: f["apex_source"].eq("none") | f["apex"].notna(), "apex_source belongs to an apex"
+        ),
+    ],
+    strict=True,
+    ordered=True,
+    coerce=True,
+)
+"""One row per sample, left-out ones with their reason.
+
+`onset`, `apex`, `offset` are frame numbers as on disk; `frame_path` is the used frame relative to the
+dataset's root with forward slashes - or, while the apex is still to be spotted (`apex_source` none and
+an onset given), the clip's folder. `label` is the class, `label_raw` what the annotation says.
+"""
+
+COLUMNS = tuple(SCHEMA.columns)
+
+
+def new_sample(dataset: str, subject: str, clip: str, **known: Any) -> dict[str, Any]:
+    """A manifest row as a mapping, included, with every column that is not given left empty."""
+    empty = {column: "" for column in COLUMNS}
+    numbers = {"onset": None, "apex": None, "offset": None}
+    names = {
+        "sample_id": f"{dataset}/{subject}/{clip}", "dataset": dataset, "subject": subject, "clip": clip
+    }  # fmt: skip
+    return empty | numbers | {"apex_source": "none", "included": True} | names | known
+
+
+def assemble(samples: Iterable[dict[str, Any]]) -> pd.DataFrame:
+    """Make a checked manifest of rows.
+
+    Raises:
+        UserError: see `check`.
+    """
+    return check(pd.DataFrame(list(samples), columns=list(COLUMNS)), "manifest")
+
+
+def check(frame: pd.DataFrame, where: str | os.PathLike[str]) -> pd.DataFrame:
+    """Hold a manifest against the schema.
+
+    Args:
+        frame: with the columns `COLUMNS`.
+        where: the file it belongs to, for the message.
+
+    Returns:
+        The same rows with the schema's types.
+
+    Raises:
+        UserError: names the row (as a spreadsheet counts, the header being row 1) and the column.
+    """
+    try:
+        return SCHEMA.validate(frame.reset_index(drop=True), lazy=True)
+    except pa.errors.SchemaErrors as errors:
+        first = errors.failure_cases.iloc[0]
+        row = "" if pd.isna(first["index"]) else f" row {int(first['index']) + 2}"
+        column = "" if first["column"] is None or pd.isna(first["column"]) else f" column {first['column']}"
+        value = "" if not column else f" {str(first['failure_case'])[:60]!r}:"
+        raise UserError(
+            f"{where}{row}{column}:{value} fails '{first['check']}'; delete it to have it written anew"
+        ) from None
+
+
+def included(frame: pd.DataFrame) -> pd.DataFrame:
+    """The samples that take part, in order."""
+    return frame[frame["included"]].reset_index(drop=True)
+
+
+def write_manifest(frame: pd.DataFrame, path: str | os.PathLike[str]) -> None:
+    """Check a manifest and publish it as CSV.
+
+    Raises:
+        UserError: the manifest breaks the schema, or the file cannot be written.
+    """
+    checked = check(frame, path)
+    with publish(path) as temporary:
+        checked.to_csv(temporary, index=False, lineterminator="\n")
+
+
+def read_manifest(path: str | os.PathLike[str]) -> pd.DataFrame:
+    """Read a manifest and check it.
+
+    Returns:
+        DataFrame with the columns `COLUMNS`; text columns hold str ('' where empty), frame numbers
+        Int64 (NA where unknown), `included` bool.
+
+    Raises:
+        UserError: the file is missing, no manifest, or breaks the schema; names row and column.
+    """
+    rows = _read_rows(Path(path))
+    frame = pd.DataFrame(rows, columns=list(COLUMNS), dtype=str)
+    for column in ("onset", "apex", "offset"):
+        numbers = frame[column].where(frame[column].str.fullmatch(r"[0-9]{1,9}"))
+        _refuse(path, frame, column, frame[column].ne("") & numbers.isna())
+        frame[column] = pd.to_numeric(numbers).astype("Int64")
+    _refuse(path, frame, "included", ~frame["included"].isin(["True", "False"]))
+    frame["included"] = frame["included"].eq("True")
+    return check(frame, path)
+
+
+def _read_rows(path: Path) -> list[list[str]]:
+    # Not pandas.read_csv, which takes a surplus cell for an index and a missing one for NaN.
+    remedy = "delete it to have it written anew"
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.reader(file, strict=True))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such manifest; run the workflow's doctor first") from None
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{path}: cannot be read as a manifest ({error}); {remedy}") from None
+    if not rows or rows[0] != list(COLUMNS):
+        raise UserError(f"{path} row 1: the columns must be {','.join(COLUMNS)}; {remedy}")
+    for number, row in enumerate(rows[1:], start=2):
+        if len(row) != len(COLUMNS):
+            raise UserError(f"{path} row {number}: {len(row)} cells instead of {len(COLUMNS)}; {remedy}")
+    return rows[1:]
+
+
+def _refuse(path: str | os.PathLike[str], frame: pd.DataFrame, column: str, wrong: pd.Series) -> None:
+    if wrong.any():
+        row = int(wrong.idxmax())
+        raise UserError(
+            f"{path} row {row + 2} column {column}: {frame.at[row, column][:60]!r} is not allowed; "
+            "delete the manifest to have it written anew"
+        )

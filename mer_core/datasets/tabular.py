@@ -1,0 +1,75 @@
+"""Any images that a CSV table lists with a subject and a label each."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from mer_core.config import Tabular
+from mer_core.datasets import frames, workbook
+from mer_core.datasets.doctor import Findings, assign_class
+from mer_core.datasets.manifest import new_sample
+
+_SUBJECT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+
+
+def read(name: str, settings: Tabular, root: Path, findings: Findings) -> list[dict[str, Any]]:
+    """One sample per row of the table.
+
+    Args:
+        name: of the dataset in the configuration.
+        settings: of the dataset; `table` is relative to `root`.
+        root: the folder that the table's paths start from, resolved; none may leave it.
+        findings: where defects go.
+
+    Returns:
+        Manifest rows in the order of the table.
+
+    Raises:
+        UserError: the table is missing, damaged or lacks a column.
+    """
+    columns = {
+        "path": [settings.path_column],
+        "subject": [settings.subject_column],
+        "label": [settings.label_column],
+    }
+    table = workbook.read_table(root / settings.table, columns)
+    samples: dict[str, dict[str, Any]] = {}
+    for number, cells in table.iterrows():
+        where = f"{Path(settings.table).name}:{number}"
+        written = cells["path"].replace("\\", "/")
+        if not _SUBJECT.fullmatch(cells["subject"]) or not written:
+            shown = f"subject {cells['subject'][:40]!r}, path {cells['path'][:40]!r}"
+            findings.add("bad_name", f"left out: {shown}", row=f"row {number}", file=where)
+            continue
+        path = root / written
+        if not frames.is_inside(path, root):
+            findings.add("leaves_root", f"left out: {written[:80]!r}", row=f"row {number}", file=where)
+            continue
+        written = path.resolve().relative_to(root).as_posix()
+        sample = new_sample(
+            name, cells["subject"], written, sample_id=f"{name}/{written}", frame_path=written
+        )
+        _add(sample, samples, cells["label"], settings, path, where, findings)
+    return list(samples.values())
+
+
+def _add(
+    sample: dict[str, Any],
+    samples: dict[str, dict[str, Any]],
+    label: str,
+    settings: Tabular,
+    path: Path,
+    where: str,
+    findings: Findings,
+) -> None:
+    earlier = samples.setdefault(sample["sample_id"], sample)
+    if earlier is not sample:
+        same = (earlier["subject"], earlier["label_raw"]) == (sample["subject"], label.lower())
+        kind = "duplicate_annotation" if same else "conflicting_annotation"
+        findings.add(kind, "the earlier row is used", row=sample["sample_id"], file=where)
+        return
+    assign_class(sample, label, settings.classes, findings, where)
+    if sample["included"] and not path.is_file():
+        findings.leave_out(sample, "annotation_without_frames", "no such image", where)

@@ -1,0 +1,195 @@
+"""Annotation tables (xlsx, xls, csv) as text, whatever order, case and dialect they come in."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import openpyxl
+import pandas as pd
+import xlrd
+
+from mer_core.errors import UserError
+
+MAX_BYTES = 50_000_000  # of a table, unzipped; the real ones hold less than 200 kB
+MAX_COLUMNS = 64
+MAX_CELL = 200  # characters; longer cells are cut, so that none floods manifest or report
+HEADER_WITHIN = 50  # rows
+SUFFIXES = frozenset({".xlsx", ".xls", ".csv"})
+_ZIP, _OLE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"
+_ENCRYPTED = "EncryptedPackage".encode("utf-16-le")
+
+Rows = list[tuple[int, list[str]]]
+"""Row numbers, as a spreadsheet counts, and cells of the rows that hold anything."""
+
+
+def read_table(
+    path: Path, columns: Mapping[str, Sequence[str]], optional: Sequence[str] = ()
+) -> pd.DataFrame:
+    """Read the columns that are asked for, found by the names in the header.
+
+    The format is told by the content, not by the suffix. Case, spaces and punctuation of header
+    names, the order of rows and columns, blank columns, notes above the header and, for CSV,
+    separator (comma, semicolon, tab) and byte-order mark do not matter. Cells are the cached values of
+    formulas; whole numbers lose their '.0'.
+
+    Args:
+        path: the table.
+        columns: name in the result -> accepted header names, best first.
+        optional: names that may be missing, and are empty then.
+
+    Returns:
+        Text columns in the order of `columns`; the index is the row number that a spreadsheet shows.
+        Empty rows are left out.
+
+    Raises:
+        UserError: missing, damaged, encrypted, oversized, or lacking a column (names those found).
+    """
+    data = _read_bytes(path)
+    problems = []
+    for sheet in _sheets(path, data):
+        header = _find_header(sheet, columns, optional)
+        if isinstance(header, str):
+            problems.append(header)
+            continue
+        row, places = header
+        table = {number: [_cell(cells, place) for place in places] for number, cells in sheet if number > row}
+        frame = pd.DataFrame.from_dict(table, orient="index", columns=list(columns), dtype=str)
+        return frame[frame.ne("").any(axis=1)]
+    best = min(problems, key=len, default="the table is empty")
+    raise UserError(f"{path}: {best}; name the annotation table under workbook (or table)")
+
+
+def whole_number(text: str) -> int | None:
+    """A frame number as cells hold it ('46', '46.0'); None for anything else ('/', '', '4+5')."""
+    match = re.fullmatch(r"([0-9]{1,9})(\.0*)?", text)
+    return int(match[1]) if match else None
+
+
+def _read_bytes(path: Path) -> bytes:
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise UserError(f"{path}: larger than {MAX_BYTES:,} bytes; this is no annotation table")
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such table; check the path") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); mend its permissions") from None
+
+
+def _sheets(path: Path, data: bytes) -> Iterator[Rows]:
+    if data.startswith(_ZIP):
+        return _xlsx(path, data)
+    if data.startswith(_OLE):
+        return _xls(path, data)
+    return _csv(path, data)
+
+
+def _xlsx(path: Path, data: bytes) -> Iterator[Rows]:
+    # openpyxl, even with defusedxml, does not stop a small file from unzipping to gigabytes.
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            unzipped = sum(member.file_size for member in archive.infolist())
+        if unzipped > MAX_BYTES:
+            raise UserError(f"{path}: unzips to {unzipped:,} bytes; no annotation table, do not open it")
+        book = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=True, keep_links=False)
+        sheets = [
+            sheet.iter_rows(max_row=2**20, max_col=MAX_COLUMNS, values_only=True) for sheet in book.worksheets
+        ]
+        yield from [_numbered(sheet) for sheet in sheets]
+    except UserError:
+        raise
+    except Exception as error:  # damaged files raise nearly anything here
+        raise _damaged(path, error) from None
+
+
+def _xls(path: Path, data: bytes) -> Iterator[Rows]:
+    if _ENCRYPTED in data:
+        raise UserError(f"{path}: protected by a password; save it without one")
+    try:
+        book = xlrd.open_workbook(file_contents=data, logfile=io.StringIO())
+        sheets = [
+            (sheet.row_values(n, end_colx=MAX_COLUMNS) for n in range(sheet.nrows)) for sheet in book.sheets()
+        ]
+        yield from [_numbered(sheet) for sheet in sheets]
+    except Exception as error:  # damaged files raise nearly anything here
+        if "encrypted" in str(error):
+            raise UserError(f"{path}: protected by a password; save it without one") from None
+        raise _damaged(path, error) from None
+
+
+def _csv(path: Path, data: bytes) -> Iterator[Rows]:
+    encoding = "utf-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
+    try:
+        text = data.decode(encoding)
+        top = "".join(text.splitlines(keepends=True)[:HEADER_WITHIN])
+        separator = max(",;\t", key=top.count)
+        yield _numbered(csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True))
+    except UnicodeDecodeError:
+        raise UserError(
+            f"{path}: is neither a workbook nor UTF-8 text; save it as xlsx or CSV UTF-8"
+        ) from None
+    except csv.Error as error:
+        raise _damaged(path, error) from None
+
+
+def _numbered(rows: Iterable[Sequence[Any]]) -> Rows:
+    numbered = (
+        (number, [_text(value) for value in row[:MAX_COLUMNS]]) for number, row in enumerate(rows, start=1)
+    )
+    return [(number, cells) for number, cells in numbered if any(cells)]
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    text = "".join(letter if letter.isprintable() else " " for letter in str(value)[: 2 * MAX_CELL])
+    text = " ".join(text.split())
+    return text if len(text) <= MAX_CELL else text[: MAX_CELL - 1] + "…"
+
+
+def _find_header(
+    rows: Rows, columns: Mapping[str, Sequence[str]], optional: Sequence[str]
+) -> tuple[int, list[int | None]] | str:
+    """Row number of the header and the place of each column; or what is wrong, as text."""
+    best: tuple[int, list[str], list[str]] | None = None
+    for number, cells in rows[:HEADER_WITHIN]:
+        names = [_simplify(cell) for cell in cells]
+        places = [
+            next((names.index(name) for name in map(_simplify, accepted) if name in names), None)
+            for accepted in columns.values()
+        ]
+        missing = [
+            name
+            for name, place in zip(columns, places, strict=True)
+            if place is None and name not in optional
+        ]
+        if not missing:
+            return number, places
+        if best is None or len(missing) < len(best[1]):
+            best = number, missing, [cell for cell in cells if cell]
+    if best is None:
+        return "the table is empty"
+    number, missing, found = best
+    wanted = ", ".join(f"'{columns[name][0]}'" for name in missing)
+    return f"no column {wanted}; row {number} has {', '.join(found[:20])}"
+
+
+def _simplify(name: str) -> str:
+    return re.sub(r"[\W_]+", "", name).casefold()
+
+
+def _cell(cells: list[str], place: int | None) -> str:
+    return cells[place] if place is not None and place < len(cells) else ""
+
+
+def _damaged(path: Path, error: Exception) -> UserError:
+    what = " ".join(str(error).split())[:100] or type(error).__name__
+    return UserError(f"{path}: damaged table ({what}); open it in a spreadsheet and save it again")
