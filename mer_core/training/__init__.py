@@ -1,0 +1,1 @@
+"""Training: from the aligned caches to pretrained weights and to one fold's predictions."""

@@ -1,0 +1,119 @@
+"""Which device a job computes on: one slot of one GPU, leased by a lock that dies with the process."""
+
+from __future__ import annotations
+
+import fcntl
+import itertools
+import logging
+import os
+import resource
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mer_core import provenance
+from mer_core.errors import UserError
+
+_LOG = logging.getLogger(__name__)
+POLL_SECONDS = 0.2
+
+
+def visible_devices() -> list[str]:
+    """The GPUs that CUDA shows to this process, in CUDA's order, by identifiers that all processes share."""
+    if not torch.cuda.is_available():
+        return []
+    return [str(torch.cuda.get_device_properties(i).uuid) for i in range(torch.cuda.device_count())]
+
+
+@contextmanager
+def lease(
+    slots_per_device: int = 1,
+    folder: Path | None = None,
+    devices: Callable[[], Sequence[str]] = visible_devices,
+) -> Iterator[torch.device]:
+    """Hold one slot of one GPU for as long as the context lasts.
+
+    Snakemake's `gpu=1` only counts, so that jobs started together must still agree who takes which
+    device. A `CUDA_VISIBLE_DEVICES` that names one device is a choice made by a scheduler (or by hand)
+    and is taken as it is. Among several, a slot is leased by a lock (flock) on one file per slot: the
+    kernel drops it when the process ends, however it ends. Slots are tried device by device, so that
+    jobs spread before they share; when all are busy the job waits. Without a GPU it is the CPU.
+
+    Args:
+        slots_per_device: jobs that may share one device.
+        folder: where the lock files lie; by default one of this user's on this machine. Jobs that are
+            to see each other must use the same.
+        devices: gives an identifier per device, at its CUDA index; replaced by tests.
+
+    Yields:
+        The device to compute on.
+
+    Raises:
+        UserError: the folder of the lock files belongs to somebody else.
+    """
+    names = devices()
+    if not names:
+        _LOG.info("no GPU to be seen: computing on the CPU")
+        yield torch.device("cpu")
+        return
+    if len(names) == 1 and os.environ.get("CUDA_VISIBLE_DEVICES"):
+        _LOG.info("computing on the GPU that CUDA_VISIBLE_DEVICES gives")
+        yield torch.device("cuda", 0)
+        return
+    folder = _private(folder or Path(tempfile.gettempdir()) / f"mer-leases-{os.getuid()}")
+    index, slot, lock = _wait_for_slot(names, slots_per_device, folder)
+    try:
+        _LOG.info("computing on GPU %d of %d, slot %d of %d", index, len(names), slot, slots_per_device)
+        yield torch.device("cuda", index)
+    finally:
+        os.close(lock)
+
+
+def circumstances(device: torch.device) -> dict[str, Any]:
+    """What a training's results and times depend on besides its settings, for its record.
+
+    Returns:
+        device (its name), threads, versions, and peak_memory_mb: of the GPU's allocator, or on the CPU
+        the process's largest resident set, each since the process started.
+    """
+    if device.type == "cuda":
+        name, peak = torch.cuda.get_device_name(device), torch.cuda.max_memory_allocated(device)
+    else:
+        name, peak = "cpu", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return {
+        "device": name,
+        "threads": torch.get_num_threads(),
+        "versions": provenance.versions(),
+        "peak_memory_mb": round(peak / 2**20),
+    }
+
+
+def _wait_for_slot(names: Sequence[str], slots: int, folder: Path) -> tuple[int, int, int]:
+    """Device index, slot and the locked descriptor of the first slot that is or becomes free."""
+    said = False
+    while True:
+        for slot, (index, name) in itertools.product(range(slots), enumerate(names)):
+            # Not inherited by child processes (Python's default), which could outlive this one.
+            lock = os.open(folder / f"{name}.slot{slot}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return index, slot, lock
+            except BlockingIOError:
+                os.close(lock)
+        if not said:
+            _LOG.info("all %d slots of %d GPUs are busy; waiting for one", slots * len(names), len(names))
+            said = True
+        time.sleep(POLL_SECONDS)
+
+
+def _private(folder: Path) -> Path:
+    """The folder, made for this user alone: the temporary folder above it is everybody's."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if folder.is_symlink() or folder.stat().st_uid != os.getuid():
+        raise UserError(f"{folder}: belongs to another user; remove it or set TMPDIR to a folder of your own")
+    return folder

@@ -1,0 +1,251 @@
+"""One fold: train on everyone but one subject, predict that subject."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import logsigmoid
+
+from mer_core import job
+from mer_core.models import build_model
+from mer_core.models.losses import build_loss
+from mer_core.models.weights import load_weights, save_weights
+from mer_core.provenance import file_digest, value_digest
+from mer_core.training import data, device, loop
+
+if TYPE_CHECKING:
+    from mer_core.config import FoldTraining, Loss, Transfer, Variant
+
+_LOG = logging.getLogger(__name__)
+INNER_FRACTION = 0.2  # share of the training samples that selection: inner holds out
+HISTORY = ["epoch", "loss", "accuracy", "images_per_second", "learning_rate"]
+
+
+def train_fold(
+    cache: Path,
+    manifest: Path,
+    subject: str,
+    folder: Path,
+    *,
+    variant: Variant,
+    loss: Loss,
+    classes: Sequence[str],
+    settings: FoldTraining,
+    transfer: Transfer,
+    reduction: int,
+    seed: int,
+    initial_weights: Path | None,
+    on: torch.device,
+    code: str = "",
+) -> None:
+    """Train without one subject and predict it; publish history.csv, fold.json and predictions.csv.
+
+    The last epoch is scored. With `selection: inner` the number of epochs is chosen first: a fifth of
+    the training samples, whole subjects, is held out, the epoch with the best accuracy on them is
+    found (of equals the first), and the network is trained anew on all training subjects for so many
+    epochs, under the same learning-rate schedule. The held-out subject plays no part in it.
+
+    With `best_on_test` the predictions of the epoch that is best on the held-out subject go into the
+    column `predicted_best_on_test`: an upper bound, never the result.
+
+    A subject of whom no sample can be used gets a predictions.csv without rows, and nothing is trained.
+
+    Args:
+        cache: the target's merged cache.
+        manifest: the target's manifest.
+        subject: who is left out.
+        folder: where the results go; with `keep_weights`, weights.safetensors and its .sha256, too.
+        variant: the row of the ablation.
+        loss: the variant's loss.
+        classes: the target's classes in order.
+        settings: the block `training`.
+        transfer: freezing and learning rates; without effect where weights start at random.
+        reduction: of the channel attention.
+        seed: of the classifier, the order of the samples and their augmentation.
+        initial_weights: safetensors file for all but the classifier; None starts at random.
+        on: the device.
+        code: digest of the code, for the record.
+
+    Raises:
+        UserError: the data do not suffice, training diverged, or a file is damaged; then no file appears.
+    """
+    clock = _Clock()
+    samples = data.load(cache, manifest, classes, on)
+    train, test = data.split_fold(samples, subject)
+    samples = data.with_normalization(samples, settings.normalization, train)
+    _LOG.info(
+        "%s, seed %d: training on %d, testing %d of %s", variant.name, seed, len(train), len(test), subject
+    )
+    data.tell_missing_classes(samples, train)
+    clock.lap("load")
+
+    def trained(part: Tensor, **watch: Any) -> tuple[nn.Module, pd.DataFrame]:
+        torch.manual_seed(seed)
+        model, groups = build_model(variant.attention, len(classes), reduction), None
+        if initial_weights is not None:
+            load_weights(model, initial_weights, skip_classifier=True)
+            groups = transfer_groups(model, transfer)
+        criterion = build_loss(loss, samples.counts(part)).to(on)
+        model.to(on)
+        return model, loop.fit(
+            model, samples, part, criterion, settings, seed, reduction=loss.reduction, groups=groups, **watch
+        )
+
+    record: dict[str, Any] = {"epochs": 0, "loss": None, "accuracy": None}
+    logits, history = torch.empty(0, len(classes), dtype=torch.float64), pd.DataFrame(columns=HISTORY)
+    upper_bound = _BestOnTest(samples, test, settings)
+    if len(test):
+        chosen = None
+        if settings.selection == "inner":
+            chosen, record["inner_accuracy"] = choose_epochs(trained, samples, train, settings, seed)
+        model, history = trained(
+            train, epochs=chosen, after_epoch=upper_bound.look if settings.best_on_test else None
+        )
+        record |= {"epochs": len(history)} | history.iloc[-1][["loss", "accuracy"]].to_dict()
+        clock.lap("train")
+        logits = loop.predict(model, samples, test, settings)
+        clock.lap("predict")
+    else:
+        _LOG.warning("no sample of %s can be used: nothing is trained, predictions.csv has no rows", subject)
+
+    predictions = samples.table.iloc[test.cpu().numpy()][["sample_id", "subject", "label"]]
+    predictions["predicted"] = [classes[k] for k in logits.argmax(1)]
+    predictions[[f"p_{name}" for name in classes]] = probabilities(logits, loss).numpy()
+    if settings.best_on_test:
+        predictions["predicted_best_on_test"] = [classes[k] for k in upper_bound.answers]
+        record["upper_bound_best_on_test"] = {"epoch": upper_bound.epoch, "accuracy": upper_bound.accuracy}
+    record = {
+        "variant": variant.name,
+        "seed": seed,
+        "subject": subject,
+        "n_train": len(train),
+        "n_test": len(test),
+        "n_absent": len(samples.absent),
+        "n_train_per_class": dict(zip(classes, samples.counts(train), strict=True)),
+        "selection": settings.selection,
+        **record,
+        **device.circumstances(on),
+        "digests": {
+            "configuration": value_digest(
+                [
+                    *(section.model_dump() for section in (variant, loss, settings, transfer)),
+                    list(classes),
+                    reduction,
+                ]
+            ),
+            **samples.digests,
+            "initial_weights": file_digest(initial_weights) if initial_weights else None,
+            "code": code,
+        },
+    }
+    if settings.keep_weights and len(test):
+        save_weights(model, folder / "weights.safetensors")
+    # Everything is written before anything gets its name; the names are given in reverse order.
+    with ExitStack() as stack:
+        paths = [
+            stack.enter_context(job.publish(folder / name))
+            for name in ("predictions.csv", "history.csv", "fold.json")
+        ]
+        predictions.to_csv(paths[0], index=False)
+        history.to_csv(paths[1], index=False)
+        clock.lap("write")
+        paths[2].write_text(json.dumps(record | {"seconds": clock.seconds}, indent=2, allow_nan=False) + "\n")
+
+
+def choose_epochs(
+    trained: Callable[..., Any], samples: data.Samples, train: Tensor, settings: FoldTraining, seed: int
+) -> tuple[int, list[float]]:
+    """Find the epoch that is best on training subjects held out from the training.
+
+    Args:
+        trained: (indices, after_epoch=...) trains a new network on some samples.
+        samples: the dataset.
+        train: indices of the fold's training samples.
+        settings: how predictions are made.
+        seed: of the inner split.
+
+    Returns:
+        The epoch, of equals the first, and the accuracy after every epoch.
+
+    Raises:
+        UserError: there is only one training subject.
+    """
+    part, held_out = data.split_by_subject(samples, INNER_FRACTION, seed, among=train)
+    _LOG.info("choosing the epoch: training on %d, held out %d of other subjects", len(part), len(held_out))
+    truth, accuracy = samples.labels[held_out].cpu(), []
+
+    def look(epoch: int, model: nn.Module) -> dict[str, float]:
+        hits = loop.predict(model, samples, held_out, settings).argmax(1) == truth
+        accuracy.append(hits.double().mean().item())
+        return {}
+
+    trained(part, after_epoch=look)
+    chosen = accuracy.index(max(accuracy)) + 1
+    _LOG.info("epoch %d is the best on them (accuracy %.1f %%)", chosen, 100 * max(accuracy))
+    return chosen, accuracy
+
+
+def transfer_groups(model: nn.Module, transfer: Transfer) -> list[dict[str, Any]]:
+    """Freeze the first stages of a ResNet and divide the rest into backbone and head.
+
+    Args:
+        model: made by build_model; stage 1 is the stem with the first residual stage.
+        transfer: how many stages are frozen, and the backbone's share of the learning rate.
+
+    Returns:
+        Parameter groups for fit: what is not frozen of the backbone, and the classifier.
+    """
+    stem = [model.conv1, model.bn1] if transfer.freeze_stages else []
+    stages = [model.layer1, model.layer2, model.layer3, model.layer4][: transfer.freeze_stages]
+    for module in [*stem, *stages]:
+        module.requires_grad_(False)
+    head = list(model.fc.parameters())
+    backbone = [p for name, p in model.named_parameters() if p.requires_grad and not name.startswith("fc.")]
+    groups = [{"params": backbone, "scale": transfer.backbone_lr_factor}, {"params": head, "scale": 1.0}]
+    return [group for group in groups if group["params"]]
+
+
+def probabilities(logits: Tensor, loss: Loss) -> Tensor:
+    """Class probabilities (n, K) of logits (n, K), each row summing to 1.
+
+    The softmax where the loss is made of it; the one-versus-all loss trains K independent sigmoids, and
+    these are divided by their sum. Both keep the order of the logits.
+    """
+    return (logsigmoid(logits) if loss.form == "sigmoid" else logits).softmax(dim=1)
+
+
+class _BestOnTest:
+    """The predictions of the epoch that is best on the held-out subject: an upper bound."""
+
+    def __init__(self, samples: data.Samples, test: Tensor, settings: FoldTraining) -> None:
+        self.samples, self.test, self.settings = samples, test, settings
+        self.epoch, self.accuracy, self.answers = 0, -1.0, torch.empty(0, dtype=torch.int64)
+
+    def look(self, epoch: int, model: nn.Module) -> dict[str, float]:
+        """After an epoch; of equals the first is kept. Nothing of it enters the history."""
+        answers = loop.predict(model, self.samples, self.test, self.settings).argmax(1)
+        accuracy = (answers == self.samples.labels[self.test].cpu()).double().mean().item()
+        if accuracy > self.accuracy:
+            self.epoch, self.accuracy, self.answers = epoch, accuracy, answers
+        return {}
+
+
+class _Clock:
+    """Seconds by phase."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._last = time.monotonic()
+
+    def lap(self, phase: str) -> None:
+        now = time.monotonic()
+        self.seconds[phase], self._last = now - self._last, now
