@@ -85,7 +85,7 @@ class Tabular(ClassMap):
     path_column: str = "path"
     subject_column: str = "subject"
     label_column: str = "label"
-    subjects: list[Name]
+    subjects: list[Name] | None = None
 
 
 Dataset = Annotated[Casme2 | Ckplus | Tabular, Field(discriminator="layout")]
@@ -225,6 +225,7 @@ class Config(Section):
     datasets: dict[Name, Dataset]
     target: Name
     source: Name | None
+    folds: list[Name] | None
     simulation: Simulation
     doctor: Doctor
     alignment: Alignment
@@ -293,6 +294,18 @@ class Config(Section):
             name: source["datasets"][name] | {"subjects": list(subjects[name])} for name in self.used
         }
         source["source"] = self.source if self.source in self.used else None
+        every = list(subjects[self.target])
+        source["folds"] = every if self.folds is None else self.folds
+        unknown = [subject for subject in source["folds"] if subject not in every]
+        if unknown:
+            known = ", ".join(every)
+            raise UserError(f"folds: {', '.join(unknown)} not among the subjects of {self.target} ({known})")
+        left_out = len(every) - len(set(source["folds"]))
+        if left_out and not self.evaluation.partial:
+            raise UserError(
+                f"folds: leaves out {left_out} of {len(every)} subjects; if that is meant, set "
+                "evaluation.partial: true, and every table will say it"
+            )
         return load_config(source)
 
 

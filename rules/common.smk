@@ -1,5 +1,7 @@
 """The checked configuration and what every rule needs of it."""
 
+from pathlib import Path
+
 from mer_core.config import SIMULATED, dump, load_config
 from mer_core.datasets import list_subjects
 from mer_core.errors import UserError
@@ -7,16 +9,17 @@ from mer_core.provenance import code_digest
 from mer_core.simulation.plan import simulated_subjects
 
 
-def subjects_of(dataset):
+def subjects_of(name):
     """A dataset's subjects: as configured, else those that are simulated or found on disk."""
-    if dataset.root == SIMULATED:
-        return dataset.subjects or simulated_subjects(dataset.layout, CONFIG.simulation.size)
-    return list_subjects(dataset)
+    dataset = CONFIG.datasets[name]
+    if dataset.subjects is None and dataset.root == SIMULATED:
+        return simulated_subjects(dataset.layout, CONFIG.simulation.size)
+    return list_subjects(name, dataset, Path(dataset.root))
 
 
 try:
     CONFIG = load_config(config)
-    CONFIG = CONFIG.with_subjects({name: subjects_of(CONFIG.datasets[name]) for name in CONFIG.used})
+    CONFIG = CONFIG.with_subjects({name: subjects_of(name) for name in CONFIG.used})
 except UserError as error:
     raise WorkflowError(str(error))
 

@@ -1,3 +1,7 @@
+# Without a source no target asks for these rules, but they are parsed.
+SOURCE_CLASSES = CONFIG.datasets[CONFIG.source].class_names if CONFIG.source else []
+
+
 def pretraining_runs(wildcards):
     """Metrics of every run under both split protocols."""
     return collect(
@@ -50,7 +54,7 @@ rule pretrain_model:
     params:
         variant=variant_settings,
         loss=loss_settings,
-        classes=source_classes(),
+        classes=SOURCE_CLASSES,
         pretraining=dump(CONFIG.pretraining),
         reduction=CONFIG.reduction,
         slots=CONFIG.compute.slots_per_device,

@@ -7,20 +7,14 @@ import pandas as pd
 from mer_core import job
 from mer_core.config import Alignment
 from mer_core.datasets import clip_frames
+from mer_core.datasets.doctor import stop_on_errors
 from mer_core.datasets.manifest import read_manifest, write_manifest
 from mer_core.errors import UserError
 from mer_core.faces.spotting import spot_in_files
 
 
 def main(snakemake):
-    defects = pd.read_csv(snakemake.input.defects, keep_default_na=False)
-    errors = defects[defects.severity == "error"]
-    if len(errors):
-        first = errors.iloc[0]
-        raise UserError(
-            f"{snakemake.input.defects}: {len(errors)} defects are errors, the first: {first.defect} "
-            f"({first.file or first.row}); mend the data, or lower the severity under doctor.severity"
-        )
+    stop_on_errors(pd.read_csv(snakemake.input.defects, keep_default_na=False), snakemake.input.defects)
     root = Path(snakemake.params.root)
     settings = Alignment.model_validate(snakemake.params.alignment)
     samples = read_manifest(snakemake.input.samples)

@@ -1,0 +1,176 @@
+"""What keeps code, rules, configuration and documents in step."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from pydantic import BaseModel
+
+from mer_core import config
+
+ROOT = Path(__file__).parent.parent
+LIBRARY = sorted((ROOT / "mer_core").rglob("*.py"))
+SCRIPTS = sorted((ROOT / "workflow_scripts").glob("*.py"))
+RULE_FILES = sorted((ROOT / "rules").glob("*.smk"))
+
+# A room may import itself and what lies below it.
+GROUND = {"errors", "config", "job", "provenance", "images"}
+BELOW = {
+    "datasets": GROUND,
+    "faces": GROUND,
+    "models": GROUND,
+    "evaluation": GROUND,
+    "training": GROUND | {"datasets", "faces", "models", "evaluation"},
+    "baselines": GROUND | {"datasets", "faces", "models", "evaluation"},
+    "simulation": GROUND | {"datasets", "faces", "models", "evaluation"},
+}
+HEAVY = {"cv2": {"faces", "baselines", "simulation"}, "dlib": {"faces", "baselines", "simulation"}}
+
+
+def room(path):
+    return path.relative_to(ROOT / "mer_core").parts[0].removesuffix(".py")
+
+
+def imports(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{path}: imports are absolute"
+            yield node.module
+            if node.module == "mer_core":
+                yield from (f"mer_core.{alias.name}" for alias in node.names)
+
+
+@pytest.mark.parametrize("path", LIBRARY, ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_run_downward(path):
+    allowed = BELOW.get(room(path), GROUND) | {room(path)}
+    for name in imports(path):
+        top, *rest = name.split(".")
+        assert top not in {"snakemake", "workflow_scripts", "rules", "tests"}, f"{path} imports {name}"
+        if top == "mer_core" and rest:
+            assert rest[0] in allowed, f"{path} imports {name}"
+        assert room(path) in HEAVY.get(top, {room(path)}), f"{path} imports {name}"
+
+
+@pytest.mark.parametrize("entry", ["mer_core.training.fold", "mer_core.training.pretrain"])
+def test_training_needs_neither_dlib_nor_opencv_nor_snakemake(entry):
+    seen, todo = set(), [ROOT / Path(*entry.split(".")).with_suffix(".py")]
+    while todo:
+        path = todo.pop()
+        if path in seen:
+            continue
+        seen.add(path)
+        for name in imports(path):
+            assert name.split(".")[0] not in {"cv2", "dlib", "snakemake", "skimage", "matplotlib"}, (
+                f"{path}: {name}"
+            )
+            found = ROOT / Path(*name.split(".")).with_suffix(".py")
+            if found.is_file():
+                todo.append(found)
+    assert len(seen) > 5
+
+
+def test_no_attic():
+    names = {path.stem for path in LIBRARY}
+    assert not names & {"utils", "helpers", "common", "misc"}
+    assert len((ROOT / "Snakefile").read_text().splitlines()) <= 50
+    assert len((ROOT / "rules" / "common.smk").read_text().splitlines()) <= 70
+
+
+def rules():
+    for path in RULE_FILES:
+        for block in re.split(r"^(?=rule )", path.read_text(), flags=re.M)[1:]:
+            name = re.match(r"rule (\w+):", block)[1]
+            body = re.split(r"^(?=\S)", block, flags=re.M)[1]
+            yield pytest.param(name, body, id=name)
+
+
+@pytest.mark.parametrize(("name", "body"), rules())
+def test_every_rule_is_complete(name, body):
+    directives = re.findall(r"^    (\w+):", body, flags=re.M)
+    assert re.search(r'^    """[A-Z]', body, flags=re.M), "needs a docstring"
+    for wanted in ("log", "benchmark", "params", "conda", "script"):
+        assert wanted in directives, f"needs {wanted}"
+    assert not {"run", "shell", "lambda"} & set(directives)
+    assert "lambda" not in body
+    assert f"<logs>/{name}" in body, "the log is named as the rule"
+    assert f"<benchmarks>/{name}" in body, "the benchmark is named as the rule"
+    assert f'script:\n        "../workflow_scripts/{name}.py"' in body, "the script is named as the rule"
+    assert f'code=code_digest("workflow_scripts/{name}.py")' in body, "an edit of the code must rerun it"
+    assert (ROOT / re.search(r'conda:\n        "../(envs/\w+\.yaml)"', body)[1]).is_file()
+
+
+def test_every_script_belongs_to_a_rule():
+    assert {path.stem for path in SCRIPTS} == {parameter.values[0] for parameter in rules()}
+
+
+@pytest.mark.parametrize("path", RULE_FILES, ids=lambda path: path.name)
+def test_every_caption_exists(path):
+    for caption in re.findall(
+        r'caption="\.\./?([\w/]+\.rst)"|caption="(report/[\w]+\.rst)"', path.read_text()
+    ):
+        name = next(filter(None, caption))
+        assert (ROOT / "rules" / name).is_file()
+
+
+def declared(model=config.Config, seen=None):
+    """Every key of every section of the typed configuration."""
+    seen = set() if seen is None else seen
+    for section in {m for m in vars(config).values() if isinstance(m, type) and issubclass(m, BaseModel)}:
+        for key in section.__annotations__:
+            seen.add(key)
+    return seen
+
+
+def test_every_declared_key_is_read():
+    attributes = set()
+    for path in [*LIBRARY, *SCRIPTS]:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Attribute):
+                attributes.add(node.attr)
+            elif isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant):
+                attributes.add(node.slice.value)
+    for path in RULE_FILES:
+        attributes.update(re.findall(r"\.(\w+)", path.read_text()))
+    unread = {key for key in declared() if key not in attributes and key != "model_config"}
+    assert not unread
+
+
+def test_every_setting_is_commented():
+    """Each key of config.yaml has a comment above it, or its block explains it."""
+    lines = (ROOT / "config.yaml").read_text().splitlines()
+    for number, line in enumerate(lines):
+        if re.match(r"\w[\w-]*:", line):
+            above = next((text for text in reversed(lines[:number]) if text.strip()), "")
+            assert above.startswith("#") or line.split(":")[0] in {"source", "report"}, (
+                f"line {number + 1}: {line}"
+            )
+
+
+def pins():
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    found = (line.split("==") for line in lines if "==" in line)
+    return {name.lower().replace("_", "-"): version for name, version in found}
+
+
+def test_constraints_satisfy_the_package():
+    import tomllib
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    required = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
+    for requirement in map(Requirement, required):
+        version = pins().get(requirement.name.lower())
+        assert version, f"{requirement.name} is not pinned in constraints.txt"
+        assert requirement.specifier.contains(version), f"{requirement} against {version}"
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "envs").glob("*.yaml")), ids=lambda path: path.name)
+def test_environments_agree_with_constraints(path):
+    *_, pip = yaml.safe_load(path.read_text())["dependencies"]
+    for line in pip["pip"]:
+        name, version = line.split("==")
+        assert pins()[name.lower()] == version

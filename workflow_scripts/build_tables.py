@@ -1,0 +1,55 @@
+"""Build the tables from the scores and pooled predictions of all variants."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+
+from mer_core import job
+from mer_core.config import Evaluation, Loss, Variant
+from mer_core.datasets.manifest import read_manifest
+from mer_core.evaluation.collect import expected_samples
+from mer_core.evaluation.tables import Results, build_tables, write_table
+
+
+def main(snakemake):
+    params = snakemake.params
+    absent = pd.read_csv(snakemake.input.failures, keep_default_na=False).sample_id
+    metrics = [json.loads(Path(path).read_text()) for path in snakemake.input.metrics]
+    names = [score["variant"] for score in metrics]
+    predictions = [pd.read_csv(path, keep_default_na=False) for path in snakemake.input.predictions]
+    selected = {
+        Path(path).parent.name: json.loads(Path(path).read_text()) for path in snakemake.input.selected
+    }
+    results = Results(
+        metrics=dict(zip(names, metrics, strict=True)),
+        predictions=dict(zip(names, predictions, strict=True)),
+        samples=expected_samples(read_manifest(snakemake.input.manifest), absent),
+        variants=[Variant.model_validate(row) for row in params.variants],
+        losses={name: Loss.model_validate(loss) for name, loss in params.losses.items()},
+        settings=Evaluation.model_validate(params.evaluation),
+        dataset=params.target,
+        simulated=params.simulated,
+        pretrained=selected,
+    )
+    tables = build_tables(results)
+    folder = Path(snakemake.output.json).parent
+    for name, table in tables.items():
+        write_table(table, folder / name)
+        print(f"{table.caption}\n{table.shown.to_string(index=False)}\n")
+    job.write_json(
+        snakemake.output.json,
+        {
+            name: {
+                "caption": table.caption,
+                "notes": list(table.notes),
+                "rows": table.shown.to_dict("records"),
+            }
+            for name, table in tables.items()
+        },
+    )
+
+
+if __name__ == "__main__":
+    with job.logged(snakemake.log[0]):
+        main(snakemake)

@@ -1,0 +1,43 @@
+"""Pool the predictions of a variant's folds over subjects and seeds, and score them."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from mer_core import job
+from mer_core.config import Evaluation
+from mer_core.datasets.manifest import read_manifest
+from mer_core.evaluation.collect import expected_samples, read_folds
+from mer_core.evaluation.statistics import score_variant
+
+
+def main(snakemake):
+    params = snakemake.params
+    settings = Evaluation.model_validate(params.evaluation)
+    absent = pd.read_csv(snakemake.input.failures, keep_default_na=False).sample_id
+    samples = expected_samples(read_manifest(snakemake.input.manifest), absent)
+    paths = [Path(path) for path in snakemake.input.predictions]
+    variant = snakemake.wildcards.variant
+    folds = read_folds(paths, samples, params.classes, variant, params.seeds, settings.partial)
+    scores = score_variant(variant, folds.predictions, params.classes, settings, folds.expected)
+    job.write_json(snakemake.output.metrics, scores)
+    job.write_text(snakemake.output.predictions, folds.predictions.to_csv(index=False))
+    job.write_text(snakemake.output.history, histories(paths).to_csv(index=False))
+    accuracy, macro_f1 = scores["accuracy"]["mean"], scores["macro_f1"]["mean"]
+    print(f"{variant}: accuracy {accuracy:.4f}, macro-F1 {macro_f1:.4f}, n = {scores['n']}")
+
+
+def histories(paths):
+    """The learning curves of all folds, a row per fold and epoch."""
+    parts = [
+        pd.read_csv(path.with_name("history.csv")).assign(
+            fold=f"{path.parent.parent.name}/{path.parent.name}"
+        )
+        for path in paths
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+if __name__ == "__main__":
+    with job.logged(snakemake.log[0]):
+        main(snakemake)

@@ -1,0 +1,25 @@
+"""Select the pretraining run that is transferred, and publish its weights."""
+
+import json
+import shutil
+from pathlib import Path
+
+from mer_core import job
+from mer_core.training.pretrain import select
+
+
+def main(snakemake):
+    metrics = [json.loads(Path(path).read_text()) for path in snakemake.input.metrics]
+    run, selected = select(metrics, snakemake.params.split)
+    weights = next(path for path in snakemake.input.weights if Path(path).parent.name == f"run{run}")
+    with job.publish(snakemake.output.weights) as temporary:
+        shutil.copyfile(weights, temporary)
+    with job.publish(snakemake.output.digest) as temporary:
+        shutil.copyfile(f"{weights}.sha256", temporary)
+    job.write_json(snakemake.output.selected, selected)
+    print(f"run {run}: {selected['rule']}, accuracy {selected['accuracy']:.4f}")
+
+
+if __name__ == "__main__":
+    with job.logged(snakemake.log[0]):
+        main(snakemake)

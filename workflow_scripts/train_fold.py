@@ -1,0 +1,38 @@
+"""Train one leave-one-subject-out fold and predict the subject left out."""
+
+from pathlib import Path
+
+import torch
+
+from mer_core import job
+from mer_core.config import FoldTraining, Loss, Transfer, Variant
+from mer_core.training.device import lease
+from mer_core.training.fold import train_fold
+
+
+def main(snakemake):
+    params = snakemake.params
+    torch.set_num_threads(snakemake.threads)
+    weights = snakemake.input.get("weights")
+    with lease(params.slots) as device:
+        train_fold(
+            Path(snakemake.input.cache),
+            Path(snakemake.input.manifest),
+            snakemake.wildcards.subject,
+            Path(snakemake.output.predictions).parent,
+            variant=Variant.model_validate(params.variant),
+            loss=Loss.model_validate(params.loss),
+            classes=params.classes,
+            settings=FoldTraining.model_validate(params.training),
+            transfer=Transfer.model_validate(params.transfer),
+            reduction=params.reduction,
+            seed=int(snakemake.wildcards.seed),
+            initial_weights=Path(weights) if weights else None,
+            on=device,
+            code=params.code,
+        )
+
+
+if __name__ == "__main__":
+    with job.logged(snakemake.log[0]):
+        main(snakemake)
