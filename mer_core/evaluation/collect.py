@@ -1,0 +1,190 @@
+"""The folds' predictions, read back, checked against the manifest and put together."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from mer_core.errors import UserError
+
+MAX_BYTES = 64 << 20  # a fold's file is some kilobytes
+BEST_ON_TEST = "predicted_best_on_test"
+REMEDY = "delete this fold's folder and run the same command again"
+
+
+@dataclass(frozen=True)
+class Folds:
+    """All folds of one variant.
+
+    Args:
+        predictions: seed, sample_id, subject, label, predicted, p_{class}..., and predicted_best_on_test
+            where the folds recorded it; sorted by seed, then in the manifest's order.
+        expected: how many folds a complete experiment has, subjects x seeds.
+    """
+
+    predictions: pd.DataFrame
+    expected: int
+
+
+def expected_samples(manifest: pd.DataFrame, absent: Collection[str]) -> pd.DataFrame:
+    """The samples that must be predicted: the manifest's included ones without those in `absent`.
+
+    Args:
+        manifest: as `datasets.manifest.read_manifest` gives it.
+        absent: sample_id of samples that are not in the cache, since no face was found.
+    """
+    keep = manifest["included"] & ~manifest["sample_id"].isin(set(absent))
+    return manifest.loc[keep, ["sample_id", "subject", "label"]].reset_index(drop=True)
+
+
+def read_folds(
+    paths: Iterable[Path],
+    samples: pd.DataFrame,
+    classes: Sequence[str],
+    variant: str,
+    seeds: Sequence[int],
+    partial: bool,
+) -> Folds:
+    """Read and check the predictions.csv of a variant's folds, each with the fold.json beside it.
+
+    `predicted` is what counts; the probabilities must be some, but need not have their maximum there.
+
+    Args:
+        paths: the predictions.csv, in any order.
+        samples: `expected_samples`.
+        classes: the class names in order.
+        variant: whose folds these must be.
+        seeds: the seeds that must be there.
+        partial: accept that folds are missing.
+
+    Returns:
+        The folds, in an order that does not depend on that of `paths`.
+
+    Raises:
+        UserError: a file that cannot be read or is not what a fold writes, with its line; a sample that
+            is unknown, twice or missing; a label other than the manifest's; folds made with different
+            settings, data or code; a fold twice; a fold missing, unless `partial`.
+    """
+    truth = samples.set_index("sample_id")
+    frames: dict[tuple[int, str], pd.DataFrame] = {}
+    first: tuple[Path, dict[str, Any]] | None = None
+    for path in sorted(Path(path) for path in paths):
+        fold = _read_fold_json(path.with_name("fold.json"), variant, seeds)
+        first = first or (path, fold)
+        _refuse_mixture(path, fold, *first)
+        key = (fold["seed"], fold["subject"])
+        if key in frames:
+            raise UserError(
+                f"{path}: subject {key[1]} with seed {key[0]} stands in another folder, too; {REMEDY}"
+            )
+        expected = truth[truth["subject"] == fold["subject"]]
+        frames[key] = _read_predictions(path, expected, fold["subject"], classes).assign(seed=fold["seed"])
+    wanted = [(seed, subject) for seed in seeds for subject in sorted(truth["subject"].unique())]
+    present = [key for key in wanted if key in frames]
+    if not present or (len(present) < len(wanted) and not partial):
+        lost = ", ".join(
+            f"{subject} (seed {seed})" for seed, subject in wanted if (seed, subject) not in frames
+        )
+        raise UserError(
+            f"{variant}: only {len(present)} of {len(wanted)} folds are there, without {lost}; run the same "
+            "command again, or set evaluation.partial: true"
+        )
+    predictions = pd.concat([frames[key] for key in present], ignore_index=True)
+    if predictions.isna().any(axis=None):
+        raise UserError(
+            f"{variant}: only some folds have the column {BEST_ON_TEST}; delete its folds and run again"
+        )
+    return Folds(predictions, len(wanted))
+
+
+def _read_fold_json(path: Path, variant: str, seeds: Sequence[int]) -> dict[str, Any]:
+    try:
+        fold = json.loads(_read_text(path))
+    except (ValueError, RecursionError):
+        raise UserError(f"{path}: is not JSON; {REMEDY}") from None
+    kinds = {"variant": str, "seed": int, "subject": str, "digests": dict}
+    if not isinstance(fold, dict) or not all(isinstance(fold.get(key), kind) for key, kind in kinds.items()):
+        raise UserError(f"{path}: lacks one of {', '.join(kinds)}; {REMEDY}")
+    if fold["variant"] != variant or fold["seed"] not in seeds:
+        raise UserError(f"{path}: is not of variant {variant} and one of the seeds {list(seeds)}; {REMEDY}")
+    return fold
+
+
+def _refuse_mixture(path: Path, fold: dict[str, Any], first_path: Path, first: dict[str, Any]) -> None:
+    """Folds are averages of one experiment only if settings, data, initial weights and code are the same."""
+    ours, theirs = fold["digests"], first["digests"]
+    differing = sorted(name for name in {*ours, *theirs} if ours.get(name) != theirs.get(name))
+    if differing:
+        raise UserError(
+            f"{path}: differs from {first_path} in {', '.join(map(repr, differing))}; run the same "
+            "command again, or delete the older of the two folders first"
+        )
+
+
+def _read_predictions(
+    path: Path, expected: pd.DataFrame, subject: str, classes: Sequence[str]
+) -> pd.DataFrame:
+    """One fold's file, its rows in the order of `expected` (sample_id -> subject, label)."""
+    probabilities = [f"p_{name}" for name in classes]
+    frame = _read_csv(path, ["sample_id", "subject", "label", "predicted", *probabilities])
+
+    def refuse(bad: pd.Series, problem: str) -> None:
+        if bad.any():
+            row = frame[bad].iloc[0]
+            raise UserError(f"{path}: line {row.name}: sample {row['sample_id'][:80]!r} {problem}; {REMEDY}")
+
+    refuse(~frame["sample_id"].isin(expected.index), f"is no sample of subject {subject} to be predicted")
+    refuse(frame["sample_id"].duplicated(), "stands here for the second time")
+    refuse(frame["subject"] != subject, f"has another subject than {subject}")
+    refuse(
+        frame["label"] != frame["sample_id"].map(expected["label"]), "has another label than in the manifest"
+    )
+    for column in {"predicted", BEST_ON_TEST} & {*frame.columns}:
+        refuse(~frame[column].isin(classes), f"has in column {column} none of {', '.join(classes)}")
+    numbers = frame[probabilities].apply(pd.to_numeric, errors="coerce").astype(float)
+    fractions = numbers.ge(0).all(axis=1) & numbers.le(1).all(axis=1)
+    refuse(~fractions, "has probabilities that are not numbers from 0 to 1")
+    refuse((numbers.sum(axis=1) - 1).abs() > 1e-3, "has probabilities that do not add up to 1")
+    lost = expected.index.difference(frame["sample_id"], sort=False)
+    if len(lost):
+        raise UserError(
+            f"{path}: lacks {len(lost)} of {len(expected)} samples, such as {lost[0]!r}; {REMEDY}"
+        )
+    frame[probabilities] = numbers
+    return frame.set_index("sample_id").loc[expected.index].reset_index()
+
+
+def _read_csv(path: Path, columns: list[str]) -> pd.DataFrame:
+    """All cells as text, the index being the line in the file."""
+    text = _read_text(path)
+    if not text.endswith("\n"):
+        raise UserError(f"{path}: is empty or cut off; {REMEDY}")
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    rows: dict[int, list[str]] = {}
+    try:
+        header = next(reader)
+        if header not in (columns, [*columns, BEST_ON_TEST]):
+            raise csv.Error(f"the columns are not {', '.join(columns)}")
+        for row in reader:
+            if len(row) != len(header):
+                raise csv.Error(f"{len(row)} cells under {len(header)} columns")
+            rows[reader.line_num] = row
+    except csv.Error as error:
+        raise UserError(f"{path}: line {reader.line_num}: {error}; {REMEDY}") from None
+    return pd.DataFrame([*rows.values()], index=[*rows], columns=header, dtype=str)
+
+
+def _read_text(path: Path) -> str:
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise UserError(f"{path}: is larger than any fold's file; {REMEDY}")
+        return path.read_bytes().decode("utf-8")
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read ({error}); {REMEDY}") from None
