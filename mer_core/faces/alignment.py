@@ -87,8 +87,9 @@ def warp(image: np.ndarray, transform: np.ndarray, size: int) -> np.ndarray:
     # Pixel centres carry whole numbers: block k of the fine grid is centred on pixel k of the crop.
     refined = fine * transform
     refined[:, 2] += (fine - 1) / 2
+    sampling = cv2.INTER_LINEAR if fine > 1 else cv2.INTER_CUBIC
     crop = cv2.warpAffine(
-        image, refined, (fine * size, fine * size), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+        image, refined, (fine * size, fine * size), flags=sampling, borderMode=cv2.BORDER_REPLICATE
     )
     return cv2.resize(crop, (size, size), interpolation=cv2.INTER_AREA) if fine > 1 else crop
 

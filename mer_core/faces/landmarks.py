@@ -23,8 +23,12 @@ LEFT_INNER_EYE, RIGHT_INNER_EYE = 39, 42  # as seen in the image, counted from 0
 # Faces of less than about 80 pixels escape the detector. An image whose shorter edge is below SMALL is
 # enlarged until that edge has ENLARGED pixels (CK+48: fivefold).
 SMALL, ENLARGED = 120, 240
-PADDING = 0.4  # on each side, as a share of the shorter edge
-UNSTEADY = 0.07  # see _steady
+PADDING = 0.5  # on each side, as a share of the shorter edge
+
+# Boxes that the fallback steps try, as shares of the box found; how many neighbours must agree, and how
+# far their landmarks may lie from their mean, in inner-eye distances. See FaceFinder._steady.
+SCALES = 2.0 * 0.9 ** np.arange(12)
+NEIGHBOURS, UNSTEADY = 4, 0.065
 
 
 class NoFace(UserError):
@@ -107,41 +111,48 @@ class FaceFinder:
         boxes = self._detect(gray, 0)
         if boxes:
             yield "plain", self._landmarks(gray, _largest(boxes)), len(boxes)
-        boxes = self._detect(gray, 1)
-        if boxes and (landmarks := self._steady(gray, _largest(boxes))) is not None:
-            yield "upsampled", landmarks, len(boxes)
         margin = round(PADDING * min(gray.shape))
         padded = cv2.copyMakeBorder(gray, *[margin] * 4, cv2.BORDER_REPLICATE)
-        boxes = self._detect(padded, 0)
-        if boxes and (landmarks := self._steady(padded, _largest(boxes))) is not None:
-            yield "padded", landmarks - margin, len(boxes)
-        height, width = gray.shape
-        if (landmarks := self._steady(gray, dlib.rectangle(0, 0, width - 1, height - 1))) is not None:
-            yield "box", landmarks, 1
+        shift, (height, width) = dlib.point(margin, margin), gray.shape
+        for step, search in (
+            ("upsampled", lambda: [dlib.translate_rect(box, shift) for box in self._detect(gray, 1)]),
+            ("padded", lambda: self._detect(padded, 0)),
+            ("box", lambda: [dlib.translate_rect(dlib.rectangle(0, 0, width - 1, height - 1), shift)]),
+        ):
+            boxes = search()
+            if boxes and (landmarks := self._steady(padded, _largest(boxes))) is not None:
+                yield step, landmarks - margin, len(boxes)
 
     def _landmarks(self, gray: np.ndarray, box: dlib.rectangle) -> np.ndarray:
         return np.array([(point.x, point.y) for point in self._predict(gray, box).parts()], float)
 
     def _steady(self, gray: np.ndarray, box: dlib.rectangle) -> np.ndarray | None:
-        """Landmarks that stay when the box shrinks, or None.
+        """Landmarks that stay while the box grows, or None.
 
-        The predictor turns whatever it is given into a plausible face, but on a texture its points follow
-        the box: the mean distance from their mean over three boxes is at least 0.095 inner-eye distances
-        on photographs without a face, and at most 0.055 on tightly cropped portraits.
+        The predictor turns whatever it is given into a plausible face, but without a face its points
+        follow the box. So the box is grown about its centre, and the neighbouring sizes that agree best
+        count. On portraits cut at or inside the face's outline they agree within 0.06 inner-eye distances
+        and are better than a single guess; on 139 pictures without a face the best was 0.074.
         """
-        guesses = np.stack([self._landmarks(gray, _shrunk(box, share)) for share in (0, 0.05, 0.1)])
-        mean = guesses.mean(0)
-        eyes = np.linalg.norm(mean[RIGHT_INNER_EYE] - mean[LEFT_INNER_EYE])
-        return mean if np.linalg.norm(guesses - mean, axis=2).mean() < UNSTEADY * eyes else None
+        guesses = np.stack([self._landmarks(gray, _scaled(box, scale)) for scale in SCALES])
+        best, spread = None, UNSTEADY
+        for start in range(len(SCALES) - NEIGHBOURS + 1):
+            agreeing = guesses[start : start + NEIGHBOURS]
+            mean = agreeing.mean(0)
+            eyes = np.linalg.norm(mean[RIGHT_INNER_EYE] - mean[LEFT_INNER_EYE])
+            distance = np.linalg.norm(agreeing - mean, axis=2).mean() / eyes
+            if distance < spread:
+                best, spread = mean, distance
+        return best
 
 
 def _largest(boxes: dlib.rectangles) -> dlib.rectangle:
     return max(boxes, key=lambda box: (box.area(), -box.left(), -box.top()))
 
 
-def _shrunk(box: dlib.rectangle, share: float) -> dlib.rectangle:
-    dx, dy = round(share * box.width()), round(share * box.height())
-    return dlib.rectangle(box.left() + dx, box.top() + dy, box.right() - dx, box.bottom() - dy)
+def _scaled(box: dlib.rectangle, scale: float) -> dlib.rectangle:
+    center = dlib.center(box)
+    return dlib.centered_rect(center, round(scale * box.width()), round(scale * box.height()))
 
 
 def _model_path() -> Path:
