@@ -1,0 +1,299 @@
+"""Which people, clips, sequences and action units the simulated data sets hold; no image is touched here.
+
+The Snakefile imports this module at every dry run, so it needs NumPy and nothing else.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+# Clips per subject and per class. `full` repeats the published counts of the two real sets; the
+# others keep their imbalance, and `demo` has a subject with a single clip.
+CASME2_CLIPS: dict[str, tuple[int, ...]] = {
+    "tiny": (7, 5, 4, 3),
+    "demo": (17, 13, 11, 10, 8, 1),
+    "full": (9, 13, 7, 5, 19, 5, 9, 3, 14, 14, 10, 12, 8, 4, 3, 4, 36, 3, 16, 11, 2, 2, 12, 10, 7, 17),
+}
+CASME2_CLASSES: dict[str, dict[str, int]] = {
+    "tiny": {"others": 5, "disgust": 4, "happiness": 4, "surprise": 3, "repression": 2, "sadness": 1},
+    "demo": {
+        "others": 20,
+        "disgust": 13,
+        "happiness": 9,
+        "repression": 8,
+        "surprise": 7,
+        "sadness": 2,
+        "fear": 1,
+    },
+    "full": {
+        "others": 99,
+        "disgust": 63,
+        "happiness": 32,
+        "repression": 27,
+        "surprise": 25,
+        "sadness": 7,
+        "fear": 2,
+    },
+}
+# CK+: subjects, of whom labelled, sequences of both kinds, and labelled sequences per class.
+CKPLUS_SUBJECTS: dict[str, tuple[int, int]] = {"tiny": (6, 5), "demo": (14, 13), "full": (123, 118)}
+CKPLUS_SEQUENCES: dict[str, int] = {"tiny": 16, "demo": 48, "full": 593}
+CKPLUS_CLASSES: dict[str, dict[str, int]] = {
+    "tiny": dict.fromkeys(("anger", "contempt", "disgust", "fear", "happy", "sadness", "surprise"), 2),
+    "demo": {"anger": 6, "contempt": 3, "disgust": 7, "fear": 4, "happy": 8, "sadness": 4, "surprise": 9},
+    "full": {
+        "anger": 45,
+        "contempt": 18,
+        "disgust": 59,
+        "fear": 25,
+        "happy": 69,
+        "sadness": 28,
+        "surprise": 83,
+    },
+}
+SIZES = tuple(CASME2_CLIPS)
+
+# What each class looks like: FACS action units and how often (relative), after EMFACS and the criteria
+# and codes of the two data sets (Lucey et al. 2010, table 2; Yan et al. 2014, table 3). A leading L or R
+# makes a unit one-sided. Classes share units, as the real ones do.
+COMBINATIONS: dict[str, dict[str, float]] = {
+    "happiness": {"12": 3, "6+12": 5, "6": 1, "12+25": 1, "R12": 1, "L12": 1},
+    "happy": {"6+12+25": 6, "6+12": 3, "12+25": 1},
+    "disgust": {"4+9": 3, "9": 3, "4+7+9": 2, "4+10": 2, "10": 2, "4+7+10": 1, "L10": 1, "7+9+17": 1},
+    "repression": {"14": 4, "15": 2, "17": 3, "14+17": 2, "15+17": 3, "R14": 1, "L14": 1},
+    "surprise": {"1+2+5+27": 5, "1+2+26": 3, "1+2+5+26": 2},
+    "others": {"4": 5, "7": 2, "4+7": 5, "4+14": 1, "R4": 1, "4+5": 1, "4+7+17": 1},
+    "anger": {"4+5+7+23": 4, "4+7+23+24": 3, "4+5+7+17+23": 3, "4+7+17+24": 2},
+    "contempt": {"L14": 3, "R14": 3, "L12+L14": 1, "R12+R14": 1},
+    "fear": {"1+2+4+5+20+25": 4, "1+4+5+20+25": 3, "1+2+4+5+26": 2, "1+2+4+20+25": 2},
+    "sadness": {"1+4+15": 4, "1+4+15+17": 4, "1+15+17": 1, "1+4+17": 1},
+}
+# A micro-expression of surprise rarely drops the jaw.
+MICRO_SURPRISE = {"1+2": 5, "1+2+5": 3, "1+2+25": 2, "2+5": 1, "5": 1, "1+2+26": 1}
+
+
+@dataclass(frozen=True)
+class ActionUnit:
+    """One FACS unit: its number, its side and its intensity as a share of the strongest."""
+
+    number: int
+    side: Literal["", "L", "R"]
+    intensity: float
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One CASME II clip. Frame numbers are those of the recording, at 200 frames per second."""
+
+    subject: str
+    name: str
+    label: str
+    onset: int
+    apex: int
+    offset: int
+    units: tuple[ActionUnit, ...]
+    apex_cell: int | str
+    units_cell: int | str
+
+    def intensity(self, number: int) -> float:
+        """Share of the apex's strength at a frame: a smooth rise from 0, then a slower, partial return."""
+        if number <= self.apex:
+            share = (number - self.onset) / max(self.apex - self.onset, 1)
+            return _ease(min(max(share, 0.0), 1.0))
+        share = (number - self.apex) / max(self.offset - self.apex, 1)
+        return 1.0 - 0.85 * _ease(min(share, 1.0))
+
+    def frames(self, mode: Literal["key", "all"]) -> list[int]:
+        """Frame numbers to write, ascending.
+
+        `key` is onset, apex and offset; where the table lacks a usable apex, also frames around the true
+        one, so that there is something to spot.
+        """
+        if mode == "all":
+            return list(range(self.onset, self.offset + 1))
+        wanted = {self.onset, self.apex, self.offset}
+        if self.apex_cell != self.apex:
+            step = max(1, (self.offset - self.onset) // 10)
+            wanted |= {self.apex + step * offset for offset in (-3, -2, -1, 1, 2, 3)}
+        return sorted(number for number in wanted if self.onset <= number <= self.offset)
+
+
+@dataclass(frozen=True)
+class Sequence:
+    """One CK+ sequence, from neutral (frame 1) to the peak (the last frame). Unlabelled: label ''."""
+
+    subject: str
+    name: str
+    label: str
+    length: int
+    units: tuple[ActionUnit, ...]
+
+    def intensity(self, number: int) -> float:
+        """Share of the peak's strength at a frame: 0 at frame 1; the last frames are close to the peak."""
+        return _ease(min(1.0, 1.05 * (number - 1) / (self.length - 1)))
+
+    def frames(self, mode: Literal["key", "all"]) -> list[int]:
+        """Frame numbers to write, ascending; `key` is the first and, of labelled sequences, the last five."""
+        if mode == "all":
+            return list(range(1, self.length + 1))
+        last = 5 if self.label else 1
+        return [1, *range(self.length - last + 1, self.length + 1)]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything the writers need to know; equal for equal size and seed."""
+
+    clips: tuple[Clip, ...]
+    sequences: tuple[Sequence, ...]
+
+
+def simulated_subjects(dataset: str, size: str) -> list[str]:
+    """Names of the subjects of a simulated data set, whatever the seed.
+
+    Args:
+        dataset: casme2 (`sub01`, ...) or ckplus (`S005`, `S010`, ...).
+        size: one of `SIZES`.
+    """
+    if dataset == "casme2":
+        return [f"sub{n:02d}" for n in range(1, len(CASME2_CLIPS[size]) + 1)]
+    if dataset == "ckplus":
+        return ["S005", *(f"S{n:03d}" for n in range(10, 9 + CKPLUS_SUBJECTS[size][0]))]
+    raise ValueError(f"no simulation of {dataset!r}")
+
+
+def plan(size: str, seed: int) -> Plan:
+    """Lay out both data sets.
+
+    Args:
+        size: one of `SIZES`.
+        seed: everything but the subjects' names and the counts depends on it.
+    """
+    clips = _casme2(size, np.random.default_rng([seed, 1]))
+    sequences = _ckplus(size, np.random.default_rng([seed, 2]))
+    return Plan(tuple(clips), tuple(sequences))
+
+
+def _casme2(size: str, rng: np.random.Generator) -> list[Clip]:
+    subjects = simulated_subjects("casme2", size)
+    labels = _deal(CASME2_CLASSES[size], dict(zip(subjects, CASME2_CLIPS[size], strict=True)), rng)
+    clips = []
+    for subject, of_subject in labels.items():
+        for name, label in zip(_clip_names(len(of_subject), rng), of_subject, strict=True):
+            length = int(np.clip(np.rint(61 * np.exp(rng.normal(0, 0.35))), 24, 141))
+            onset = int(rng.integers(16, 300))
+            apex = onset + round((length - 1) * rng.uniform(0.3, 0.7))
+            units = _draw_units(MICRO_SURPRISE if label == "surprise" else COMBINATIONS[label], rng)
+            cell = _units_cell(units)
+            clips.append(Clip(subject, name, label, onset, apex, onset + length - 1, units, apex, cell))
+    return _with_flaws(clips, rng)
+
+
+def _with_flaws(clips: list[Clip], rng: np.random.Generator) -> list[Clip]:
+    """Annotation flaws of the real table: an apex that is no number, apexes at the ends, unknown units."""
+    many = len(clips) >= 200
+    usual = [i for i, clip in enumerate(clips) if clip.label not in ("sadness", "fear")]
+    chosen = rng.permutation(usual)[: 11 if many else 4].tolist()
+    slash, at_onset, *rest = chosen
+    at_offset, unknown = (rest[:4], rest[4:]) if many else (rest[:1], rest[1:])
+    flawed = list(clips)
+    flawed[slash] = replace(clips[slash], apex_cell="/")
+    flawed[at_onset] = replace(clips[at_onset], apex_cell=clips[at_onset].onset)
+    for i in at_offset:
+        flawed[i] = replace(clips[i], apex_cell=clips[i].offset)
+    for i in unknown:
+        flawed[i] = replace(clips[i], units_cell="?")
+    return flawed
+
+
+def _ckplus(size: str, rng: np.random.Generator) -> list[Sequence]:
+    subjects = simulated_subjects("ckplus", size)
+    labelled = sorted(rng.permutation(subjects)[: CKPLUS_SUBJECTS[size][1]].tolist())
+    classes, total = CKPLUS_CLASSES[size], CKPLUS_SEQUENCES[size]
+    counts = _even(sum(classes.values()), labelled, rng)
+    labels: dict[str, list[str]] = {subject: [] for subject in subjects} | _deal(classes, counts, rng)
+    # The rest has no emotion file; every subject without a label gets its first sequences from it.
+    silent = [s for s in subjects if s not in labelled]
+    extra = total - sum(classes.values())
+    owners = [*silent, *rng.choice(subjects, extra - len(silent)).tolist()]
+    for subject in owners:
+        labels[subject].append("")
+    sequences = []
+    for subject in subjects:
+        order = rng.permutation(len(labels[subject]))
+        for number, index in enumerate(order, start=1):
+            label = labels[subject][index]
+            shown = label or str(rng.choice(list(classes)))
+            units = _draw_units(COMBINATIONS[shown], rng)
+            sequences.append(Sequence(subject, f"{number:03d}", label, int(rng.integers(10, 36)), units))
+    return sequences
+
+
+def _deal(classes: dict[str, int], places: dict[str, int], rng: np.random.Generator) -> dict[str, list[str]]:
+    """Deal labels like cards, class after class, to subjects who have places left.
+
+    A subject so gets as many different classes as it can hold.
+    """
+    hands: dict[str, list[str]] = {subject: [] for subject in places}
+    cards = [label for label, count in classes.items() for _ in range(count)]
+    while cards:
+        for subject in rng.permutation(list(places)).tolist():
+            if cards and len(hands[subject]) < places[subject]:
+                hands[subject].append(cards.pop())
+    for hand in hands.values():
+        rng.shuffle(hand)
+    return hands
+
+
+def _even(total: int, subjects: list[str], rng: np.random.Generator) -> dict[str, int]:
+    shares = [total // len(subjects) + (i < total % len(subjects)) for i in range(len(subjects))]
+    return dict(zip(rng.permutation(subjects).tolist(), shares, strict=True))
+
+
+def _draw_units(combinations: dict[str, float], rng: np.random.Generator) -> tuple[ActionUnit, ...]:
+    weights = np.array(list(combinations.values()), dtype=float)
+    text = str(rng.choice(list(combinations), p=weights / weights.sum()))
+    overall = rng.uniform(0.75, 1.0)
+    units = []
+    for code in text.split("+"):
+        side = code[0] if code[0] in "LR" else ""
+        intensity = round(float(np.clip(overall * rng.uniform(0.8, 1.15), 0, 1)), 3)
+        units.append(ActionUnit(int(code.removeprefix(side)), side, intensity))
+    return tuple(units)
+
+
+def _units_cell(units: tuple[ActionUnit, ...]) -> int | str:
+    """As the table has it: a number where there is one two-sided unit, else text."""
+    if len(units) == 1 and not units[0].side:
+        return units[0].number
+    return "+".join(f"{unit.side}{unit.number}" for unit in units)
+
+
+def _clip_names(count: int, rng: np.random.Generator) -> list[str]:
+    """Names such as EP02_01f; some lack the f, the leading zero or the number, as on disk."""
+    names: list[str] = []
+    while len(names) < count:
+        episode, part = int(rng.integers(1, 20)), int(rng.integers(1, 16))
+        name = str(
+            rng.choice(
+                [
+                    f"EP{episode:02d}_{part:02d}",
+                    f"EP{episode:02d}_{part:02d}f",
+                    f"EP{episode:02d}_{part}",
+                    f"EP{episode:02d}_{part:02d}_01",
+                    f"EP{episode:02d}f",
+                ],
+                p=[0.66, 0.28, 0.02, 0.02, 0.02],
+            )
+        )
+        if name not in names:
+            names.append(name)
+    return sorted(names)
+
+
+def _ease(share: float) -> float:
+    return 0.5 - 0.5 * math.cos(math.pi * share)
