@@ -8,7 +8,7 @@ from mer_core import job
 from mer_core.config import Alignment
 from mer_core.datasets import clip_frames
 from mer_core.datasets.doctor import stop_on_errors
-from mer_core.datasets.manifest import read_manifest, write_manifest
+from mer_core.datasets.manifest import is_to_be_spotted, read_manifest, write_manifest
 from mer_core.errors import UserError
 from mer_core.faces.spotting import spot_in_files
 
@@ -18,7 +18,7 @@ def main(snakemake):
     root = Path(snakemake.params.root)
     settings = Alignment.model_validate(snakemake.params.alignment)
     samples = read_manifest(snakemake.input.samples)
-    for index, row in samples[samples.included & (samples.frame_path == "")].iterrows():
+    for index, row in samples[is_to_be_spotted(samples)].iterrows():
         frames = clip_frames(root, row)
         try:
             apex = spot_in_files(frames, settings)

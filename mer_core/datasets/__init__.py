@@ -8,8 +8,9 @@ from pathlib import Path
 import pandas as pd
 
 from mer_core.config import SIMULATED, Casme2, Ckplus, Dataset
-from mer_core.datasets import casme2, ckplus, doctor, manifest, tabular
+from mer_core.datasets import casme2, checks, ckplus, manifest, tabular
 from mer_core.datasets.casme2 import clip_frames
+from mer_core.datasets.defects import Findings
 from mer_core.errors import UserError
 
 __all__ = ["clip_frames", "list_subjects", "read_dataset"]
@@ -26,22 +27,27 @@ def read_dataset(
         name: of the dataset in the configuration; sample ids begin with it.
         settings: of the dataset.
         root: its folder.
-        severity: kind of defect -> severity, where it differs from `doctor.DEFECTS`.
+        severity: kind of defect -> severity, where it differs from `defects.DEFECTS`.
 
     Returns:
-        The manifest (see `manifest.SCHEMA`) and the table of defects (columns `doctor.COLUMNS`).
+        The manifest (see `manifest.SCHEMA`) and the table of defects (columns `defects.COLUMNS`).
 
     Raises:
         UserError: the folder cannot be read as a dataset of this layout at all. Defects of single
             samples do not raise; `doctor.stop_on_errors` does.
     """
-    findings = doctor.Findings(severity)
+    findings = Findings(severity)
     root = _existing(name, root)
-    samples = _READERS[settings.layout](name, settings, root, findings)
-    doctor.check_images(samples, root, findings)
-    doctor.check_subjects(samples, _listed(settings), name, findings)
+    try:
+        samples = _READERS[settings.layout](name, settings, root, findings)
+        checks.check_images(samples, root, findings)
+    except OSError as error:  # a folder that may not be entered, say
+        raise UserError(
+            f"{error.filename}: cannot be read ({error.strerror}); mend its permissions"
+        ) from None
+    checks.check_subjects(samples, _listed(settings), name, findings)
     frame = manifest.assemble(samples)
-    doctor.check_classes(frame, findings)
+    checks.check_classes(frame, findings)
     return frame, findings.table()
 
 

@@ -15,7 +15,8 @@ import pandas as pd
 
 from mer_core.config import CASME2_SUBJECTS, SIMULATED, Casme2
 from mer_core.datasets import frames, workbook
-from mer_core.datasets.doctor import Findings, assign_class
+from mer_core.datasets.checks import assign_class
+from mer_core.datasets.defects import Findings
 from mer_core.datasets.manifest import new_sample
 from mer_core.errors import UserError
 
@@ -32,7 +33,7 @@ COLUMNS = {
 # size of the interval: on the tight crops the detector misses about half of the faces, and the raw
 # recordings hold the same frames among many more.
 TREE_KINDS = ("raw_selected", "raw", "cropped")
-_SUBJECT = re.compile(r"(?:sub)?0*([1-9][0-9]{0,2})", re.IGNORECASE)
+_SUBJECT = re.compile(r"(?:sub)?0*([1-9][0-9]?)(?:\.0)?", re.IGNORECASE)
 _CLIP = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 
@@ -97,12 +98,12 @@ def clip_frames(root: Path, row: pd.Series) -> dict[int, Path]:
     Raises:
         UserError: the folder is gone, or lies outside of the root.
     """
-    root = root.resolve()
-    path = root / row["frame_path"]
+    path = Path(root) / row["frame_path"]
     folder = path if pd.isna(row["apex"]) else path.parent
-    if not folder.is_dir() or not frames.is_inside(folder, root):
+    resolved = Path(root).resolve()
+    if not folder.is_dir() or not frames.is_inside(folder, resolved):
         raise UserError(f"{folder}: the clip's folder is gone; put it back or run the doctor again")
-    numbered = frames.list_frames(folder, root)
+    numbered = frames.list_frames(folder, resolved)
     return {number: file for number, file in numbered.items() if row["onset"] <= number <= row["offset"]}
 
 

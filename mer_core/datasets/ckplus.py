@@ -13,14 +13,15 @@ from typing import Any
 
 from mer_core.config import Ckplus
 from mer_core.datasets import frames
-from mer_core.datasets.doctor import Findings, assign_class
+from mer_core.datasets.checks import assign_class
+from mer_core.datasets.defects import Findings
 from mer_core.datasets.manifest import new_sample
 from mer_core.errors import UserError
 
 CODES = ("neutral", "anger", "contempt", "disgust", "fear", "happy", "sadness", "surprise")
 """Labels by the number in an emotion file (ReadMe of CK+)."""
 
-NO_LABEL = "the sequence has no emotion label"
+NO_LABEL = "sequence without a label"
 
 _FILE = re.compile(
     r"(?P<subject>S[0-9]{3})_(?P<clip>[0-9]{3})_(?P<frame>[0-9]{1,9})(?P<rest>_emotion\.txt|\.\w+)"

@@ -23,11 +23,17 @@ def frame_number(name: str) -> tuple[str, int] | None:
     """Prefix and number of a frame's file name, whatever its prefix and padding.
 
     The number is the run of digits just before the suffix: ('reg_img', 46) of reg_img46.jpg,
-    ('006_', 5562) of 006_05562.jpg. None for what is no frame: hidden files, other suffixes, no number.
+    ('006_', 5562) of 006_05562.jpg. None for what is no frame: hidden files, other suffixes, no number,
+    unprintable names.
     """
     stem, suffix = os.path.splitext(name)  # noqa: PTH122 (a name, not a path)
     match = _NUMBERED.fullmatch(stem)
-    if name.startswith(".") or suffix.lower() not in IMAGE_SUFFIXES or match is None:
+    if (
+        name.startswith(".")
+        or not name.isprintable()
+        or suffix.lower() not in IMAGE_SUFFIXES
+        or match is None
+    ):
         return None
     return match["prefix"], int(match["number"])
 

@@ -75,9 +75,9 @@ SCHEMA = pa.DataFrameSchema(
 )
 """One row per sample, left-out ones with their reason.
 
-`onset`, `apex`, `offset` are frame numbers as on disk; `frame_path` is the used frame relative to the
-dataset's root with forward slashes - or, while the apex is still to be spotted (`apex_source` none and
-an onset given), the clip's folder. `label` is the class, `label_raw` what the annotation says.
+`onset`, `apex`, `offset` are frame numbers as on disk. `frame_path` is the used frame, relative to the
+dataset's root with forward slashes; while the apex is still to be spotted it is the clip's folder.
+`label` is the class, `label_raw` what the annotation says.
 """
 
 COLUMNS = tuple(SCHEMA.columns)
@@ -130,6 +130,11 @@ def check(frame: pd.DataFrame, where: str | os.PathLike[str]) -> pd.DataFrame:
 def included(frame: pd.DataFrame) -> pd.DataFrame:
     """The samples that take part, in order."""
     return frame[frame["included"]].reset_index(drop=True)
+
+
+def is_to_be_spotted(frame: pd.DataFrame) -> pd.Series:
+    """Which samples take part but have no apex yet; their `frame_path` is the clip's folder."""
+    return frame["included"] & frame["apex_source"].eq("none") & frame["onset"].notna()
 
 
 def write_manifest(frame: pd.DataFrame, path: str | os.PathLike[str]) -> None:

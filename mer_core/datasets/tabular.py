@@ -8,7 +8,8 @@ from typing import Any
 
 from mer_core.config import Tabular
 from mer_core.datasets import frames, workbook
-from mer_core.datasets.doctor import Findings, assign_class
+from mer_core.datasets.checks import assign_class
+from mer_core.datasets.defects import Findings
 from mer_core.datasets.manifest import new_sample
 
 _SUBJECT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")

@@ -73,11 +73,11 @@ def whole_number(text: str) -> int | None:
 
 def _read_bytes(path: Path) -> bytes:
     try:
+        if not path.is_file():
+            raise UserError(f"{path}: no such table; check the path")
         if path.stat().st_size > MAX_BYTES:
             raise UserError(f"{path}: larger than {MAX_BYTES:,} bytes; this is no annotation table")
         return path.read_bytes()
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such table; check the path") from None
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); mend its permissions") from None
 

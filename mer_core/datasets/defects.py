@@ -1,0 +1,98 @@
+"""The kinds of defect that a copy of a dataset can have, and the list of those found."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from mer_core.errors import UserError
+
+COLUMNS = ("row", "file", "defect", "severity", "action")
+SEVERITIES = ("error", "warning", "ignore")
+
+DEFECTS: dict[str, tuple[str, str]] = {
+    "bad_name": (
+        "error",
+        "Subject or clip is not named as the dataset names them, so it cannot be looked up.",
+    ),
+    "leaves_root": ("error", "A path or link leads out of the dataset's folder and is not followed."),
+    "unknown_label": ("error", "The label is not under `classes` in the configuration."),
+    "bad_label_file": ("error", "A CK+ emotion file does not hold one of the numbers 0 to 7."),
+    "duplicate_annotation": ("warning", "A row of the annotations repeats an earlier one."),
+    "conflicting_annotation": ("error", "Two annotations of the same clip disagree."),
+    "impossible_interval": (
+        "error",
+        "Onset or offset is no frame number, or the offset is not after the onset.",
+    ),
+    "missing_apex": ("warning", "The apex is not annotated; the rule `missing_apex` applies."),
+    "degenerate_apex": ("warning", "The apex equals onset or offset; the rule `missing_apex` applies."),
+    "apex_outside": ("warning", "The apex is not between onset and offset; the rule `missing_apex` applies."),
+    "annotation_without_frames": ("error", "An annotated clip or image is not on disk."),
+    "frames_without_annotation": ("warning", "A folder of frames that no annotation mentions."),
+    "missing_apex_frame": ("error", "The frame that is to be used is not among the clip's frames."),
+    "missing_onset_frame": (
+        "warning",
+        "The onset frame, which methods of motion start from, is not on disk.",
+    ),
+    "missing_offset_frame": ("warning", "The offset frame, where methods of motion end, is not on disk."),
+    "frame_gaps": ("warning", "Frames are missing inside the interval."),
+    "key_frames_only": ("ignore", "Of the interval, only onset, apex and offset are on disk."),
+    "short_sequence": ("warning", "A CK+ sequence has fewer frames than `last_frames`."),
+    "ambiguous_frames": ("warning", "Several folders of frames would do equally well."),
+    "unreadable_image": ("error", "An image that is used is empty, truncated, damaged or too large."),
+    "duplicate_image": ("warning", "The same file, byte by byte, stands under two samples."),
+    "one_class_subject": ("warning", "All samples of a subject have one class."),
+    "unlisted_subject": ("error", "Subjects with data are missing in the configuration."),
+    "absent_subject": (
+        "error",
+        "Subjects of the configuration have no sample, so their fold would be empty.",
+    ),
+    "no_face": ("warning", "No step of the detector's chain found a face."),
+}
+"""Kind of defect -> its default severity and what it means. An error stops the run."""
+
+
+class Findings:
+    """Collects defects while a dataset is read.
+
+    Args:
+        severity: kind -> error, warning or ignore, where it differs from the default.
+
+    Raises:
+        UserError: an unknown kind, with the nearest known one.
+    """
+
+    def __init__(self, severity: Mapping[str, str]) -> None:
+        for kind in severity:
+            if kind not in DEFECTS:
+                near = difflib.get_close_matches(kind, DEFECTS, n=1)
+                hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(DEFECTS)}"
+                raise UserError(f"doctor.severity.{kind}: no such kind of defect; {hint}")
+        self._severity = {kind: default for kind, (default, _) in DEFECTS.items()} | dict(severity)
+        self._rows: list[tuple[str, ...]] = []
+
+    def add(self, kind: str, action: str, *, row: str = "", file: str = "") -> None:
+        """Note a defect.
+
+        Args:
+            kind: a key of `DEFECTS`.
+            action: what was done about it, and the particulars.
+            row: the sample_id, or a row of the annotations that names none.
+            file: the file or folder it was seen in, with `:row` behind a table's name.
+        """
+        self._rows.append((row, file, kind, self._severity[kind], action))
+
+    def leave_out(self, sample: dict[str, Any], kind: str, why: str, file: str = "") -> None:
+        """Note a defect that costs the sample; the sample's reason is the kind and why."""
+        self.add(kind, f"left out: {why}", row=sample["sample_id"], file=file)
+        sample |= {"included": False, "reason": f"{kind}: {why}"}
+
+    def table(self) -> pd.DataFrame:
+        """All defects, errors first: text columns row, file, defect, severity, action."""
+        frame = pd.DataFrame(self._rows, columns=list(COLUMNS), dtype=str)
+        return frame.sort_values(
+            "severity", key=lambda s: s.map(SEVERITIES.index), kind="stable", ignore_index=True
+        )
