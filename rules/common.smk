@@ -23,6 +23,12 @@ try:
 except UserError as error:
     raise WorkflowError(str(error))
 
+PRETRAINED = [variant.name for variant in CONFIG.variants if variant.init == "pretrained"]
+SIMULATED_DATASETS = [name for name, dataset in CONFIG.datasets.items() if dataset.root == SIMULATED]
+# Faces are drawn where the configuration allows it; subject by subject the script decides.
+FACES_SHOWN = CONFIG.datasets if CONFIG.report.show_faces is True else SIMULATED_DATASETS
+FACES_SHOWN = FACES_SHOWN if CONFIG.report.show_faces else []
+
 
 pathvars:
     results=f"results/{CONFIG.experiment}",

@@ -6,11 +6,11 @@ rule write_config:
         "<logs>/write_config.log",
     benchmark:
         "<benchmarks>/write_config.tsv"
+    conda:
+        "../envs/data.yaml"
     params:
         config=dump(CONFIG),
         code=code_digest("workflow_scripts/write_config.py"),
-    conda:
-        "../envs/data.yaml"
     script:
         "../workflow_scripts/write_config.py"
 
@@ -23,6 +23,8 @@ rule simulate_dataset:
         "<logs>/simulate_dataset/{dataset}.log",
     benchmark:
         "<benchmarks>/simulate_dataset/{dataset}.tsv"
+    conda:
+        "../envs/faces.yaml"
     threads: 4
     resources:
         mem="4GB",
@@ -31,8 +33,6 @@ rule simulate_dataset:
         dataset=dataset_settings,
         simulation=dump(CONFIG.simulation),
         code=code_digest("workflow_scripts/simulate_dataset.py"),
-    conda:
-        "../envs/faces.yaml"
     script:
         "../workflow_scripts/simulate_dataset.py"
 
@@ -49,6 +49,8 @@ rule read_dataset:
         "<logs>/read_dataset/{dataset}.log",
     benchmark:
         "<benchmarks>/read_dataset/{dataset}.tsv"
+    conda:
+        "../envs/data.yaml"
     resources:
         mem="2GB",
         runtime="30m",
@@ -57,8 +59,6 @@ rule read_dataset:
         root=dataset_root,
         doctor=dump(CONFIG.doctor),
         code=code_digest("workflow_scripts/read_dataset.py"),
-    conda:
-        "../envs/data.yaml"
     script:
         "../workflow_scripts/read_dataset.py"
 
@@ -71,10 +71,10 @@ rule doctor:
         "<logs>/doctor.log",
     benchmark:
         "<benchmarks>/doctor.tsv"
-    params:
-        code=code_digest("workflow_scripts/doctor.py"),
     conda:
         "../envs/data.yaml"
+    params:
+        code=code_digest("workflow_scripts/doctor.py"),
     script:
         "../workflow_scripts/doctor.py"
 
@@ -91,6 +91,8 @@ rule write_manifest:
         "<logs>/write_manifest/{dataset}.log",
     benchmark:
         "<benchmarks>/write_manifest/{dataset}.tsv"
+    conda:
+        "../envs/faces.yaml"
     resources:
         mem="2GB",
         runtime="30m",
@@ -99,7 +101,5 @@ rule write_manifest:
         root=dataset_root,
         alignment=dump(CONFIG.alignment),
         code=code_digest("workflow_scripts/write_manifest.py"),
-    conda:
-        "../envs/faces.yaml"
     script:
         "../workflow_scripts/write_manifest.py"

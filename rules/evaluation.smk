@@ -1,7 +1,7 @@
 TABLES = ["table1_loss", "table2_attention", "table3_methods", "per_class", "transfer"]
-TABLES += ["pretraining"] if CONFIG.source else []
-FIGURES = ["class_distribution", "variants", "confusion", "subject_accuracy", "learning_curves"]
-SHOWN = [name for name, dataset in CONFIG.datasets.items() if shows_faces(dataset)]
+TABLES += ["pretraining"] if PRETRAINED else []
+FIGURES = ["class_distribution", "variants", "subject_accuracy", "learning_curves"]
+FIGURES += [f"confusion_{variant}" for variant in CONFIG.variant]
 
 
 def folds_of(wildcards):
@@ -28,6 +28,8 @@ rule score_variant:
         "<logs>/score_variant/{variant}.log",
     benchmark:
         "<benchmarks>/score_variant/{variant}.tsv"
+    conda:
+        "../envs/evaluation.yaml"
     resources:
         mem="2GB",
         runtime="10m",
@@ -36,8 +38,6 @@ rule score_variant:
         seeds=CONFIG.seeds,
         evaluation=dump(CONFIG.evaluation),
         code=code_digest("workflow_scripts/score_variant.py"),
-    conda:
-        "../envs/evaluation.yaml"
     script:
         "../workflow_scripts/score_variant.py"
 
@@ -63,6 +63,8 @@ rule build_tables:
         "<logs>/build_tables.log",
     benchmark:
         "<benchmarks>/build_tables.tsv"
+    conda:
+        "../envs/evaluation.yaml"
     resources:
         mem="2GB",
         runtime="10m",
@@ -73,7 +75,150 @@ rule build_tables:
         target=CONFIG.target,
         simulated=SIMULATED_DATASETS,
         code=code_digest("workflow_scripts/build_tables.py"),
-    conda:
-        "../envs/evaluation.yaml"
     script:
         "../workflow_scripts/build_tables.py"
+
+
+rule draw_figures:
+    """Draw what was measured: classes, confusion, subjects, learning curves, variants."""
+    input:
+        predictions=collect("<results>/metrics/{variant}.predictions.csv", variant=CONFIG.variant),
+        histories=collect("<results>/metrics/{variant}.history.csv", variant=CONFIG.variant),
+        manifests=collect("<results>/manifests/{dataset}.csv", dataset=CONFIG.datasets),
+        tables=collect("<results>/tables/{table}.csv", table=TABLES[:3]),
+    output:
+        png=collect("<results>/figures/{figure}.png", figure=FIGURES),
+        svg=report(
+            collect("<results>/figures/{figure}.svg", figure=FIGURES),
+            caption="report/figures.rst",
+            category="Figures",
+        ),
+    log:
+        "<logs>/draw_figures.log",
+    benchmark:
+        "<benchmarks>/draw_figures.tsv"
+    conda:
+        "../envs/evaluation.yaml"
+    resources:
+        mem="2GB",
+        runtime="10m",
+    params:
+        classes={name: dataset.class_names for name, dataset in CONFIG.datasets.items()},
+        target=CONFIG.target,
+        confidence=CONFIG.evaluation.confidence,
+        code=code_digest("workflow_scripts/draw_figures.py"),
+    script:
+        "../workflow_scripts/draw_figures.py"
+
+
+rule draw_faces:
+    """A contact sheet of a dataset's aligned faces, as far as they may be shown."""
+    input:
+        cache="<results>/aligned/{dataset}.h5",
+        manifest="<results>/manifests/{dataset}.csv",
+    output:
+        png=report(
+            "<results>/figures/faces_{dataset}.png",
+            caption="report/faces.rst",
+            category="Data",
+            labels={"dataset": "{dataset}", "what": "aligned faces"},
+        ),
+        svg="<results>/figures/faces_{dataset}.svg",
+    log:
+        "<logs>/draw_faces/{dataset}.log",
+    benchmark:
+        "<benchmarks>/draw_faces/{dataset}.tsv"
+    conda:
+        "../envs/evaluation.yaml"
+    resources:
+        mem="2GB",
+        runtime="10m",
+    params:
+        dataset=dataset_settings,
+        report=dump(CONFIG.report),
+        simulated=SIMULATED_DATASETS,
+        code=code_digest("workflow_scripts/draw_faces.py"),
+    script:
+        "../workflow_scripts/draw_faces.py"
+
+
+rule draw_workflow:
+    """Draw the graph of the rules."""
+    input:
+        config="<results>/config.json",
+    output:
+        png="<results>/figures/workflow.png",
+        svg="<results>/figures/workflow.svg",
+    log:
+        "<logs>/draw_workflow.log",
+    benchmark:
+        "<benchmarks>/draw_workflow.tsv"
+    conda:
+        "../envs/evaluation.yaml"
+    resources:
+        mem="1GB",
+        runtime="10m",
+    params:
+        snakefile=workflow.main_snakefile,
+        code=code_digest("workflow_scripts/draw_workflow.py"),
+    script:
+        "../workflow_scripts/draw_workflow.py"
+
+
+rule draw_times:
+    """Draw the time of every job that was run for the tables."""
+    input:
+        tables="<results>/tables/tables.json",
+    output:
+        png="<results>/figures/times.png",
+        svg="<results>/figures/times.svg",
+    log:
+        "<logs>/draw_times.log",
+    benchmark:
+        "<benchmarks>/draw_times.tsv"
+    conda:
+        "../envs/evaluation.yaml"
+    resources:
+        mem="1GB",
+        runtime="10m",
+    params:
+        benchmarks=f"results/{CONFIG.experiment}/benchmarks",
+        code=code_digest("workflow_scripts/draw_times.py"),
+    script:
+        "../workflow_scripts/draw_times.py"
+
+
+rule write_report:
+    """Everything on one self-contained page."""
+    input:
+        config="<results>/config.json",
+        metrics=collect("<results>/metrics/{variant}.json", variant=CONFIG.variant),
+        tables="<results>/tables/tables.json",
+        figures=collect("<results>/figures/{figure}.svg", figure=[*FIGURES, "workflow", "times"]),
+        faces=collect("<results>/figures/faces_{dataset}.png", dataset=FACES_SHOWN),
+        folds=collect(
+            "<results>/folds/{variant}/seed{seed}/{subject}/fold.json",
+            variant=CONFIG.variant,
+            seed=CONFIG.seeds,
+            subject=CONFIG.folds,
+        ),
+        manifests=collect("<results>/manifests/{dataset}.csv", dataset=CONFIG.datasets),
+        defects=collect("<results>/manifests/{dataset}.defects.csv", dataset=CONFIG.datasets),
+        caches=collect("<results>/aligned/{dataset}.h5", dataset=CONFIG.datasets),
+        failures=collect("<results>/aligned/{dataset}.failures.csv", dataset=CONFIG.datasets),
+    output:
+        html="<results>/report.html",
+    log:
+        "<logs>/write_report.log",
+    benchmark:
+        "<benchmarks>/write_report.tsv"
+    conda:
+        "../envs/evaluation.yaml"
+    resources:
+        mem="2GB",
+        runtime="10m",
+    params:
+        benchmarks=f"results/{CONFIG.experiment}/benchmarks",
+        code=code_digest("workflow_scripts/write_report.py"),
+    script:
+        "../workflow_scripts/write_report.py"

@@ -20,6 +20,8 @@ rule align_faces:
         "<logs>/align_faces/{dataset}/{subject}.log",
     benchmark:
         "<benchmarks>/align_faces/{dataset}/{subject}.tsv"
+    conda:
+        "../envs/faces.yaml"
     resources:
         mem="1GB",
         runtime="30m",
@@ -27,8 +29,6 @@ rule align_faces:
         root=dataset_root,
         alignment=dump(CONFIG.alignment),
         code=code_digest("workflow_scripts/align_faces.py"),
-    conda:
-        "../envs/faces.yaml"
     script:
         "../workflow_scripts/align_faces.py"
 
@@ -44,12 +44,12 @@ rule merge_caches:
         "<logs>/merge_caches/{dataset}.log",
     benchmark:
         "<benchmarks>/merge_caches/{dataset}.tsv"
+    conda:
+        "../envs/faces.yaml"
     resources:
         mem="2GB",
         runtime="10m",
     params:
         code=code_digest("workflow_scripts/merge_caches.py"),
-    conda:
-        "../envs/faces.yaml"
     script:
         "../workflow_scripts/merge_caches.py"

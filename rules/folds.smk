@@ -20,6 +20,9 @@ rule train_fold:
         "<logs>/train_fold/{variant}/seed{seed}/{subject}.log",
     benchmark:
         "<benchmarks>/train_fold/{variant}/seed{seed}/{subject}.tsv"
+    retries: 1
+    conda:
+        "../envs/training.yaml"
     threads: CONFIG.compute.threads
     resources:
         gpu=1,
@@ -34,8 +37,5 @@ rule train_fold:
         reduction=CONFIG.reduction,
         slots=CONFIG.compute.slots_per_device,
         code=code_digest("workflow_scripts/train_fold.py"),
-    retries: 1
-    conda:
-        "../envs/training.yaml"
     script:
         "../workflow_scripts/train_fold.py"

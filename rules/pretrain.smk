@@ -46,6 +46,9 @@ rule pretrain_model:
         "<logs>/pretrain_model/{variant}/{split}/run{run}.log",
     benchmark:
         "<benchmarks>/pretrain_model/{variant}/{split}/run{run}.tsv"
+    retries: 1
+    conda:
+        "../envs/training.yaml"
     threads: CONFIG.compute.threads
     resources:
         gpu=1,
@@ -59,9 +62,6 @@ rule pretrain_model:
         reduction=CONFIG.reduction,
         slots=CONFIG.compute.slots_per_device,
         code=code_digest("workflow_scripts/pretrain_model.py"),
-    retries: 1
-    conda:
-        "../envs/training.yaml"
     script:
         "../workflow_scripts/pretrain_model.py"
 
@@ -79,13 +79,13 @@ rule select_pretrained:
         "<logs>/select_pretrained/{variant}.log",
     benchmark:
         "<benchmarks>/select_pretrained/{variant}.tsv"
+    conda:
+        "../envs/training.yaml"
     resources:
         mem="1GB",
         runtime="10m",
     params:
         split=CONFIG.pretraining.split,
         code=code_digest("workflow_scripts/select_pretrained.py"),
-    conda:
-        "../envs/training.yaml"
     script:
         "../workflow_scripts/select_pretrained.py"
