@@ -5,55 +5,24 @@ Accuracies are in percent and differences in percentage points, as in the paper;
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from mer_core import job
 from mer_core.config import Evaluation, Loss, Variant
 from mer_core.evaluation import printed
 from mer_core.evaluation.statistics import Comparison, compare, holm, majority_answers, score_variant
+from mer_core.evaluation.typeset import Row, Table, interval, make_table, number, p_value, text, write_table
 
-Row = dict[str, Any]
+__all__ = ["Results", "Table", "build_tables", "floor_score", "write_table"]
 
 TITLES = {
     "table1_loss": "Table 1: loss functions on the plain ResNet18",
     "table2_attention": "Table 2: attention kinds in ResNet18, all with focal loss",
     "table3_methods": "Table 3: methods",
 }
-INTEGERS = ("n", "folds", "folds_expected", "seeds", "support", "first_only", "second_only", "runs")
-# Needs the packages booktabs and graphicx; a table wider than the page is scaled down to it.
-LATEX_TABLE = r"""\begin{table}[htbp]
-\centering
-\caption{%s}
-\label{tab:%s}
-\resizebox{\ifdim\width>\textwidth\textwidth\else\width\fi}{!}{%%
-%s}
-\par\smallskip\footnotesize\raggedright %s
-\end{table}
-"""
-LATEX = str.maketrans({character: f"\\{character}" for character in "%&_#$"})
-
-
-@dataclass(frozen=True)
-class Table:
-    """One table.
-
-    Args:
-        frame: every figure in full precision, missing ones NaN or None; what the CSV holds.
-        shown: the same rows as text for people; what Markdown, LaTeX and the report show.
-        caption: what it is, on how many clips, folds and seeds, on which data.
-        notes: sentences that belong under it.
-    """
-
-    frame: pd.DataFrame
-    shown: pd.DataFrame
-    caption: str
-    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -92,89 +61,83 @@ class Results:
         """Whether the classes are the paper's, without which a difference to it means nothing."""
         return set(self.classes) == set(printed.CLASSES)
 
-    def key(self, variant: Variant) -> tuple[str, str, str]:
-        """Attention, kind of loss, initial weights: what printed rows are matched by."""
-        return variant.attention, self.losses[variant.loss].kind, variant.init
+    def measured(self) -> dict[str, Variant]:
+        """The configured variants that were measured, by name."""
+        return {variant.name: variant for variant in self.variants if variant.name in self.metrics}
 
     def compare(self, first: str | None, second: str | None) -> Comparison | None:
-        """The second against the first; None where one is missing, or both the same, or no clip shared."""
+        """The second against the first; None where one is missing, both are the same or no clip is shared."""
         if first is None or second is None or first == second:
             return None
         return compare(self.predictions[first], self.predictions[second], self.classes, self.settings)
 
 
 def build_tables(results: Results) -> dict[str, Table]:
-    """All tables by name: table1_loss, table2_attention, table3_methods, per_class, transfer, and
-    pretraining where something was pretrained."""
+    """All tables by name.
+
+    Returns:
+        table1_loss, table2_attention, table3_methods, per_class, transfer; and pretraining where something
+        was pretrained.
+    """
     tables = {name: _paper_table(number, name, results) for number, name in enumerate(TITLES, start=1)}
     tables |= {"per_class": _per_class_table(results), "transfer": _transfer_table(results)}
     return tables | ({"pretraining": _pretraining_table(results)} if results.pretrained else {})
 
 
-def write_table(table: Table, stem: Path) -> None:
-    """Write `{stem}.csv`, `{stem}.md` and `{stem}.tex`; the same table gives the same bytes."""
-    job.write_text(f"{stem}.csv", table.frame.to_csv(index=False, lineterminator="\n"))
-    rows = [[*table.shown.columns], ["---"] * table.shown.shape[1], *table.shown.to_numpy().tolist()]
-    lines = [f"**{table.caption}**", "", *("| " + " | ".join(row) + " |" for row in rows), ""]
-    job.write_text(f"{stem}.md", "\n".join([*lines, *(f"- {note}" for note in table.notes)]) + "\n")
-    tabular = table.shown.to_latex(index=False, escape=True)
-    caption, notes = table.caption.translate(LATEX), " ".join(table.notes).translate(LATEX)
-    job.write_text(f"{stem}.tex", LATEX_TABLE % (caption, Path(stem).name, tabular, notes))
-
-
 def floor_score(results: Results) -> dict[str, Any]:
-    """`score_variant` of the constant answer on the samples to be evaluated."""
-    return score_variant("majority", majority_answers(results.samples), results.classes, results.settings)
+    """`score_variant` of the constant answer on the samples to be evaluated, and `predicted`, the answer."""
+    answers = majority_answers(results.samples)
+    score = score_variant("majority", answers, results.classes, results.settings)
+    return score | {"predicted": answers["predicted"].iloc[0]}
 
 
-def _paper_table(number: int, name: str, results: Results) -> Table:
-    entries = [*_entries(number, results)]
+def _paper_table(table: int, name: str, results: Results) -> Table:
+    entries = [*_entries(table, results)]
     measured = [variant for _, variant in entries if variant]
-    baseline = next((v for row, v in entries if v and row and row.method == printed.BASELINES[number]), None)
-    rows = [_row(row, variant, baseline, results) for row, variant in entries]
-    _adjust(rows)
+    baseline = next((v for row, v in entries if v and row and row.method == printed.BASELINES[table]), None)
+    rows = _adjusted([_row(row, variant, baseline, results) for row, variant in entries])
+    floor = floor_score(results)
     rows.append(
-        {
-            "method": f"always '{results.samples['label'].mode()[0]}' (the floor)",
-            "variant": "majority",
-            **_score_columns(floor_score(results)),
-            "note": "one answer for every clip",
-        }
+        {"method": f"always '{floor['predicted']}' (the floor)", "variant": "majority"}
+        | _score_columns(floor)
+        | {"note": "one answer for every clip"}
     )
-    columns: dict[str, Callable[[Row], str]] = {
-        "Method": partial(_text, "method"),
-        "Variant": partial(_text, "variant"),
-        "Printed (%)": partial(_number, "printed_accuracy", "{:.2f}"),
-        "Accuracy (%)": partial(_interval, "accuracy", "{:.2f}"),
-        "Difference": partial(_number, "difference", "{:+.2f}"),
-        "Reached": partial(_text, "reached"),
-        "Printed F1": partial(_number, "printed_f1", "{:.4f}"),
-        "Macro-F1": partial(_interval, "macro_f1", "{:.3f}"),
-        "F1 of means": partial(_interval, "f1_of_means", "{:.3f}"),
-        "n": partial(_number, "n", "{:d}"),
-        "p (Holm)": partial(_p, "p_holm"),
-        "Note": partial(_text, "note", missing=""),
+    columns = {
+        "Method": text("method"),
+        "Variant": text("variant"),
+        "Printed (%)": number("printed_accuracy", "{:.2f}"),
+        "Accuracy (%)": interval("accuracy", "{:.2f}"),
+        "Difference": number("difference", "{:+.2f}"),
+        "Reached": text("reached"),
+        "Printed F1": number("printed_f1", "{:.4f}"),
+        "Macro-F1": interval("macro_f1", "{:.3f}"),
+        "F1 of means": interval("f1_of_means", "{:.3f}"),
+        "n": number("n", "{:d}"),
+        "p (Holm)": p_value("p_holm"),
+        "Note": text("note", missing=""),
     }
-    if number < 3:
+    if table < 3:
         del columns["Printed F1"], columns["F1 of means"]
-    return _table(
-        rows, columns, _caption(TITLES[name], measured, results), _paper_notes(baseline, measured, results)
-    )
+    notes = _paper_notes(baseline, measured, results)
+    return make_table(rows, columns, _caption(TITLES[name], measured, results), notes)
 
 
-def _entries(number: int, results: Results) -> Iterator[tuple[printed.Printed | None, str | None]]:
+def _entries(table: int, results: Results) -> Iterator[tuple[printed.Printed | None, str | None]]:
     """The rows as (printed row or None, measured name or None), the paper's first."""
-    variants = {v.name: results.key(v) for v in results.variants if v.name in results.metrics}
+    keys = {
+        name: (variant.attention, results.losses[variant.loss].kind, variant.init)
+        for name, variant in results.measured().items()
+    }
     configured = {variant.name for variant in results.variants}
     methods = [name for name in results.metrics if name not in configured]
     matched: set[str] = set()
-    for row in (row for row in printed.ROWS if row.table == number):
-        names = [name for name, key in variants.items() if key == row.key]
+    for row in (row for row in printed.ROWS if row.table == table):
+        names = [name for name, key in keys.items() if key == row.key]
         names += [name for name in methods if name in row.methods]
         matched.update(names)
         yield from ((row, name) for name in names or [None])
-    extra = [name for name, key in variants.items() if printed.belongs(number, *key)]
-    extra += methods if number == 3 else []
+    extra = [name for name, key in keys.items() if printed.belongs(table, *key)]
+    extra += methods if table == 3 else []
     yield from ((None, name) for name in extra if name not in matched)
 
 
@@ -222,59 +185,57 @@ def _per_class_table(results: Results) -> Table:
         for label, values in score["per_class"].items()
     ]
     columns = {
-        "Variant": partial(_text, "variant"),
-        "Class": partial(_text, "class"),
-        "Precision": partial(_number, "precision", "{:.3f}"),
-        "Recall": partial(_number, "recall", "{:.3f}"),
-        "F1": partial(_number, "f1", "{:.3f}"),
-        "Clips": partial(_number, "support", "{:d}"),
+        "Variant": text("variant"),
+        "Class": text("class"),
+        "Precision": number("precision", "{:.3f}"),
+        "Recall": number("recall", "{:.3f}"),
+        "F1": number("f1", "{:.3f}"),
+        "Clips": number("support", "{:d}"),
     }
-    title = "Precision, recall and F1 of each class (equations 12 to 14)"
-    return _table(
-        rows, columns, _caption(title, results.metrics, results), _never_notes(results.metrics, results)
-    )
+    caption = _caption("Each class by equations 12 to 14", results.metrics, results)
+    return make_table(rows, columns, caption, _never_notes(results.metrics, results))
 
 
 def _transfer_table(results: Results) -> Table:
     """Pairs of variants that differ in their initial weights only: random against pretrained."""
-    clips = printed.TRANSFER_GAIN_CLIPS
-    gain = 100 * clips / printed.CLIPS
+    clips, n = printed.TRANSFER_GAIN_CLIPS, printed.CLIPS
     rows: list[Row] = [
-        {"before": "printed", "after": "printed", "n": printed.CLIPS, "gain_clips": clips, "gain": gain}
+        {"before": "printed", "after": "printed", "n": n, "gain_clips": clips, "gain": 100 * clips / n}
     ]
-    names: list[str] = []
-    for before, after in _transfer_pairs(results):
+    pairs = [*_transfer_pairs(results)]
+    for before, after in pairs:
         tested = results.compare(before, after)
-        values = asdict(tested) if tested else {}
-        percent = {key: 100 * values[key] for key in ("gain", "low", "high") if key in values}
-        rows.append({"before": before, "after": after} | values | percent)
-        names += [before, after]
-    rows = [{"gain_low": row.pop("low", None), "gain_high": row.pop("high", None)} | row for row in rows]
-    _adjust(rows)
+        values = asdict(tested) if tested else dict.fromkeys(Comparison.__dataclass_fields__)
+        for column, key in (("gain", "gain"), ("gain_low", "low"), ("gain_high", "high")):
+            fraction = values.pop(key)
+            values[column] = None if fraction is None else 100 * fraction
+        rows.append({"before": before, "after": after, **values})
     columns = {
-        "Before": partial(_text, "before"),
-        "After": partial(_text, "after"),
-        "n": partial(_number, "n", "{:d}"),
-        "Gain (clips)": partial(_number, "gain_clips", "{:+.4g}"),
-        "Gain (points)": partial(_interval, "gain", "{:+.2f}"),
-        "Only before right": partial(_number, "first_only", "{:d}"),
-        "Only after right": partial(_number, "second_only", "{:d}"),
-        "p (McNemar)": partial(_p, "p_mcnemar"),
-        "p (permutation)": partial(_p, "p_permutation"),
-        "p (permutation, macro-F1)": partial(_p, "p_permutation_f1"),
-        "p (Holm)": partial(_p, "p_holm"),
+        "Before": text("before"),
+        "After": text("after"),
+        "n": number("n", "{:d}"),
+        "Gain (clips)": number("gain_clips", "{:+.4g}"),
+        "Gain (points)": interval("gain", "{:+.2f}"),
+        "Only before right": number("first_only", "{:d}"),
+        "Only after right": number("second_only", "{:d}"),
+        "p (McNemar)": p_value("p_mcnemar"),
+        "p (permutation)": p_value("p_permutation"),
+        "p (permutation, macro-F1)": p_value("p_permutation_f1"),
+        "p (Holm)": p_value("p_holm"),
     }
     notes = (
-        _interval_note(results),
-        "Holm's adjustment is over the permutation tests of accuracy in this table.",
+        _interval_note([], results),
+        "Only one right and McNemar's exact test: first seed. Permutation of whole subjects: all "
+        "seeds; Holm's adjustment is over its tests of accuracy in this table.",
     )
-    return _table(rows, columns, _caption("Gain by transfer", names, results), notes)
+    caption = _caption("Gain by transfer", [name for pair in pairs for name in pair], results)
+    return make_table(_adjusted(rows), columns, caption, notes)
 
 
 def _transfer_pairs(results: Results) -> Iterator[tuple[str, str]]:
-    there = [variant for variant in results.variants if variant.name in results.metrics]
-    for before in there:
-        for after in there:
+    measured = results.measured().values()
+    for before in measured:
+        for after in measured:
             same = (before.attention, before.loss) == (after.attention, after.loss)
             if same and (before.init, after.init) == ("random", "pretrained"):
                 yield before.name, after.name
@@ -287,7 +248,7 @@ def _pretraining_table(results: Results) -> Table:
             "split": split,
             "runs": protocol["runs"],
             "accuracy": 100 * protocol["accuracy"]["mean"],
-            "accuracy_sd": None if protocol["runs"] == 1 else 100 * protocol["accuracy"]["sd"],
+            "accuracy_sd": None if protocol["accuracy"]["sd"] is None else 100 * protocol["accuracy"]["sd"],
             "best": 100 * protocol["accuracy"]["best"],
             "printed_best": printed.CKPLUS_ACCURACY if split == "frame" else None,
             "macro_f1": protocol["macro_f1"]["mean"],
@@ -300,16 +261,16 @@ def _pretraining_table(results: Results) -> Table:
         for split, protocol in selected["protocols"].items()
     ]
     columns = {
-        "Variant": partial(_text, "variant"),
-        "8:2 split by": partial(_text, "split"),
-        "Runs": partial(_number, "runs", "{:d}"),
-        "Accuracy (%)": partial(_interval, "accuracy", "{:.2f}"),
-        "Best run (%)": partial(_number, "best", "{:.2f}"),
-        "Printed best run (%)": partial(_number, "printed_best", "{:.2f}"),
-        "Macro-F1": partial(_interval, "macro_f1", "{:.3f}"),
-        "Sequence in training (%)": partial(_number, "siblings", "{:.1f}"),
-        "Person in training (%)": partial(_number, "same_person", "{:.1f}"),
-        "Transferred": partial(_text, "transferred"),
+        "Variant": text("variant"),
+        "8:2 split by": text("split"),
+        "Runs": number("runs", "{:d}"),
+        "Accuracy (%)": interval("accuracy", "{:.2f}"),
+        "Best run (%)": number("best", "{:.2f}"),
+        "Printed best run (%)": number("printed_best", "{:.2f}"),
+        "Macro-F1": interval("macro_f1", "{:.3f}"),
+        "Sequence in training (%)": number("siblings", "{:.1f}"),
+        "Person in training (%)": number("same_person", "{:.1f}"),
+        "Transferred": text("transferred"),
     }
     notes = (
         "Mean ± standard deviation over runs, each with a split of its own; the best run is chosen by this "
@@ -317,21 +278,14 @@ def _pretraining_table(results: Results) -> Table:
         "In training: share of test images of whose sequence, or person, other images were trained on. The "
         "paper splits by frame; that figure says little about new faces.",
     )
-    return _table(rows, columns, f"Test accuracy of pretraining. {_data(results)}", notes)
+    caption = "Pretraining: accuracy on test images of the source dataset."
+    sources = [name for name in results.simulated if name != results.dataset]
+    return make_table(rows, columns, f"{caption} {_simulated(sources)}" if sources else caption, notes)
 
 
-def _table(
-    rows: Sequence[Row], columns: Mapping[str, Callable[[Row], str]], caption: str, notes: Iterable[str]
-) -> Table:
-    frame = pd.DataFrame(list(rows))
-    frame = frame.astype({name: "Int64" for name in INTEGERS if name in frame})
-    shown = pd.DataFrame([{header: show(row) for header, show in columns.items()} for row in rows], dtype=str)
-    return Table(frame, shown, caption, tuple(notes))
-
-
-def _adjust(rows: Sequence[Row]) -> None:
-    for row, p in zip(rows, holm([row.get("p_permutation") for row in rows]), strict=True):
-        row["p_holm"] = p
+def _adjusted(rows: list[Row]) -> list[Row]:
+    adjusted = holm([row.get("p_permutation") for row in rows])
+    return [row | {"p_holm": p} for row, p in zip(rows, adjusted, strict=True)]
 
 
 def _caption(title: str, names: Iterable[str], results: Results) -> str:
@@ -345,14 +299,19 @@ def _caption(title: str, names: Iterable[str], results: Results) -> str:
 
 
 def _data(results: Results) -> str:
-    if not results.simulated:
-        return f"Data: {results.dataset}."
-    names = " and ".join(results.simulated)
-    return f"SIMULATED DATA ({names}): these figures show that the workflow runs, nothing about real faces."
+    if results.dataset in results.simulated:
+        return _simulated(results.simulated)
+    source = ", ".join(results.simulated)
+    return f"Data: {results.dataset}" + (f", transfer from SIMULATED DATA ({source})." if source else ".")
+
+
+def _simulated(names: Iterable[str]) -> str:
+    joined = ", ".join(names)
+    return f"SIMULATED DATA ({joined}): these figures show that the workflow runs, nothing about real faces."
 
 
 def _paper_notes(baseline: str | None, measured: Sequence[str], results: Results) -> Iterator[str]:
-    yield _interval_note(results)
+    yield _interval_note(measured, results)
     yield "Reached: the printed accuracy lies within our interval or below it."
     if baseline:
         yield (
@@ -365,8 +324,7 @@ def _paper_notes(baseline: str | None, measured: Sequence[str], results: Results
         yield f"The paper counts {printed.CLIPS} clips; here are {len(results.samples)}."
     yield from _never_notes(measured, results)
     for name in measured:
-        bound = results.metrics[name]["upper_bound_best_on_test"]
-        if bound:
+        if bound := results.metrics[name]["upper_bound_best_on_test"]:
             yield (
                 f"Upper bound, not a result: at each fold's best epoch on its own test subject, {name} has "
                 f"accuracy {100 * bound['accuracy']:.2f} %, macro-F1 {bound['macro_f1']:.3f}."
@@ -379,32 +337,10 @@ def _never_notes(names: Iterable[str], results: Results) -> Iterator[str]:
             yield f"{name} never predicts {', '.join(classes)} (precision and F1 count as 0)."
 
 
-def _interval_note(results: Results) -> str:
+def _interval_note(names: Iterable[str], results: Results) -> str:
     settings = results.settings
+    several = any(len(results.metrics[name]["seeds"]) > 1 for name in names)
     return (
         f"In brackets: {100 * settings.confidence:g} % interval, percentile bootstrap over subjects, "
-        f"{settings.bootstrap} draws; after ±: standard deviation over seeds."
+        f"{settings.bootstrap} draws{'; after ±: standard deviation over seeds' * several}."
     )
-
-
-def _text(key: str, row: Row, missing: str = "–") -> str:
-    return str(row.get(key) or missing)
-
-
-def _number(key: str, style: str, row: Row) -> str:
-    return "–" if row.get(key) is None else style.format(row[key])
-
-
-def _interval(key: str, style: str, row: Row) -> str:
-    """Such as '43.37 ± 0.80 [37.21, 49.60]'."""
-    parts = [_number(key, style, row)]
-    if row.get(f"{key}_sd") is not None:
-        parts.append(f"± {style.format(row[f'{key}_sd'])}")
-    if row.get(f"{key}_low") is not None:
-        parts.append(f"[{style.format(row[f'{key}_low'])}, {style.format(row[f'{key}_high'])}]")
-    return " ".join(parts)
-
-
-def _p(key: str, row: Row) -> str:
-    value = row.get(key)
-    return "–" if value is None else "<0.001" if value < 0.001 else f"{value:.3f}"

@@ -1,0 +1,111 @@
+"""One table as CSV for machines, Markdown and LaTeX for people."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from mer_core import job
+
+Row = dict[str, Any]
+Cell = Callable[[Row], str]
+
+INTEGERS = ("n", "folds", "folds_expected", "seeds", "support", "first_only", "second_only", "runs")
+MISSING = "–"
+# Needs the packages booktabs and graphicx; a table wider than the page is scaled down to it.
+LATEX_TABLE = r"""\begin{table}[htbp]
+\centering
+\caption{%s}
+\label{tab:%s}
+\resizebox{\ifdim\width>\textwidth\textwidth\else\width\fi}{!}{%%
+%s}
+\par\smallskip\footnotesize\raggedright %s
+\end{table}
+"""
+LATEX = str.maketrans({character: f"\\{character}" for character in "%&_#$"})
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table.
+
+    Args:
+        frame: every figure in full precision, missing ones NaN or None; what the CSV holds.
+        shown: the same rows as text for people; what Markdown, LaTeX and the report show.
+        caption: what it is, on how many clips, folds and seeds, on which data.
+        notes: sentences that belong under it.
+    """
+
+    frame: pd.DataFrame
+    shown: pd.DataFrame
+    caption: str
+    notes: tuple[str, ...]
+
+
+def make_table(rows: Sequence[Row], columns: Mapping[str, Cell], caption: str, notes: Iterable[str]) -> Table:
+    """A table of rows with figures, shown in columns of text.
+
+    Args:
+        rows: column of the CSV -> value, None where there is none.
+        columns: header of a shown column -> what makes its text of a row.
+        caption: the table's caption.
+        notes: sentences under it.
+    """
+    frame = pd.DataFrame(list(rows))
+    frame = frame.astype({name: "Int64" for name in INTEGERS if name in frame})
+    shown = pd.DataFrame([{header: show(row) for header, show in columns.items()} for row in rows], dtype=str)
+    return Table(frame, shown, caption, tuple(notes))
+
+
+def write_table(table: Table, stem: Path) -> None:
+    """Write `{stem}.csv`, `{stem}.md` and `{stem}.tex`; the same table gives the same bytes."""
+    job.write_text(f"{stem}.csv", table.frame.to_csv(index=False, lineterminator="\n"))
+    rows = [[*table.shown.columns], ["---"] * table.shown.shape[1], *table.shown.to_numpy().tolist()]
+    lines = [f"**{table.caption}**", "", *("| " + " | ".join(row) + " |" for row in rows), ""]
+    job.write_text(f"{stem}.md", "\n".join([*lines, *(f"- {note}" for note in table.notes)]) + "\n")
+    tabular = table.shown.to_latex(index=False, escape=True)
+    caption, notes = table.caption.translate(LATEX), " ".join(table.notes).translate(LATEX)
+    job.write_text(f"{stem}.tex", LATEX_TABLE % (caption, Path(stem).name, tabular, notes))
+
+
+def text(key: str, missing: str = MISSING) -> Cell:
+    """A column of words."""
+    return lambda row: str(row.get(key) or missing)
+
+
+def number(key: str, style: str) -> Cell:
+    """A column of numbers in a format such as '{:.2f}'."""
+    return partial(_number, key, style)
+
+
+def interval(key: str, style: str) -> Cell:
+    """A column such as '43.37 ± 0.80 [37.21, 49.60]': value, deviation over seeds, interval, if there."""
+
+    def show(row: Row) -> str:
+        parts = [_number(key, style, row)]
+        if row.get(f"{key}_sd") is not None:
+            parts.append(f"± {_number(f'{key}_sd', style.replace('+', ''), row)}")
+        if row.get(f"{key}_low") is not None:
+            parts.append(f"[{_number(f'{key}_low', style, row)}, {_number(f'{key}_high', style, row)}]")
+        return " ".join(parts)
+
+    return show
+
+
+def p_value(key: str) -> Cell:
+    """A column of p-values."""
+
+    def show(row: Row) -> str:
+        tiny = row.get(key) is not None and row[key] < 0.001
+        return "<0.001" if tiny else _number(key, "{:.3f}", row)
+
+    return show
+
+
+def _number(key: str, style: str, row: Row) -> str:
+    return MISSING if row.get(key) is None else style.format(row[key])
