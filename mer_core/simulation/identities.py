@@ -21,6 +21,9 @@ from mer_core.errors import UserError
 from mer_core.images import read_image
 from mer_core.simulation.plan import simulated_subjects
 from mer_core.simulation.warping import (
+    CANVAS,
+    EYE_DISTANCE,
+    EYES,
     MIRROR,
     backward_map,
     control_points,
@@ -30,10 +33,6 @@ from mer_core.simulation.warping import (
 )
 
 PACKAGED = "packaged"
-# Every face is first brought to this canvas, eyes level: rows, columns, centre between the eyes.
-CANVAS = (480, 640)
-EYES = np.array([320.0, 200.0])
-EYE_DISTANCE = 105.0
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp"}
 
 # How people differ in shape: control points and (outward, down) in eye distances, per unit of a
@@ -180,7 +179,7 @@ def mix(first: Face, second: Face, share: float) -> Face:
 def vary(face: Face, rng: np.random.Generator, strength: float) -> Face:
     """Another person near this one: mirrored or not, and changed in shape, skin, colour and light."""
     if rng.random() < 0.5:
-        flipped = face.landmarks[MIRROR[:68]] * [-1, 1] + [CANVAS[1] - 1, 0]
+        flipped = face.landmarks[MIRROR[:68]] * [-1, 1] + [CANVAS.width - 1, 0]
         face = Face(np.ascontiguousarray(face.image[:, ::-1]), flipped)
     weights = np.clip(rng.normal(0, 1, len(_SHAPES)), -1.6, 1.6) * strength
     moves = sum(w * two_sided(shape) for w, shape in zip(weights, _SHAPES, strict=True))
@@ -199,7 +198,7 @@ def reshape(face: Face, landmarks: np.ndarray) -> Face:
     # The inner lips of a closed mouth nearly touch; as control points they would tear the image.
     outer = [i for i in range(len(MIRROR)) if not 60 < i < 68 or i == 64]
     source, target = control_points(face.landmarks)[outer], control_points(landmarks)[outer]
-    return Face(sample(face.image, backward_map(source, target, CANVAS)), landmarks)
+    return Face(sample(face.image, backward_map(source, target)), landmarks)
 
 
 def _on_canvas(image: np.ndarray, landmarks: np.ndarray) -> Face:
@@ -214,7 +213,7 @@ def _on_canvas(image: np.ndarray, landmarks: np.ndarray) -> Face:
     canvas = cv2.warpAffine(
         image,
         np.column_stack([turn, shift]),
-        CANVAS[::-1],
+        CANVAS[2:],
         flags=cv2.INTER_CUBIC,
         borderMode=cv2.BORDER_REFLECT_101,
     )
@@ -223,11 +222,11 @@ def _on_canvas(image: np.ndarray, landmarks: np.ndarray) -> Face:
 
 def _transplant(donor: Face, host: Face, outline: np.ndarray, feather: float, portion: float = 1.0) -> Face:
     """Put the donor's image over the host's inside an outline: colours matched, edge feathered."""
-    mask = np.zeros(CANVAS, np.uint8)
+    mask = np.zeros(CANVAS.shape, np.uint8)
     cv2.fillConvexPoly(mask, cv2.convexHull(np.rint(outline).astype(np.int32)), 255)
     # Both show the same place of the same geometry, so that the skin between nose and cheeks tells how
     # the two photographs differ in light.
-    skin = np.zeros(CANVAS, np.uint8)
+    skin = np.zeros(CANVAS.shape, np.uint8)
     patch = control_points(host.landmarks)[[29, 68, 69, 74, 75, 51]]
     cv2.fillConvexPoly(skin, cv2.convexHull(np.rint(patch).astype(np.int32)), 255)
     gain = np.median(host.image[skin > 0], axis=0) / np.median(donor.image[skin > 0], axis=0)
@@ -244,7 +243,7 @@ def _affine(source: np.ndarray, target: np.ndarray, points: np.ndarray) -> np.nd
 
 def _smooth_noise(rng: np.random.Generator, cells: int) -> np.ndarray:
     coarse = rng.normal(0, 1, (cells, cells)).astype(np.float32)
-    return cv2.resize(coarse, CANVAS[::-1], interpolation=cv2.INTER_CUBIC)
+    return cv2.resize(coarse, CANVAS[2:], interpolation=cv2.INTER_CUBIC)
 
 
 def _to_bytes(image: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -48,6 +49,8 @@ def _mirror_index() -> np.ndarray:
 
 
 MIRROR = _mirror_index()
+# Points on the image's left, which is the subject's right; on the lower lip dlib counts from the right.
+LEFT = (np.arange(POINTS) < MIRROR) ^ np.isin(np.arange(POINTS), [55, 56, 58, 59, 65, 67])
 
 
 def control_points(landmarks: np.ndarray) -> np.ndarray:
@@ -81,36 +84,51 @@ def two_sided(moves: Mapping[int, tuple[float, float]]) -> np.ndarray:
     return field
 
 
-def backward_map(source: np.ndarray, target: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+class Window(NamedTuple):
+    """A rectangle of pixels."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return self.height, self.width
+
+
+# Every face is first brought to this canvas, eyes level: centre between the eyes, and their distance.
+CANVAS = Window(0, 0, 640, 480)
+EYES = np.array([320.0, 200.0])
+EYE_DISTANCE = 105.0
+
+
+def backward_map(
+    source: np.ndarray, target: np.ndarray, window: Window = CANVAS, to_canvas: np.ndarray | None = None
+) -> np.ndarray:
     """Where each output pixel comes from when control points move from `source` to `target`.
 
     Args:
-        source: float (P, 2), x and y in the input image.
-        target: float (P, 2), where these points shall be in the output.
-        shape: rows and columns of the output.
+        source: float (P, 2), x and y on the canvas.
+        target: float (P, 2), where these points shall be.
+        window: the pixels to be drawn.
+        to_canvas: float (2, 3), from these pixels to the canvas; None when they are the canvas's.
 
     Returns:
-        float32 (rows, columns, 2): input x and y per output pixel. The border stays where it is.
+        float32 (height, width, 2): place on the canvas per pixel. The canvas's border does not move.
     """
-    rows, columns = shape
-    ys, xs = np.arange(0, rows + STEP, STEP), np.arange(0, columns + STEP, STEP)
-    nodes = np.stack(np.meshgrid(xs, ys), axis=-1).reshape(-1, 2).astype(float)
-    anchors = _border(rows, columns)
-    centres = np.vstack([target, anchors])
-    shifts = np.vstack([source - target, np.zeros_like(anchors)])
-    coarse = RBFInterpolator(centres, shifts, smoothing=1.0)(nodes)
-    coarse = coarse.reshape(len(ys), len(xs), 2).astype(np.float32)
-    # Pixel STEP * i of the output lies on node i.
-    to_nodes = np.array([[1 / STEP, 0, 0], [0, 1 / STEP, 0]])
-    flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
-    shift = cv2.warpAffine(coarse, to_nodes, (columns, rows), flags=flags, borderMode=cv2.BORDER_REPLICATE)
-    return (pixel_grid(shape) + shift).astype(np.float32)
-
-
-def pixel_grid(shape: tuple[int, int]) -> np.ndarray:
-    """x and y of every pixel, float32 (rows, columns, 2)."""
-    rows, columns = shape
-    return np.stack(np.meshgrid(np.arange(columns), np.arange(rows)), axis=-1).astype(np.float32)
+    # Node i lies on pixel STEP * i + (STEP - 1) / 2, which is how cv2.resize places samples; one more
+    # node on every side keeps its edge handling outside.
+    places = _carry(_grid(window, 1, np.arange(window.width), np.arange(window.height)), to_canvas)
+    middle = (STEP - 1) / 2
+    across, down = (np.arange(-1, -(-size // STEP) + 1) for size in (window.width, window.height))
+    nodes = _carry(_grid(window, STEP, across + middle / STEP, down + middle / STEP), to_canvas)
+    centres = np.vstack([target, _BORDER])
+    shifts = np.vstack([source - target, np.zeros_like(_BORDER)])
+    shift = RBFInterpolator(centres, shifts, smoothing=1.0)(nodes.reshape(-1, 2)).reshape(nodes.shape)
+    shift = cv2.resize(shift.astype(np.float32), None, fx=STEP, fy=STEP, interpolation=cv2.INTER_CUBIC)
+    return places + shift[STEP : STEP + window.height, STEP : STEP + window.width]
 
 
 def sample(image: np.ndarray, places: np.ndarray) -> np.ndarray:
@@ -118,7 +136,19 @@ def sample(image: np.ndarray, places: np.ndarray) -> np.ndarray:
     return cv2.remap(image, places, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
 
 
-def _border(rows: int, columns: int) -> np.ndarray:
-    x, y = np.meshgrid(np.linspace(0, columns, 5), np.linspace(0, rows, 5))
-    edge = (x == 0) | (x == columns) | (y == 0) | (y == rows)
+def _grid(window: Window, step: int, across: np.ndarray, down: np.ndarray) -> np.ndarray:
+    grid = np.stack(np.meshgrid(step * across, step * down), axis=-1)
+    return (grid + [window.left, window.top]).astype(np.float32)
+
+
+def _carry(points: np.ndarray, transform: np.ndarray | None) -> np.ndarray:
+    return points if transform is None else cv2.transform(points, transform)
+
+
+def _border() -> np.ndarray:
+    x, y = np.meshgrid(np.linspace(0, CANVAS.width, 5), np.linspace(0, CANVAS.height, 5))
+    edge = (x % CANVAS.width == 0) | (y % CANVAS.height == 0)
     return np.stack([x[edge], y[edge]], axis=-1)
+
+
+_BORDER = _border()

@@ -21,9 +21,10 @@ from tqdm import tqdm
 
 from mer_core.config import Simulation
 from mer_core.job import check_not_orphaned
-from mer_core.simulation.expressions import Actor, Camera
 from mer_core.simulation.identities import identity
 from mer_core.simulation.plan import Clip, Sequence, plan, simulated_subjects
+from mer_core.simulation.recording import Actor, Camera
+from mer_core.simulation.warping import CANVAS, EYE_DISTANCE, EYES, Window
 
 WORKBOOK = "CASME2-coding-20140508.xlsx"
 # The third and the seventh column have no header in the released file.
@@ -97,15 +98,15 @@ def _write_casme2_subject(folder: Path, settings: Simulation, index: int) -> int
         target = _casme2_tree(folder, settings) / subject / clip.name
         target.mkdir(parents=True)
         camera = Camera.draw(rng)
-        prefix, box = "img", (slice(None), slice(None))
+        prefix, window = "img", CANVAS
         if settings.casme2_tree == "cropped":
-            prefix, box = "reg_img", _crop(camera, rng)
+            prefix, window = "reg_img", _crop(camera, rng)
         for frame in clip.frames(settings.frames):
             strength = settings.micro_strength * clip.intensity(frame)
             seconds = (frame - clip.onset) / FRAMES_PER_SECOND
             # Noise by frame number: key frames are the same pictures as among all frames.
             noise = np.random.default_rng([settings.seed, 6, number, frame])
-            image = actor.frame(clip.units, strength, camera, seconds, noise)[box]
+            image = actor.frame(clip.units, strength, camera, seconds, noise, window)
             _save(target / f"{prefix}{frame}.jpg", image)
             count += 1
     return count
@@ -149,13 +150,12 @@ def _casme2_tree(folder: Path, settings: Simulation) -> Path:
     return folder / {"cropped": "Cropped", "raw_selected": "CASME2_RAW_selected"}[settings.casme2_tree]
 
 
-def _crop(camera: Camera, rng: np.random.Generator) -> tuple[slice, slice]:
-    """Rows and columns of a tight box round the face, about 280 x 340, fixed for the whole clip."""
+def _crop(camera: Camera, rng: np.random.Generator) -> Window:
+    """A tight box round the face, about 280 x 340, the same for the whole clip."""
     width, height = 280 + int(rng.integers(-12, 13)), 340 + int(rng.integers(-12, 13))
-    x, y = camera.transform(0.0) @ [320.0, 255.0, 1.0]
-    left, top = round(x - width / 2), round(y - height / 2)
-    top = min(max(top, 0), 480 - height)
-    return slice(top, top + height), slice(left, left + width)
+    x, y = camera.transform(0.0) @ [*EYES + [0, 0.52 * EYE_DISTANCE], 1.0]
+    top = min(max(round(y - height / 2), 0), CANVAS.height - height)
+    return Window(round(x - width / 2), top, width, height)
 
 
 def _write_workbook(path: Path, clips: tuple[Clip, ...]) -> None:
