@@ -8,7 +8,6 @@ import logging
 from collections.abc import Set
 from pathlib import Path
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
@@ -82,20 +81,20 @@ def _read(path: Path) -> dict[str, Tensor]:
         data = path.read_bytes()
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); name a safetensors file") from None
-    if data.startswith((b"PK", b"\x80")):
-        raise UserError(
-            f"{path}: is a pickle, which may run code; convert it with safetensors.torch.save_file"
-        )
     _check_digest(path, data)
     try:
         state = load(data)
     except (SafetensorError, KeyError, ValueError, RuntimeError) as error:
-        raise UserError(
-            f"{path}: is not a whole safetensors file ({error}); make or fetch it again"
-        ) from None
+        # Only now: the length that begins a safetensors file may look like a pickle, too.
+        if data.startswith((b"PK", b"\x80")):
+            problem = "is a pickle, which may run code, and is not opened; convert it to safetensors"
+        else:
+            reason = " ".join(str(error).split())
+            problem = f"is not a whole safetensors file ({reason}); make or fetch it again"
+        raise UserError(f"{path}: {problem}") from None
     header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-    ours = header.get("__metadata__", {}).get("writer") == _WRITER
-    if ours and not digest_path(path).exists():
+    metadata = header.get("__metadata__") or {}
+    if metadata.get("writer") == _WRITER and not digest_path(path).exists():
         raise UserError(f"{path}: {digest_path(path).name} is missing beside it; copy both files")
     return state
 
@@ -116,7 +115,7 @@ def _check_tensor(path: Path, name: str, tensor: Tensor, wanted: Tensor) -> None
         raise UserError(f"{path}: {name} has shape {found}, the model needs {needed}; {remedy}")
     if tensor.is_floating_point() != wanted.is_floating_point():
         raise UserError(f"{path}: {name} holds {tensor.dtype}, the model needs {wanted.dtype}; make it again")
-    if not torch.isfinite(tensor).all():
+    if not tensor.to(wanted.dtype).isfinite().all():
         raise UserError(f"{path}: {name} holds numbers that are not finite; make or fetch it again")
 
 
@@ -125,8 +124,8 @@ def _without_classifier(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _listed(verb: str, names: Set[str]) -> list[str]:
-    """One phrase such as `lacks a, b, c and 9 more`; none when there are no names."""
-    first = sorted(names)[:3]
+    """One phrase such as `lacks 'a', 'b', 'c' and 9 more`; none when there are no names."""
+    first = [repr(name) for name in sorted(names)[:3]]
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     return [f"{verb} {', '.join(first)}{more}"] if names else []
 

@@ -1,0 +1,282 @@
+"""Weights on disk: what is written comes back, and nothing damaged or foreign gets in."""
+
+import hashlib
+import json
+import logging
+import pickle
+import struct
+
+import pytest
+import safetensors.torch
+import torch
+import torchvision
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mer_core.errors import UserError
+from mer_core.models import ATTENTION, build_model
+from mer_core.models.weights import digest_path, load_weights, save_weights
+
+
+def model_of(kind, num_classes=5, seed=0):
+    torch.manual_seed(seed)
+    return build_model(kind, num_classes)
+
+
+def equal(first, second, but=()):
+    a, b = first.state_dict(), second.state_dict()
+    return all(torch.equal(a[name], b[name]) for name in a if not name.startswith(tuple(but)))
+
+
+class Small(torch.nn.Module):
+    """Few bytes, so that damage can be tried everywhere."""
+
+    def __init__(self, value=0.0):
+        super().__init__()
+        self.layer = torch.nn.Linear(3, 2)
+        self.fc = torch.nn.Linear(2, 2)
+        for parameter in self.parameters():
+            torch.nn.init.constant_(parameter, value)
+
+
+@pytest.fixture
+def saved(tmp_path):
+    path = tmp_path / "small.safetensors"
+    save_weights(Small(1.0), path)
+    return path
+
+
+def resign(path):
+    """Give a changed file a digest that fits."""
+    digest_path(path).write_text(hashlib.sha256(path.read_bytes()).hexdigest())
+
+
+def refuse(path, match, model=None, **options):
+    """The error is of one line that begins with the file, and the model keeps its values."""
+    model = model or Small(7.0)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    with pytest.raises(UserError, match=match) as error:
+        load_weights(model, path, **options)
+    assert str(error.value).startswith(f"{path}: ")
+    assert "\n" not in str(error.value)
+    assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
+
+
+@pytest.mark.parametrize("kind", list(ATTENTION))
+def test_round_trip(kind, tmp_path):
+    path = tmp_path / "run0" / "weights.safetensors"
+    first, second = model_of(kind), model_of(kind, seed=1)
+    first.to(memory_format=torch.channels_last)(
+        torch.randn(2, 3, 32, 32)
+    )  # moves the batch norms' statistics
+    save_weights(first, path)
+    load_weights(second, path)
+    assert equal(first, second)
+    digest, name = digest_path(path).read_text().split()
+    assert (digest, name) == (hashlib.sha256(path.read_bytes()).hexdigest(), "weights.safetensors")
+    assert sorted(p.name for p in path.parent.iterdir()) == [path.name, digest_path(path).name]
+
+
+def test_same_weights_same_bytes(tmp_path):
+    for name in "ab":
+        save_weights(Small(1.0), tmp_path / f"{name}.safetensors")
+    assert (tmp_path / "a.safetensors").read_bytes() == (tmp_path / "b.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize("kind", list(ATTENTION))
+def test_torchvision_resnet18_fits_every_kind(kind, tmp_path, caplog):
+    path = tmp_path / "resnet18.safetensors"
+    theirs = torchvision.models.resnet18(weights=None)  # 1000 classes
+    safetensors.torch.save_file(theirs.state_dict(), path)
+    model, fresh = model_of(kind), model_of(kind)
+    with caplog.at_level(logging.INFO):
+        load_weights(model, path, skip_classifier=True)
+    backbone, new = theirs.state_dict(), fresh.state_dict()
+    for name, tensor in model.state_dict().items():
+        kept = ".attention." in name or name.startswith("fc.")
+        assert torch.equal(tensor, new[name] if kept else backbone[name]), name
+    assert ("holds no attention" in caplog.text) == (kind != "none")
+    refuse(path, r"fc\.\w+ has shape \(1000.*leave out the classifier", model_of(kind))
+
+
+def test_files_without_counters_load(tmp_path):
+    path = tmp_path / "old.safetensors"
+    state = {k: v for k, v in model_of("none").state_dict().items() if "num_batches" not in k}
+    safetensors.torch.save_file(state, path)
+    model = model_of("none", seed=1)
+    load_weights(model, path)
+    assert equal(model, model_of("none"))
+
+
+def test_transfer_leaves_the_classifier_new(tmp_path):
+    path = tmp_path / "weights.safetensors"
+    pretrained, fresh, model = model_of("dual", 7), model_of("dual", 5, seed=1), model_of("dual", 5, seed=1)
+    save_weights(pretrained, path)
+    load_weights(model, path, skip_classifier=True)
+    assert equal(model, pretrained, but=["fc."])
+    assert torch.equal(model.fc.weight, fresh.fc.weight)
+    refuse(path, r"fc\.\w+ has shape \(7", fresh)
+
+
+def test_other_attention_is_refused_by_name(tmp_path):
+    path = tmp_path / "weights.safetensors"
+    save_weights(model_of("spatial"), path)
+    refuse(path, r"lacks 'layer1\.0\.attention\.channel.* and \d+ more", model_of("dual"))
+    refuse(path, r"has unexpected 'layer1\.0\.attention\.spatial", model_of("none"))
+    other = tmp_path / "partial.safetensors"
+    state = model_of("dual").state_dict()
+    del state["layer2.0.attention.spatial.conv.weight"]
+    safetensors.torch.save_file(state, other)
+    refuse(other, r"lacks 'layer2\.0\.attention\.spatial\.conv\.weight';", model_of("dual"))
+
+
+def test_missing_file_and_folder(tmp_path):
+    refuse(tmp_path / "none.safetensors", "No such file")
+    refuse(tmp_path, "Is a directory")
+
+
+def test_our_files_need_their_digest(saved):
+    digest_path(saved).unlink()
+    refuse(saved, "small.safetensors.sha256 is missing")
+
+
+def test_renamed_file_comes_with_its_digest(saved):
+    other = saved.with_name("other.safetensors")
+    saved.rename(other)
+    refuse(other, "other.safetensors.sha256 is missing")
+    digest_path(saved).rename(digest_path(other))
+    load_weights(model := Small(), other)
+    assert equal(model, Small(1.0))
+
+
+@pytest.mark.parametrize("content", ["", "abc", "é", "0" * 64])
+def test_wrong_digest_is_refused(saved, content):
+    digest_path(saved).write_bytes(content.encode("latin-1"))
+    refuse(saved, "differs from the sha256")
+
+
+def test_every_truncation_and_a_flip_of_any_bit_are_refused(saved):
+    data = saved.read_bytes()
+    for length in range(len(data)):
+        saved.write_bytes(data[:length])
+        refuse(saved, "differs from the sha256")
+    for position in range(len(data)):
+        changed = bytearray(data)
+        changed[position] ^= 1 << position % 8
+        saved.write_bytes(changed)
+        refuse(saved, "differs from the sha256")
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pt"])
+def test_pickles_never_run(tmp_path, suffix):
+    class Bomb:
+        def __reduce__(self):
+            return (exec, ("import pathlib; pathlib.Path('ran').touch()",))
+
+    path = tmp_path / f"weights{suffix}"
+    for write in (
+        lambda: torch.save(Small().state_dict(), path),
+        lambda: torch.save(Small().state_dict(), path, _use_new_zipfile_serialization=False),
+        lambda: path.write_bytes(pickle.dumps(Bomb())),
+        lambda: path.write_bytes(pickle.dumps(Bomb(), protocol=0)),
+    ):
+        write()
+        refuse(path, "is a pickle|is not a whole safetensors file")
+        resign(path)
+        refuse(path, "is a pickle|is not a whole safetensors file")
+        digest_path(path).unlink()
+
+
+def header_and_body(path):
+    data = path.read_bytes()
+    length = struct.unpack("<Q", data[:8])[0]
+    return json.loads(data[8 : 8 + length]), data[8 + length :]
+
+
+def write_with_header(path, header, body):
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    path.write_bytes(struct.pack("<Q", len(text)) + text + body)
+    resign(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        ({"shape": [3, 2]}, r"layer.weight has shape \(3, 2\), the model needs \(2, 3\)"),
+        ({"shape": [2, 4]}, "is not a whole safetensors file"),
+        ({"shape": [2**40, 2**40]}, "is not a whole safetensors file"),
+        ({"shape": [-2, -3]}, "is not a whole safetensors file"),
+        ({"data_offsets": [0, 2**40]}, "is not a whole safetensors file"),
+        ({"data_offsets": [24, 0]}, "is not a whole safetensors file"),
+        ({"dtype": "I32"}, "layer.weight holds torch.int32, the model needs torch.float32"),
+        ({"dtype": "F8_E4M3", "shape": [4, 6]}, "layer.weight has shape"),
+        ({"dtype": "C64", "shape": [3]}, "layer.weight has shape"),
+        ({"dtype": "F16"}, "is not a whole safetensors file"),
+        ({"dtype": "F31"}, "is not a whole safetensors file"),
+    ],
+)
+def test_lying_headers_are_refused(saved, change, match):
+    header, body = header_and_body(saved)
+    header["layer.weight"] |= change
+    write_with_header(saved, header, body)
+    refuse(saved, match)
+
+
+def test_overlapping_tensors_and_absurd_header_length_are_refused(saved):
+    header, body = header_and_body(saved)
+    header["layer.bias"]["data_offsets"] = header["fc.bias"]["data_offsets"]
+    write_with_header(saved, header, body)
+    refuse(saved, "is not a whole safetensors file")
+    saved.write_bytes(struct.pack("<Q", 2**62) + b"{}")
+    resign(saved)
+    refuse(saved, "is not a whole safetensors file")
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf, 1e300])
+def test_numbers_that_are_not_finite_are_refused(tmp_path, value):
+    path = tmp_path / "weights.safetensors"
+    model = Small().double()
+    model.layer.bias.data[1] = value
+    save_weights(model, path)
+    refuse(path, "layer.bias holds numbers that are not finite")
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float8_e4m3fn, torch.float64])
+def test_other_precisions_are_converted(tmp_path, dtype):
+    path = tmp_path / "foreign.safetensors"
+    state = {name: tensor.to(dtype) for name, tensor in Small(1.0).state_dict().items()}
+    safetensors.torch.save_file(state, path)
+    load_weights(model := Small(), path)
+    assert equal(model, Small(1.0))
+
+
+def test_odd_names_and_empty_metadata_stay_one_line(tmp_path):
+    path = tmp_path / "foreign.safetensors"
+    state = Small(1.0).state_dict()
+    safetensors.torch.save_file(state | {"two\nlines": torch.zeros(1)}, path)
+    refuse(path, r"has unexpected 'two\\nlines'")
+    safetensors.torch.save_file(state, path)
+    header, body = header_and_body(path)
+    write_with_header(path, header | {"__metadata__": None}, body)
+    load_weights(Small(), path)
+
+
+@settings(max_examples=300, deadline=None)
+@given(data=st.data())
+def test_damage_without_a_digest_is_refused_or_harmless(data, tmp_path_factory):
+    """A foreign file has no digest: whatever its bytes, either an error of one line or finite weights."""
+    path = tmp_path_factory.getbasetemp() / "foreign.safetensors"
+    whole = safetensors.torch.save(Small(1.0).state_dict())
+    changed = bytearray(whole[: data.draw(st.integers(0, len(whole)))] + data.draw(st.binary(max_size=4)))
+    for position in data.draw(st.lists(st.integers(0, max(len(changed) - 1, 0)), max_size=3)):
+        if changed:
+            changed[position] = data.draw(st.integers(0, 255))
+    path.write_bytes(changed)
+    model = Small()
+    try:
+        load_weights(model, path)
+    except UserError as error:
+        assert "\n" not in str(error)
+        assert equal(model, Small())
+    else:
+        assert all(tensor.isfinite().all() for tensor in model.state_dict().values())
