@@ -33,7 +33,8 @@ rule all:
 
 
 onsuccess:
-    print(f"Done: results/{CONFIG.experiment}/report.html")
+    if Path(f"results/{CONFIG.experiment}/report.html").exists():
+        print(f"The report: results/{CONFIG.experiment}/report.html")
 
 
 onerror:

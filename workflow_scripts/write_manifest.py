@@ -10,18 +10,27 @@ from mer_core.datasets import clip_frames
 from mer_core.datasets.doctor import stop_on_errors
 from mer_core.datasets.manifest import is_to_be_spotted, read_manifest, write_manifest
 from mer_core.errors import UserError
-from mer_core.faces.spotting import spot_in_files
+from mer_core.faces.alignment import align_clip
+from mer_core.faces.landmarks import FaceFinder
+from mer_core.faces.spotting import spot_apex
+from mer_core.images import read_image
+
+SPOTTING_SIZE = 224  # micro-motion is lost in the small crops that a quick run trains on
 
 
 def main(snakemake):
-    stop_on_errors(pd.read_csv(snakemake.input.defects, keep_default_na=False), snakemake.input.defects)
+    defects = snakemake.input.defects
+    stop_on_errors(pd.read_csv(defects, keep_default_na=False), defects)
     root = Path(snakemake.params.root)
-    settings = Alignment.model_validate(snakemake.params.alignment)
+    settings = Alignment.model_validate(snakemake.params.alignment | {"size": SPOTTING_SIZE})
     samples = read_manifest(snakemake.input.samples)
-    for index, row in samples[is_to_be_spotted(samples)].iterrows():
+    unspotted = samples[is_to_be_spotted(samples)]
+    finder = FaceFinder() if len(unspotted) else None
+    for index, row in unspotted.iterrows():
         frames = clip_frames(root, row)
         try:
-            apex = spot_in_files(frames, settings)
+            aligned, onset = align_clip([read_image(path) for path in frames.values()], finder, settings)
+            apex = spot_apex(aligned, onset.landmarks_aligned, list(frames))
         except UserError as error:
             samples.loc[index, ["included", "reason"]] = [False, f"apex not spotted: {error}"]
         else:
