@@ -6,15 +6,15 @@ Yan et al., CASME II: An improved spontaneous micro-expression database, PLoS ON
 from __future__ import annotations
 
 import re
-from collections import defaultdict
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from mer_core import images
 from mer_core.config import CASME2_SUBJECTS, SIMULATED, Casme2
 from mer_core.datasets import frames, workbook
+from mer_core.datasets.casme2_trees import SUBJECT, Tree, choose_tree, clip_key, find_trees, has_clips
 from mer_core.datasets.checks import assign_class
 from mer_core.datasets.defects import Findings
 from mer_core.datasets.manifest import new_sample
@@ -29,21 +29,7 @@ COLUMNS = {
     "action_units": ("Action Units", "Action Unit", "AUs", "AU"),
     "label": ("Estimated Emotion", "Emotion", "Label"),
 }
-# `auto` prefers, among trees that hold equally many of the annotated clips, the whole head at the
-# size of the interval: on the tight crops the detector misses about half of the faces, and the raw
-# recordings hold the same frames among many more.
-TREE_KINDS = ("raw_selected", "raw", "cropped")
-_SUBJECT = re.compile(r"(?:sub)?0*([1-9][0-9]?)(?:\.0)?", re.IGNORECASE)
 _CLIP = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
-
-
-@dataclass(frozen=True)
-class Tree:
-    """One set of frames: <folder>/<subject>/<clip>/<frames>."""
-
-    folder: Path
-    kind: str
-    clips: dict[tuple[str, str], Path] = field(default_factory=dict)  # (subject, clip in lower case)
 
 
 def read(name: str, settings: Casme2, root: Path, findings: Findings) -> list[dict[str, Any]]:
@@ -64,14 +50,15 @@ def read(name: str, settings: Casme2, root: Path, findings: Findings) -> list[di
     table_path = _find_table(name, settings, root)
     table = workbook.read_table(table_path, COLUMNS, optional=["action_units"])
     samples = _annotations(name, settings, table, table_path.name, findings)
-    tree = _choose_tree(name, settings, samples, _find_trees(root, findings), root, findings)
+    wanted = [(sample["subject"], sample["clip"], sample["apex"]) for sample in samples if sample["included"]]
+    tree = choose_tree(name, settings.frames, wanted, find_trees(root, findings), findings)
     for sample in samples:
         if sample["included"]:
-            _find_frames(sample, settings, tree, root, findings)
-    annotated = {(sample["subject"], sample["clip"].lower()) for sample in samples}
+            _find_frames(sample, settings.missing_apex, tree, findings)
+    annotated = {clip_key(sample["subject"], sample["clip"]) for sample in samples}
     for key, folder in tree.clips.items():
         if key not in annotated:
-            findings.add("frames_without_annotation", "not used", file=_relative(folder, root))
+            findings.add("frames_without_annotation", "not used", file=tree.relative(folder))
     return samples
 
 
@@ -81,7 +68,7 @@ def list_subjects(settings: Casme2, root: Path) -> list[str]:
         return settings.subjects
     if settings.root != SIMULATED:
         return list(CASME2_SUBJECTS)
-    trees = _find_trees(root, Findings({}))
+    trees = find_trees(root, Findings({}))
     return sorted({subject for tree in trees for subject, _ in tree.clips})
 
 
@@ -103,7 +90,7 @@ def clip_frames(root: Path, row: pd.Series) -> dict[int, Path]:
     resolved = Path(root).resolve()
     if not folder.is_dir() or not frames.is_inside(folder, resolved):
         raise UserError(f"{folder}: the clip's folder is gone; put it back or run the doctor again")
-    numbered = frames.list_frames(folder, resolved)
+    numbered, _ = frames.list_frames(folder, resolved)
     return {number: file for number, file in numbered.items() if row["onset"] <= number <= row["offset"]}
 
 
@@ -111,7 +98,7 @@ def _find_table(name: str, settings: Casme2, root: Path) -> Path:
     if settings.workbook is not None:
         return root / settings.workbook
     # The root may be a folder of frames inside the dataset's, so the table may lie above it.
-    nearby = [root, *(folder for folder in frames.walk(root, _has_clips, lambda _: None) if folder != root)]
+    nearby = [root, *(folder for folder in frames.walk(root, has_clips, lambda _: None) if folder != root)]
     for folders in (nearby, [root.parent], [root.parent.parent]):
         tables = [path for folder in folders for path in sorted(folder.iterdir()) if _may_be_table(path)]
         if len(tables) == 1:
@@ -151,7 +138,7 @@ def _annotations(
     written: dict[str, tuple[str, ...]] = {}
     for number, cells in table.iterrows():
         where = f"{file}:{number}"
-        subject, clip = _SUBJECT.fullmatch(cells["subject"]), _CLIP.fullmatch(cells["clip"])
+        subject, clip = SUBJECT.fullmatch(cells["subject"]), _CLIP.fullmatch(cells["clip"])
         if subject is None or clip is None:
             shown = f"subject {cells['subject'][:40]!r}, clip {cells['clip'][:40]!r}"
             findings.add("bad_name", f"left out: {shown}", row=f"row {number}", file=where)
@@ -197,127 +184,56 @@ def _check_interval(
         findings.add(kind, f"rule '{rule}' applied: {shown}", row=sample["sample_id"], file=where)
 
 
-def _find_trees(root: Path, findings: Findings) -> list[Tree]:
-    def report(link: Path) -> None:
-        findings.add("leaves_root", "not followed", file=_relative(link, root))
-
-    clips: dict[Path, dict[tuple[str, str], Path]] = defaultdict(dict)
-    for folder in frames.walk(root, _has_clips, report):
-        if _has_clips(folder):
-            subject = f"sub{int(_SUBJECT.fullmatch(folder.name)[1]):02d}"
-            for clip in frames.subfolders(folder, root, report):
-                clips[folder.parent][subject, clip.name.strip().lower()] = clip
-    return [Tree(folder, _kind(folder, found, root), found) for folder, found in clips.items()]
-
-
-def _has_clips(folder: Path) -> bool:
-    """Whether a folder is a subject's: named as one, and images lie one folder further down."""
-    if not _SUBJECT.fullmatch(folder.name):
-        return False
-    return any(
-        frames.frame_number(file.name) is not None
-        for clip in folder.iterdir()
-        if clip.is_dir() and not clip.is_symlink()
-        for file in clip.iterdir()
-    )
-
-
-def _kind(folder: Path, clips: dict[tuple[str, str], Path], root: Path) -> str:
-    """What a tree holds, told by the innermost folder name that says so, else by the file names."""
-    for part in reversed((root.name, *folder.relative_to(root).parts)):
-        for word, kind in (("crop", "cropped"), ("select", "raw_selected"), ("raw", "raw")):
-            if word in part.lower():
-                return kind
-    names = (file.name for clip in clips.values() for file in clip.iterdir())
-    return "cropped" if any(name.lower().startswith("reg_") for name in names) else "raw_selected"
-
-
-def _choose_tree(
-    name: str,
-    settings: Casme2,
-    samples: list[dict[str, Any]],
-    trees: list[Tree],
-    root: Path,
-    findings: Findings,
-) -> Tree:
-    """The tree that holds the most of the annotated frames: releases differ in their numbering."""
-    found = ", ".join(f"{tree.kind} in {_relative(tree.folder, root)}" for tree in trees)
-    wanted = [tree for tree in trees if settings.frames in ("auto", tree.kind)]
-    if not trees:
-        raise UserError(
-            f"{root}: no frames (sub01/EP02_01f/img46.jpg or reg_img46.jpg, at any depth; links that leave "
-            f"the folder are not followed); set datasets.{name}.root to your copy"
-        )
-    if not wanted:
-        raise UserError(
-            f"{root}: no tree of kind '{settings.frames}', found {found}; change datasets.{name}.frames"
-        )
-
-    def rank(tree: Tree) -> tuple[int, int]:
-        return -_count_held(samples, tree, root), TREE_KINDS.index(tree.kind)
-
-    best = min(wanted, key=rank)
-    rivals = [_relative(t.folder, root) for t in wanted if t is not best and rank(t) == rank(best)]
-    if rivals:
-        used = _relative(best.folder, root)
-        findings.add(
-            "ambiguous_frames", f"used rather than {', '.join(rivals)}; set root to choose", file=used
-        )
-    return best
-
-
-def _count_held(samples: list[dict[str, Any]], tree: Tree, root: Path) -> int:
-    """How many included samples have their apex, or at least their folder, in a tree."""
-    count = 0
-    for sample in samples:
-        folder = tree.clips.get((sample["subject"], sample["clip"].lower()))
-        if sample["included"] and folder is not None:
-            count += sample["apex"] is None or sample["apex"] in frames.list_frames(folder, root)
-    return count
-
-
-def _find_frames(
-    sample: dict[str, Any], settings: Casme2, tree: Tree, root: Path, findings: Findings
-) -> None:
+def _find_frames(sample: dict[str, Any], rule: str, tree: Tree, findings: Findings) -> None:
     """Fill `frame_path` (and the midpoint's apex), and hold the interval against the disk."""
-    folder = tree.clips.get((sample["subject"], sample["clip"].lower()))
-    where = _relative(folder or tree.folder, root)
+    folder = tree.clips.get(clip_key(sample["subject"], sample["clip"]))
     if folder is None:
+        where = tree.relative(tree.folder)
         findings.leave_out(sample, "annotation_without_frames", "no folder of frames", where)
         return
+    where = tree.relative(folder)
     onset, apex, offset = sample["onset"], sample["apex"], sample["offset"]
-    on_disk = frames.list_frames(folder, root)
-    inside = [number for number in on_disk if onset <= number <= offset]
-    between = [number for number in inside if onset < number < offset]
-    if apex is None and settings.missing_apex == "midpoint" and between:
+    on_disk, passed_over = tree.frames(folder)
+    if passed_over:
+        action = f"passed over: {', '.join(passed_over[:5])}"
+        findings.add("ambiguous_frames", action, row=sample["sample_id"], file=where)
+    between = [number for number in on_disk if onset < number < offset]
+    if apex is None and rule == "midpoint" and between:
         apex = min(between, key=lambda number: (abs(2 * number - onset - offset), number))
         sample |= {"apex": apex, "apex_source": "midpoint"}
     if apex not in on_disk if apex is not None else not between:
-        what = f"frames between {onset} and {offset}" if apex is None else f"frame {apex}"
+        what = f"frame between {onset} and {offset}" if apex is None else f"frame {apex}"
         findings.leave_out(sample, "missing_apex_frame", f"no {what} on disk", where)
         return
-    sample["frame_path"] = _relative(folder if apex is None else on_disk[apex], root)
-    _check_interval_on_disk(sample, inside, where, findings)
+    sample["frame_path"] = tree.relative(folder if apex is None else on_disk[apex])
+    inside = {number: file for number, file in on_disk.items() if onset <= number <= offset}
+    _check_numbers(sample, inside, where, findings)
+    _check_headers(sample, inside, where, findings)
 
 
-def _check_interval_on_disk(
-    sample: dict[str, Any], inside: list[int], where: str, findings: Findings
-) -> None:
+def _check_numbers(sample: dict[str, Any], inside: dict[int, Path], where: str, findings: Findings) -> None:
     row, onset, apex, offset = (sample[key] for key in ("sample_id", "onset", "apex", "offset"))
     for kind, number in (("missing_onset_frame", onset), ("missing_offset_frame", offset)):
         if number not in inside:
             findings.add(kind, f"sample kept; frame {number}", row=row, file=where)
     missing = sorted(set(range(onset + 1, offset)) - set(inside))
-    if not missing:
-        return
     # A copy reduced to the key frames is meant so; where an apex must be found among them it matters.
-    if apex is not None and set(inside) <= {onset, apex, offset}:
+    if missing and apex is not None and set(inside) <= {onset, apex, offset}:
         findings.add("key_frames_only", "sample kept", row=row, file=where)
-    else:
-        findings.add(
-            "frame_gaps", f"sample kept; {len(missing)} missing, first {missing[0]}", row=row, file=where
-        )
+    elif missing:
+        action = f"sample kept; {len(missing)} missing, first {missing[0]}"
+        findings.add("frame_gaps", action, row=row, file=where)
 
 
-def _relative(path: Path, root: Path) -> str:
-    return path.relative_to(root).as_posix()
+def _check_headers(sample: dict[str, Any], inside: dict[int, Path], where: str, findings: Findings) -> None:
+    """Note frames of the interval that are empty or no images; the used one is decoded later."""
+    unreadable = []
+    for number, file in inside.items():
+        try:
+            images.image_size(file)
+        except UserError:
+            if number != sample["apex"]:
+                unreadable.append(file.name)
+    if unreadable:
+        action = f"sample kept; {len(unreadable)} of {len(inside)}, first {unreadable[0]}"
+        findings.add("unreadable_frame", action, row=sample["sample_id"], file=where)

@@ -46,14 +46,15 @@ def is_inside(path: Path, root: Path) -> bool:
         return False
 
 
-def list_frames(folder: Path, root: Path) -> dict[int, Path]:
+def list_frames(folder: Path, root: Path) -> tuple[dict[int, Path], list[str]]:
     """The frames of one clip, by number.
 
-    Stray files are passed over. Where files of several prefixes lie together, those of the
-    commonest prefix are the frames; links that leave the root are no frames.
+    Files that are no numbered images are ignored, and so are links that leave the root. Where images of
+    several prefixes lie together, those of the commonest prefix are the frames; of two files with
+    one number (img46, img046) it is the less padded.
 
     Returns:
-        Frame number -> file, ascending by number.
+        Frame number -> file, ascending by number; and the names of numbered images passed over.
     """
     found: list[tuple[str, int, str]] = []
     with os.scandir(folder) as entries:
@@ -65,11 +66,12 @@ def list_frames(folder: Path, root: Path) -> dict[int, Path]:
                 found.append((*key, entry.name))
     counts = Counter(prefix for prefix, _, _ in found)
     if not counts:
-        return {}
-    prefix = min(counts, key=lambda name: (-counts[name], name))
-    # Of two files with one number (img46, img046) the last in this order wins: the less padded.
-    chosen = sorted((number, -len(name), name) for kind, number, name in found if kind == prefix)
-    return {number: folder / name for number, _, name in chosen}
+        return {}, []
+    commonest = min(counts, key=lambda prefix: (-counts[prefix], prefix))
+    alike = sorted((number, -len(name), name) for prefix, number, name in found if prefix == commonest)
+    chosen = {number: name for number, _, name in alike}
+    passed_over = sorted({name for _, _, name in found} - set(chosen.values()), key=natural_key)
+    return {number: folder / name for number, name in chosen.items()}, passed_over
 
 
 def walk(root: Path, is_leaf: Callable[[Path], bool], on_leaving: Callable[[Path], None]) -> Iterator[Path]:
