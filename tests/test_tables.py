@@ -1,0 +1,335 @@
+"""The tables: which rows, which figures, what they say, and the files."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mer_core.config import Evaluation, Loss, Variant
+from mer_core.evaluation import printed
+from mer_core.evaluation.statistics import holm, score_variant
+from mer_core.evaluation.tables import Results, build_tables, floor_score, write_table
+
+SETTINGS = Evaluation(confidence=0.95, bootstrap=200, permutations=500, seed=0, partial=False)
+LOSSES = {"ce": Loss(kind="cross_entropy"), "fl": Loss(kind="focal"), "fl5": Loss(kind="focal", gamma=5)}
+# Names that say nothing: rows must be found by settings.
+VARIANTS = [
+    Variant(name="v1", attention="none", loss="ce"),
+    Variant(name="v2", attention="none", loss="fl"),
+    Variant(name="v3", attention="spatial", loss="fl"),
+    Variant(name="v4", attention="channel", loss="fl"),
+    Variant(name="v5", attention="dual", loss="fl"),
+    Variant(name="v6", attention="dual", loss="fl", init="pretrained"),
+    Variant(name="v7", attention="cbam", loss="fl"),
+]
+LABELS = [name for name in printed.CLASSES for _ in range({"others": 40}.get(name, 15))]
+SUBJECTS = [f"sub{i % 10:02d}" for i in range(len(LABELS))]
+
+
+def predictions(skill, seeds=(0,), classes=printed.CLASSES, labels=LABELS):
+    rng = np.random.default_rng([int(100 * skill), len(seeds)])
+    return pd.concat(
+        [
+            pd.DataFrame(
+                {
+                    "seed": seed,
+                    "sample_id": [f"clip{i}" for i in range(len(labels))],
+                    "subject": SUBJECTS,
+                    "label": labels,
+                    "predicted": np.where(
+                        rng.random(len(labels)) < skill, labels, rng.choice(classes, len(labels))
+                    ),
+                }
+            )
+            for seed in seeds
+        ],
+        ignore_index=True,
+    )
+
+
+def results(
+    variants=VARIANTS, methods=(), seeds=(0,), classes=printed.CLASSES, labels=LABELS, missing=0, **kwargs
+):
+    names = [variant.name for variant in variants] + list(methods)
+    rows = {name: predictions(0.08 * i, seeds, classes, labels) for i, name in enumerate(names)}
+    metrics = {
+        name: score_variant(name, one, classes, SETTINGS, 10 * len(seeds) + missing)
+        for name, one in rows.items()
+    }
+    samples = next(iter(rows.values())).query("seed == 0")
+    return Results(metrics, rows, samples, variants, LOSSES, SETTINGS, **{"dataset": "casme2", **kwargs})
+
+
+@pytest.fixture(scope="module")
+def shipped():
+    return results()
+
+
+@pytest.fixture(scope="module")
+def tables(shipped):
+    return build_tables(shipped)
+
+
+def rows_of(table):
+    return list(zip(table.frame["method"], table.frame["variant"], strict=True))
+
+
+def test_rows_are_the_papers_and_found_by_settings(tables):
+    assert rows_of(tables["table1_loss"]) == [
+        ("ResNet18 + Cross Entropy Loss", "v1"),
+        ("ResNet18 + Focal Loss", "v2"),
+        ("always 'others' (the floor)", "majority"),
+    ]
+    assert rows_of(tables["table2_attention"]) == [
+        ("ResNet18 (baseline)", "v2"),
+        ("ResNet18 + spatial", "v3"),
+        ("ResNet18 + channel", "v4"),
+        ("ResNet18 + spatial + channel", "v5"),
+        ("v7", "v7"),
+        ("always 'others' (the floor)", "majority"),
+    ]
+    table3 = tables["table3_methods"].frame.set_index("method")
+    assert table3.index.tolist() == [
+        *("LBP", "OSW", "FDM", "AdaBoost", "AdaBoost + STM + TIM"),
+        *("This method (before transfer)", "This method (after transfer)", "always 'others' (the floor)"),
+    ]
+    assert table3["variant"].tolist()[5:] == ["v5", "v6", "majority"]
+    assert table3.loc[:"AdaBoost + STM + TIM", "accuracy"].isna().all()
+    assert table3["note"]["FDM"] == "printed only, on its authors' own samples"
+    assert tables["table2_attention"].frame["note"].tolist()[-2:] == [
+        "not in the paper",
+        "one answer for every clip",
+    ]
+
+
+def test_printed_figures():
+    """Copied from the paper once more, by table."""
+    by_table = {n: [row.accuracy for row in printed.ROWS if row.table == n] for n in (1, 2, 3)}
+    assert by_table[1] == [37.34, 38.55]
+    assert by_table[2] == [38.55, 42.57, 40.96, 43.37]
+    assert by_table[3] == [39.68, 41.70, 41.96, 38.76, 43.78, 43.37, 44.97]
+    assert [row.f1 for row in printed.ROWS if row.table == 3] == [
+        *(0.3589, 0.3820, 0.2972, 0.2609, 0.3337, 0.3513, 0.3784),
+    ]
+    assert printed.CKPLUS_ACCURACY == 94.38
+    assert sum(printed.CLASS_COUNTS.values()) == 255
+    assert sum(printed.CLASS_COUNTS[name] for name in printed.CLASSES) == printed.CLIPS == 249
+    for row in printed.ROWS:
+        if row.attention:  # the paper's own figures are whole numbers of its 249 clips, cut to two decimals
+            clips = round(row.accuracy / 100 * printed.CLIPS)
+            assert 10_000 * clips // printed.CLIPS == round(100 * row.accuracy)
+    assert {row.method for row in printed.ROWS} >= set(printed.BASELINES.values())
+
+
+def test_measured_figures_and_tests(tables, shipped):
+    frame = tables["table2_attention"].frame.set_index("variant")
+    for name in ("v2", "v3", "v4", "v5", "v7", "majority"):
+        row = frame.loc[name]
+        rows = shipped.predictions[name] if name != "majority" else shipped.samples.assign(predicted="others")
+        assert row["accuracy"] == pytest.approx(100 * (rows["predicted"] == rows["label"]).mean())
+        assert row["accuracy_low"] <= row["accuracy"] <= row["accuracy_high"]
+        assert row["n"] == 100
+    assert frame.loc["majority", "accuracy"] == pytest.approx(40)
+    assert frame.loc["v4", "difference"] == pytest.approx(frame.loc["v4", "accuracy"] - 40.96)
+    assert np.isnan(frame.loc["v7", "difference"])
+    for name in ("v2", "v3", "v4", "v5"):
+        reached = frame.loc[name, "printed_accuracy"] <= frame.loc[name, "accuracy_high"]
+        assert frame.loc[name, "reached"] == ("yes" if reached else "no")
+    assert {"yes", "no"} == {*frame["reached"].dropna()}
+    tested = ["v3", "v4", "v5", "v7"]
+    assert frame["p_holm"].dropna().index.tolist() == tested
+    for name in tested:
+        compared = shipped.compare("v2", name)
+        assert frame.loc[name, "p_permutation"] == compared.p_permutation
+        assert frame.loc[name, "p_mcnemar"] == compared.p_mcnemar
+        assert frame.loc[name, "gain_clips"] == compared.gain_clips
+    assert frame.loc[tested, "p_holm"].tolist() == holm(frame.loc[tested, "p_permutation"].tolist())
+
+
+def test_a_new_variant_gets_its_row():
+    extra = Variant(name="mine", attention="dual", loss="ce")
+    gamma5 = Variant(name="gamma5", attention="none", loss="fl5")
+    imagenet = Variant(name="imagenet", attention="dual", loss="fl", init="weights/imagenet.safetensors")
+    tables = build_tables(results([*VARIANTS, extra, gamma5, imagenet]))
+    assert ("mine", "mine") in rows_of(tables["table3_methods"])
+    assert ("imagenet", "imagenet") in rows_of(tables["table3_methods"])
+    # The paper states neither gamma nor alpha, so any focal loss stands beside its figure.
+    assert rows_of(tables["table1_loss"])[1:3] == [
+        ("ResNet18 + Focal Loss", "v2"),
+        ("ResNet18 + Focal Loss", "gamma5"),
+    ]
+    assert "mine" in set(tables["per_class"].frame["variant"])
+
+
+@given(
+    st.sampled_from(["none", "spatial", "channel", "dual", "cbam", "other"]),
+    st.sampled_from(["cross_entropy", "focal"]),
+    st.sampled_from(["random", "pretrained", "a/file.safetensors"]),
+)
+def test_every_variant_belongs_to_a_table(attention, loss, init):
+    found = [table for table in (1, 2, 3) if printed.belongs(table, attention, loss, init)]
+    assert found
+    for row in printed.ROWS:
+        if row.key == (attention, loss, init):
+            assert row.table in found
+
+
+def test_comparison_methods_plug_in_by_name():
+    frame = build_tables(results(methods=["lbptop_svm", "lbp_apex", "bi_woof"]))["table3_methods"].frame
+    rows = frame.set_index("variant")
+    assert rows.loc["lbp_apex", "method"] == rows.loc["lbptop_svm", "method"] == "LBP"
+    assert rows.loc["lbp_apex", "printed_accuracy"] == 39.68
+    assert rows.loc["bi_woof", "note"] == "not in the paper"
+    assert not np.isnan(rows.loc["bi_woof", "p_holm"])
+    assert "FDM" in set(frame["method"])
+
+
+def test_what_was_not_run_is_said():
+    tables = build_tables(results(VARIANTS[:1]))
+    assert tables["table1_loss"].frame["note"].tolist()[:2] == ["baseline", "not run"]
+    assert tables["table2_attention"].frame["accuracy"].notna().sum() == 1  # the floor
+    assert tables["table1_loss"].frame["p_holm"].isna().all()
+
+
+def test_captions_say_n_seeds_missing_folds_and_simulated_data(tables):
+    for table in tables.values():
+        assert table.caption.endswith("n = 100 clips, 10 leave-one-subject-out folds, 1 seed. Data: casme2.")
+        assert "SIMULATED" not in table.caption
+    both = build_tables(results(simulated=["casme2", "ckplus"], seeds=(0, 1), missing=3))
+    for table in both.values():
+        assert "2 seeds" in table.caption
+        assert "SIMULATED DATA (casme2, ckplus): these figures show that the workflow runs" in table.caption
+    assert "PARTIAL: 40 of 46 folds." in both["table1_loss"].caption
+    assert "±" in both["table1_loss"].shown["Accuracy (%)"][0]
+    assert "±" in both["table1_loss"].notes[0]
+    source = build_tables(results(simulated=["ckplus"]))
+    assert source["table3_methods"].caption.endswith("Data: casme2, transfer from SIMULATED DATA (ckplus).")
+    assert any("The paper counts 249 clips; here are 100." in note for note in source["table1_loss"].notes)
+
+
+def test_other_classes_are_not_held_against_the_paper():
+    labels = ["happy" if i % 2 else "neutral" for i in range(len(LABELS))]
+    table = build_tables(results(classes=["neutral", "happy"], labels=labels))["table1_loss"]
+    assert table.frame["difference"].isna().all()
+    assert table.frame["reached"].isna().all()
+    assert any("not the paper's five" in note for note in table.notes)
+
+
+def test_classes_never_predicted_and_upper_bounds_are_notes(shipped):
+    rows = shipped.predictions["v1"].assign(predicted="others", predicted_best_on_test=LABELS)
+    changed = {**shipped.metrics, "v1": score_variant("v1", rows, printed.CLASSES, SETTINGS)}
+    table = build_tables(
+        Results(changed, shipped.predictions, shipped.samples, VARIANTS, LOSSES, SETTINGS, "casme2")
+    )
+    notes = "\n".join(table["table1_loss"].notes)
+    assert (
+        "v1 never predicts happiness, disgust, repression, surprise (precision and F1 count as 0)." in notes
+    )
+    assert (
+        "Upper bound, not a result: at each fold's best epoch on its own test subject, v1 has accuracy 100.00"
+        in notes
+    )
+    assert (
+        not table["table1_loss"]
+        .shown.astype(str)
+        .apply(lambda column: column.str.contains("100.00"))
+        .any(axis=None)
+    )
+
+
+def test_transfer_gain(tables, shipped):
+    frame = tables["transfer"].frame
+    assert frame.loc[0, ["before", "n", "gain_clips"]].tolist() == ["printed", 249, 4]
+    assert round(frame.loc[0, "gain"], 2) == 1.61
+    assert frame.loc[1, ["before", "after"]].tolist() == ["v5", "v6"]
+    assert len(frame) == 2
+    compared = shipped.compare("v5", "v6")
+    assert frame.loc[1, "gain_clips"] == compared.gain_clips == pytest.approx(frame.loc[1, "gain"])  # of 100
+    assert frame.loc[1, ["gain_low", "gain_high"]].tolist() == [100 * compared.low, 100 * compared.high]
+    assert frame.loc[1, "p_permutation_f1"] == compared.p_permutation_f1
+
+
+def test_pretraining_shows_both_protocols(shipped):
+    def protocol(mean, sd):
+        values = {"mean": mean, "sd": sd, "best": mean + 0.02}
+        return {
+            "runs": 3,
+            "accuracy": values,
+            "macro_f1": values,
+            "siblings_share": 0.963,
+            "same_person_share": 1.0,
+        }
+
+    selected = {
+        "split": "frame",
+        "run": 1,
+        "protocols": {"frame": protocol(0.9, 0.01), "subject": protocol(0.7, None)},
+    }
+    table = build_tables(
+        Results(
+            shipped.metrics, shipped.predictions, shipped.samples, VARIANTS, LOSSES, SETTINGS, "casme2",
+            simulated=["ckplus"], pretrained={"v6": selected},
+        )
+    )["pretraining"]  # fmt: skip
+    assert table.frame["printed_best"].tolist()[0] == 94.38
+    assert np.isnan(table.frame["printed_best"][1])
+    assert table.frame["best"].tolist() == pytest.approx([92, 72])
+    assert table.frame["transferred"].tolist() == ["yes", "no"]
+    assert "SIMULATED DATA (ckplus)" in table.caption
+    assert table.shown["Accuracy (%)"].tolist() == ["90.00 ± 1.00", "70.00"]
+
+
+def test_per_class_equals_the_metrics(tables, shipped):
+    frame = tables["per_class"].frame
+    assert len(frame) == len(VARIANTS) * 5
+    for _, row in frame.iterrows():
+        assert shipped.metrics[row["variant"]]["per_class"][row["class"]]["f1"] == row["f1"]
+
+
+def test_floor(shipped):
+    floor = floor_score(shipped)
+    assert floor["predicted"] == "others"
+    assert floor["accuracy"]["mean"] == pytest.approx(0.4)
+    assert floor["macro_f1"]["mean"] == pytest.approx((2 * 0.4 / 1.4) / 5)
+
+
+def test_files(tables, tmp_path):
+    for name, table in tables.items():
+        write_table(table, tmp_path / "a" / name)
+        write_table(table, tmp_path / "b" / name)
+    first = {path.name: path.read_bytes() for path in (tmp_path / "a").iterdir()}
+    assert first == {path.name: path.read_bytes() for path in (tmp_path / "b").iterdir()}
+    assert set(first) == {f"{name}.{kind}" for name in tables for kind in ("csv", "md", "tex")}
+
+    table = tables["table2_attention"]
+    read = pd.read_csv(io.BytesIO(first["table2_attention.csv"]), keep_default_na=False, na_values=[""])
+    assert read["accuracy"].tolist() == table.frame["accuracy"].tolist()  # to the last digit
+    assert read["p_holm"].dropna().tolist() == table.frame["p_holm"].dropna().tolist()
+
+    markdown = first["table2_attention.md"].decode().splitlines()
+    assert markdown[0] == f"**{table.caption}**"
+    cells = [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in markdown if line.startswith("|")
+    ]
+    assert cells[0] == table.shown.columns.tolist()
+    assert cells[2:] == table.shown.to_numpy().tolist()
+    assert all(f"- {note}" in markdown for note in table.notes)
+
+    latex = first["table2_attention.tex"].decode()
+    assert r"\toprule" in latex
+    assert r"95 \% interval" in latex
+    assert r"Printed (\%)" in latex
+    assert latex.count(r"\\" + "\n") == len(table.shown) + 1
+
+
+def test_written_figures_are_those_of_the_metrics(tables, shipped, tmp_path):
+    """What a reader computes from the predictions is what stands in the table, rounded."""
+    write_table(tables["table1_loss"], Path(tmp_path / "t"))
+    rows = shipped.predictions["v1"]
+    percent = f"{100 * (rows['predicted'] == rows['label']).mean():.2f}"
+    line = next(line for line in (tmp_path / "t.md").read_text().splitlines() if "| v1 |" in line)
+    assert f"| {percent} [" in line
