@@ -14,6 +14,9 @@ from mer_core.datasets.defects import Findings
 from mer_core.datasets.manifest import included
 from mer_core.errors import UserError
 
+UNLABELLED = "sequence without a label"
+"""The reason of CK+ sequences that come without an emotion file, which is no defect."""
+
 
 def assign_class(
     sample: dict[str, Any], raw: str, classes: Mapping[str, str | None], findings: Findings, file: str
@@ -63,16 +66,21 @@ def check_subjects(
         name: of the dataset, for the key to mend.
         findings: where the defects go.
     """
-    present = sorted({sample["subject"] for sample in samples if sample["included"]})
     if listed is None:
         return
+    present = sorted({sample["subject"] for sample in samples if sample["included"]})
+    unlabelled = {sample["subject"] for sample in samples if sample["reason"] == UNLABELLED}
     remedy = f"to use what is on disk, write datasets.{name}.subjects: [{', '.join(present)}]"
     unlisted = sorted(set(present) - set(listed))
     absent = sorted(set(listed) - set(present))
+    bare = [subject for subject in absent if subject in unlabelled]
+    empty = [subject for subject in absent if subject not in unlabelled]
     if unlisted:
         findings.add("unlisted_subject", f"left out: {', '.join(unlisted)}; {remedy}")
-    if absent:
-        findings.add("absent_subject", f"nothing to use of {', '.join(absent)}; {remedy}")
+    if empty:
+        findings.add("absent_subject", f"nothing to use of {', '.join(empty)}; {remedy}")
+    if bare:
+        findings.add("unlabelled_subject", f"nothing to use of {', '.join(bare)}; {remedy}")
     for sample in samples:
         if sample["included"] and sample["subject"] in unlisted:
             sample |= {"included": False, "reason": "unlisted_subject: not in the configuration"}

@@ -13,15 +13,13 @@ from typing import Any
 
 from mer_core.config import Ckplus
 from mer_core.datasets import frames
-from mer_core.datasets.checks import assign_class
+from mer_core.datasets.checks import UNLABELLED, assign_class
 from mer_core.datasets.defects import Findings
 from mer_core.datasets.manifest import new_sample
 from mer_core.errors import UserError
 
 CODES = ("neutral", "anger", "contempt", "disgust", "fear", "happy", "sadness", "surprise")
 """Labels by the number in an emotion file (ReadMe of CK+)."""
-
-NO_LABEL = "sequence without a label"
 
 _FILE = re.compile(
     r"(?P<subject>S[0-9]{3})_(?P<clip>[0-9]{3})_(?P<frame>[0-9]{1,9})(?P<rest>_emotion\.txt|\.\w+)"
@@ -171,7 +169,7 @@ def _read_sequence(
     whole = new_sample(name, subject, clip, sample_id=f"{name}/{subject}_{clip}")
     where = _shown(labels[0].file, root) if labels else ""
     if not labels:
-        return [whole | {"included": False, "reason": NO_LABEL}]
+        return [whole | {"included": False, "reason": UNLABELLED}]
     label = labels[0]
     if len({other.raw for other in labels}) > 1:
         said = ", ".join(f"{other.raw} in {_shown(other.file, root)}" for other in labels)
@@ -185,7 +183,7 @@ def _read_sequence(
     if not whole["included"]:
         return [whole]
     chosen = sorted(numbered)[-settings.last_frames :]
-    _check_numbers(whole["sample_id"], settings, sorted(numbered), chosen, where, findings)
+    _check_numbers(whole["sample_id"], settings, chosen, where, findings)
     samples = []
     for number in chosen:
         file = numbered[number]
@@ -195,12 +193,11 @@ def _read_sequence(
     return samples
 
 
-def _check_numbers(
-    row: str, settings: Ckplus, numbers: list[int], chosen: list[int], where: str, findings: Findings
-) -> None:
+def _check_numbers(row: str, settings: Ckplus, chosen: list[int], where: str, findings: Findings) -> None:
+    """Only the frames in use matter: copies without the sequence's beginning are common."""
     if len(chosen) < settings.last_frames:
         findings.add("short_sequence", f"the {len(chosen)} frames there are", row=row, file=where)
-    missing = sorted(set(range(numbers[0], numbers[-1])) - set(numbers))
+    missing = sorted(set(range(chosen[0], chosen[-1])) - set(chosen))
     if missing:
         findings.add("frame_gaps", f"kept; {len(missing)} missing, first {missing[0]}", row=row, file=where)
 

@@ -49,8 +49,9 @@ DEFECTS: dict[str, tuple[str, str]] = {
     "unlisted_subject": ("error", "Subjects with data are missing in the configuration."),
     "absent_subject": (
         "error",
-        "Subjects of the configuration have no sample, so their fold would be empty.",
+        "Subjects of the configuration have no sample; their fold would be empty.",
     ),
+    "unlabelled_subject": ("warning", "CK+ subjects of the configuration have no labelled sequence."),
     "no_face": ("warning", "No step of the detector's chain found a face."),
 }
 """Kind of defect -> its default severity and what it means. An error stops the run."""

@@ -14,6 +14,7 @@ from mer_core.job import publish
 
 __all__ = ["DEFECTS", "stop_on_errors", "summarize", "write_defects"]
 
+WIDTH = 100  # of the summary, in characters
 # Clips per label in the released CASME2-coding-20140508.xlsx (255 clips; the 2014 article counts 247).
 CASME2_LABELS = {
     "others": 99, "disgust": 63, "happiness": 32, "repression": 27, "surprise": 25, "sadness": 7, "fear": 2
@@ -62,7 +63,7 @@ def summarize(samples: pd.DataFrame, defects: pd.DataFrame, settings: Dataset) -
         settings: of the dataset.
 
     Returns:
-        Lines of at most 100 characters: counts per class and subject beside the published ones, where
+        Lines of at most `WIDTH` characters: counts per class and subject beside the published ones, where
         the apexes come from, what was left out, and every kind of defect.
     """
     used = included(samples)
@@ -110,10 +111,10 @@ def _subject_lines(used: pd.DataFrame, settings: Dataset) -> list[str]:
     title = "subject here/published" if published else "subject here"
     cells = [
         f"{subject} {counts.get(subject, 0)}" + (f"/{published.get(subject, 0)}" if published else "")
-        for subject in sorted({*counts.index, *published})
+        for subject in settings.subjects or sorted({*counts.index, *published})
     ]
     wide = max(map(len, cells), default=0) + 2
-    per_line = max(1, 96 // wide)
+    per_line = max(1, (WIDTH - 2) // wide)
     return [title] + [
         "  " + "".join(f"{cell:<{wide}}" for cell in cells[start : start + per_line]).rstrip()
         for start in range(0, len(cells), per_line)
@@ -123,15 +124,16 @@ def _subject_lines(used: pd.DataFrame, settings: Dataset) -> list[str]:
 def _defect_lines(defects: pd.DataFrame) -> list[str]:
     if defects.empty:
         return ["defects: none"]
-    counts = defects.groupby(["severity", "defect"], sort=False).size()
-    return ["defects:"] + [
-        f"  {severity:<8}{count:>5}  {kind}: {DEFECTS[kind][1]}"[:100]
-        for (severity, kind), count in counts.items()
-    ]
+    lines = ["defects:"]
+    for (severity, kind), count in defects.groupby(["severity", "defect"], sort=False).size().items():
+        lines.append(f"  {severity:<8}{count:>5}  {kind}: {DEFECTS[kind][1]}")
+    errors = defects[defects["severity"] == "error"]
+    lines += [f"  {row.row or row.file or row.defect}: {row.action}" for row in errors.head(5).itertuples()]
+    return [line if len(line) <= WIDTH else line[: WIDTH - 1] + "…" for line in lines]
 
 
 def _counted(counts: pd.Series) -> str:
-    return ", ".join(f"{count} {what}" for what, count in counts.items())
+    return ", ".join(f"{what} ({count})" for what, count in counts.items())
 
 
 def _published_classes(settings: Dataset) -> dict[str, int]:
