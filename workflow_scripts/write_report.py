@@ -23,7 +23,7 @@ def main(snakemake):
             config=config,
             metrics={score["variant"]: score for score in scores},
             tables=read_tables(Path(given.tables)),
-            pictures=list(pictures(config, scores, given)),
+            figures={Path(path).stem: Path(path) for path in [*given.figures, *given.faces]},
             datasets={
                 name: report.DatasetFindings(
                     manifest=read_manifest(manifest),
@@ -54,73 +54,6 @@ def read_tables(index):
         )
         for name, table in json.loads(index.read_text()).items()
     }
-
-
-def pictures(config, scores, given):
-    """The figures in reading order, each with what it shows and what of it a table tells."""
-    path = {Path(figure).stem: Path(figure) for figure in [*given.figures, *given.faces]}
-    clips, subjects = scores[0]["n"], scores[0]["subjects"]
-    seeds = f"{len(config.seeds)} seed{'s' * (len(config.seeds) != 1)}"
-    basis = f"n = {clips} clips of {subjects} subjects, {seeds}"
-    yield report.Picture(
-        path["variants"],
-        "All variants",
-        f"Pooled scores with {config.evaluation.confidence:.0%} bootstrap intervals over subjects ({basis}), "
-        "the printed values, and the floor of always giving the commonest answer.",
-        "Points with intervals, one row per variant; Tables 1 to 3 hold the numbers.",
-    )
-    for score in scores:
-        variant = score["variant"]
-        yield report.Picture(
-            path[f"confusion_{variant}"],
-            f"Confusion of {variant}",
-            f"Rows are the true classes. Left: clips, mean over {seeds}; right: share of the true class. {basis}.",
-            f"Confusion matrix of {variant}; the per-class table holds precision, recall and F1.",
-            variant=variant,
-        )
-    yield report.Picture(
-        path["subject_accuracy"],
-        "Accuracy on each subject left out",
-        f"Mean over {seeds}, in percent; above, how many clips a subject has.",
-        "A matrix of variants by subjects.",
-    )
-    yield report.Picture(
-        path["learning_curves"],
-        "Learning curves",
-        "Median over folds and seeds (line) and the middle 80 % of them (band), on the training data.",
-        "Training loss falls and training accuracy rises over the epochs, one column per variant.",
-    )
-    yield report.Picture(
-        path["class_distribution"],
-        "Samples per class",
-        "Samples used, beside the counts that the paper prints (its figure 5).",
-        "Bars per class; the exact counts stand at the bars.",
-        section=report.DATA,
-    )
-    for name, dataset in config.datasets.items():
-        if f"faces_{name}" in path:
-            yield report.Picture(
-                path[f"faces_{name}"],
-                f"Aligned faces of {name}",
-                f"Up to 64 of the crops that the network sees, {config.alignment.size} pixels wide, each with its "
-                f"class and the step that found the face{' (simulated)' if dataset.root == 'simulated' else ''}.",
-                f"A sheet of aligned faces of {name}.",
-                section=report.DATA,
-            )
-    yield report.Picture(
-        path["workflow"],
-        "The workflow",
-        "Every rule and what it depends on, as Snakemake sees it for this configuration.",
-        "A graph of rules from data at the top to the report at the bottom.",
-        section=report.PROVENANCE,
-    )
-    yield report.Picture(
-        path["times"],
-        "Time per step",
-        "Every job as a point; wall-clock time as Snakemake measured it.",
-        "Seconds per job for each rule.",
-        section=report.PROVENANCE,
-    )
 
 
 if __name__ == "__main__":

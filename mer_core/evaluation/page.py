@@ -88,13 +88,19 @@ def fill(settings: config.Config, **words: Any) -> str:
     return environment.get_template("report.html.j2").render(**words) + "\n"
 
 
+def split_caption(table: Table) -> tuple[str, str]:
+    """The first sentence of a table's caption, which is its title, and the rest."""
+    title, _, rest = table.caption.partition(". ")
+    return title, rest
+
+
 def _lay_out(item: Table | Picture) -> dict[str, Any]:
     return _lay_out_table(item) if isinstance(item, Table) else _lay_out_picture(item)
 
 
 def _lay_out_table(table: Table) -> dict[str, Any]:
     """The cells, aligned, and for each row the variants that it is about."""
-    title, _, caption = table.caption.partition(". ")
+    title, caption = split_caption(table)
     about = [name for name in ("variant", "before", "after") if name in table.frame]
     rows = []
     for cells, (_, values) in zip(_align(table.shown), table.frame.iterrows(), strict=True):

@@ -1,0 +1,96 @@
+"""The words beside each figure of the report: what it shows, on how much, and what its spread is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mer_core import config
+from mer_core.evaluation import printed
+from mer_core.evaluation.page import Picture
+
+
+def basis(score: Mapping[str, Any]) -> str:
+    """On what a score rests, such as '246 clips, 26 subjects, 26 folds, 1 seed'."""
+    folds, expected, seeds = score["folds"], score["folds_expected"], len(score["seeds"])
+    of = f"only {folds} of {expected} folds" if folds < expected else f"{folds} folds"
+    return f"{score['n']} clips, {score['subjects']} subjects, {of}, {seeds} seed{'s' * (seeds > 1)}"
+
+
+def describe(
+    kind: str, about: str, path: Path, settings: config.Config, metrics: Mapping[str, Mapping[str, Any]]
+) -> Picture:
+    """Title, caption and text alternative of a figure.
+
+    Args:
+        kind: which of the report's figures.
+        about: the variant or dataset that it is about; '' where it is about all.
+        path: its file.
+        settings: the configuration.
+        metrics: `statistics.score_variant` by name.
+
+    Returns:
+        The figure with its words.
+    """
+    score = metrics.get(about) or next(iter(metrics.values()))
+    rests_on = basis(score)
+    words = {
+        "class_distribution": (
+            "Classes",
+            "Samples per class that take part. Hollow bars: the paper's own counts (its figure 5, "
+            f"{printed.CLIPS} clips).",
+            "Bars of the number of samples per class of each dataset.",
+        ),
+        "variants": (
+            "Variants beside the paper",
+            f"Points: mean over seeds. Bars: {settings.evaluation.confidence:.0%} interval, bootstrap over "
+            f"subjects ({rests_on} each). Diamonds: printed in the paper. Dashed: always answering the "
+            "commonest class.",
+            "Points with intervals per variant; the numbers stand in Tables 1 to 3.",
+        ),
+        "subject_accuracy": (
+            "Accuracy per subject",
+            f"Percent of each left-out subject's clips that are right, mean over seeds ({rests_on}). With "
+            "one seed, a subject of two clips can only be at 0, 50 or 100.",
+            "Bars of the number of clips per subject above a matrix of accuracies, variants by subjects.",
+        ),
+        "learning_curves": (
+            "Learning curves",
+            "Loss and accuracy on the training samples. Line: median over folds and seeds, band: the middle "
+            f"80 % of them ({rests_on}). The left-out subject has no part in them.",
+            "Training loss and training accuracy over the epochs, a pair of panels per variant.",
+        ),
+        "confusion": (
+            f"Confusion matrix of {about}",
+            f"Rows are true classes. Left: clips, mean over seeds. Right: share of the row ({rests_on}).",
+            f"True against predicted classes; share right per class: {_recalls(score)}.",
+        ),
+        "attention": (
+            f"Spatial attention of {about}",
+            "The gate S of equation 3 over aligned faces, a column per residual unit, one scale for all.",
+            "Aligned faces with the spatial gate laid over them as colour.",
+        ),
+        "faces": (
+            f"Aligned faces of {about}",
+            f"Crops as the network sees them, {settings.alignment.size} pixels wide, each with its class and "
+            "the step of the detector that found the face; only people who may be shown.",
+            f"A sheet of aligned faces of {about}.",
+        ),
+        "times": (
+            "Time per job",
+            "Wall-clock seconds of every job so far, from Snakemake's benchmarks.",
+            "Seconds per job for each rule, on a logarithmic axis.",
+        ),
+        "workflow": (
+            "The workflow",
+            "Rules from the data at the top to the report; an arrow that a longer way implies is left out.",
+            "A graph of the workflow's rules.",
+        ),
+    }
+    title, caption, alt = words[kind]
+    return Picture(path, title, caption, alt, about if about in metrics else "")
+
+
+def _recalls(score: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {values['recall']:.2f}" for name, values in score["per_class"].items())
