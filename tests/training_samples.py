@@ -9,6 +9,7 @@ from mer_core.config import FoldTraining, Loss, Pretraining, Transfer, Variant, 
 from mer_core.datasets.manifest import assemble, new_sample, write_manifest
 from mer_core.faces.cache import Aligned, write_cache
 
+torch.set_num_threads(1)  # as a job of the workflow does; repeats are bit-identical for equal numbers
 CPU = torch.device("cpu")
 CLASSES = ["happiness", "disgust", "others"]
 CONFIG = load_config(Path(__file__).parent.parent / "config.yaml")

@@ -15,6 +15,7 @@ from torch import nn
 from mer_core.job import publish
 
 _LOG = logging.getLogger(__name__)
+SECONDS_BETWEEN_SAVES = 10.0  # short epochs are cheaper to repeat than to save
 
 
 class Checkpoint:
@@ -24,16 +25,15 @@ class Checkpoint:
     of seed and epoch. A training that goes on ends with the same weights, bit for bit on the CPU.
     """
 
-    def __init__(self, path: Path, identity: str, seconds: float = 10.0) -> None:
+    def __init__(self, path: Path, identity: str) -> None:
         """Name a checkpoint.
 
         Args:
             path: the file.
             identity: digest of all that determines the training. A file of another identity is
                 ignored, since it is left over from other settings, and overwritten.
-            seconds: an epoch that ends earlier after the last save is not saved.
         """
-        self.path, self.identity, self.seconds = path, identity, seconds
+        self.path, self.identity = path, identity
         self._saved = -float("inf")
 
     def load(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> list[dict[str, float]]:
@@ -73,8 +73,11 @@ class Checkpoint:
     def save(
         self, model: nn.Module, optimizer: torch.optim.Optimizer, history: list[dict[str, float]]
     ) -> None:
-        """Keep the state after an epoch; the file is replaced whole or not at all."""
-        if time.monotonic() - self._saved < self.seconds:
+        """Keep the state after an epoch, unless the last one was kept seconds ago.
+
+        The file is replaced whole or not at all.
+        """
+        if time.monotonic() - self._saved < SECONDS_BETWEEN_SAVES:
             return
         tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
         for number, parameter in enumerate(_parameters(optimizer)):
@@ -86,8 +89,9 @@ class Checkpoint:
         self._saved = time.monotonic()
 
     def remove(self) -> None:
-        """Forget the state, after the training's results are on disk."""
-        self.path.unlink(missing_ok=True)
+        """Forget the state, after the training's results are on disk; also what killed saves have left."""
+        for path in [self.path, *self.path.parent.glob(f".{self.path.stem}.*{self.path.suffix}")]:
+            path.unlink(missing_ok=True)
 
 
 def _parameters(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:

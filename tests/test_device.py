@@ -1,0 +1,120 @@
+"""Leases of pretended GPUs by real processes."""
+
+import multiprocessing
+import os
+import signal
+import time
+
+import pytest
+import torch
+
+from mer_core.errors import UserError
+from mer_core.training import device
+from mer_core.training.device import lease
+
+FORK = multiprocessing.get_context("fork")
+
+
+@pytest.fixture(autouse=True)
+def several_to_choose_from(monkeypatch):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr(device, "POLL_SECONDS", 0.01)
+
+
+def two():
+    return ["GPU-a", "GPU-b"]
+
+
+def test_without_a_gpu_it_is_the_cpu_and_the_log_says_so_once(tmp_path, caplog):
+    caplog.set_level("INFO")
+    with lease(1, tmp_path, devices=list) as leased:
+        assert leased == torch.device("cpu")
+    assert [record.message for record in caplog.records] == ["no GPU to be seen: computing on the CPU"]
+
+
+def test_a_device_that_a_scheduler_gives_is_taken_without_a_lock(tmp_path, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
+    with lease(1, tmp_path, lambda: ["GPU-x"]) as first, lease(1, tmp_path, lambda: ["GPU-x"]) as second:
+        assert first == second == torch.device("cuda", 0)
+    assert not list(tmp_path.iterdir())
+
+
+def test_jobs_spread_over_devices_before_they_share_one(tmp_path):
+    with lease(2, tmp_path, two) as a, lease(2, tmp_path, two) as b, lease(2, tmp_path, two) as c:
+        assert [d.index for d in (a, b, c)] == [0, 1, 0]
+        with lease(2, tmp_path, two) as d:
+            assert d.index == 1
+    with lease(2, tmp_path, two) as again:
+        assert again.index == 0
+
+
+def work(folder, locks, counts):
+    """Hold a device for a moment; count when it was held by somebody else."""
+    with lease(1, locks, two) as leased:
+        mark = folder / f"held-{leased.index}"
+        try:
+            os.close(os.open(mark, os.O_CREAT | os.O_EXCL))
+        except FileExistsError:
+            counts.put("shared")
+            return
+        time.sleep(0.03)
+        mark.unlink()
+        counts.put(leased.index)
+
+
+def test_twenty_jobs_on_two_devices_never_meet(tmp_path):
+    locks = tmp_path / "locks"
+    counts = FORK.SimpleQueue()
+    jobs = [FORK.Process(target=work, args=(tmp_path, locks, counts)) for _ in range(20)]
+    for job in jobs:
+        job.start()
+    for job in jobs:
+        job.join(30)
+    held = [counts.get() for _ in jobs]
+    assert set(held) == {0, 1}
+    assert min(held.count(0), held.count(1)) >= 3, "the jobs went to both devices"
+
+
+def hold(locks, ready):
+    with lease(1, locks, lambda: ["GPU-a"]):
+        ready.set()
+        time.sleep(60)
+
+
+def test_a_killed_job_frees_its_device_for_one_that_waits(tmp_path, caplog):
+    caplog.set_level("INFO")
+    ready = FORK.Event()
+    job = FORK.Process(target=hold, args=(tmp_path, ready))
+    job.start()
+    assert ready.wait(30)
+    killer = FORK.Process(target=lambda: (time.sleep(0.3), os.kill(job.pid, signal.SIGKILL)))
+    killer.start()
+    begun = time.monotonic()
+    with lease(1, tmp_path, lambda: ["GPU-a"]) as leased:
+        waited = time.monotonic() - begun
+    job.join()
+    killer.join()
+    assert leased.index == 0 and job.exitcode == -signal.SIGKILL
+    assert 0.2 < waited < 10
+    assert sum("waiting" in record.message for record in caplog.records) == 1
+
+
+def test_an_error_in_the_job_gives_the_device_back(tmp_path):
+    with pytest.raises(RuntimeError), lease(1, tmp_path, lambda: ["GPU-a"]):
+        raise RuntimeError
+    with lease(1, tmp_path, lambda: ["GPU-a"]) as leased:
+        assert leased.index == 0
+
+
+def test_a_planted_folder_is_refused(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "locks").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(UserError, match="belongs to another user"), lease(1, tmp_path / "locks", two):
+        pass
+
+
+def test_circumstances_name_device_and_peak_memory():
+    told = device.circumstances(torch.device("cpu"))
+    assert told["device"] == "cpu" and told["threads"] == torch.get_num_threads()
+    assert 50 < told["peak_memory_mb"] < 100_000
+    assert told["versions"]["torch"] == torch.__version__.split("+")[0]

@@ -1,0 +1,353 @@
+"""The training loop on tiny networks."""
+
+import logging
+import math
+
+import pandas as pd
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+from torch.nn.functional import cross_entropy
+from training_samples import FOLD, STILL
+
+from mer_core.config import FoldTraining
+from mer_core.errors import UserError
+from mer_core.training import checkpoint as checkpoints
+from mer_core.training.checkpoint import Checkpoint
+from mer_core.training.data import Samples
+from mer_core.training.loop import equal_parts, fit, learning_rate, predict
+
+SETTINGS = FOLD.model_copy(update={"augmentation": STILL, "normalization": "none", "schedule": "constant"})
+
+
+def settings(**changes):
+    return SETTINGS.model_copy(update=changes)
+
+
+def samples(n=8, classes=3, size=8):
+    g = torch.Generator().manual_seed(5)
+    return Samples(
+        images=torch.randint(0, 256, (n, size, size, 3), generator=g, dtype=torch.uint8),
+        labels=torch.arange(n) % classes,
+        table=pd.DataFrame({"sample_id": [f"d/{i}" for i in range(n)]}),
+        classes=[f"class{k}" for k in range(classes)],
+        absent=[],
+        subjects=set(),
+        digests={},
+        mean=torch.zeros(3, 1, 1),
+        std=torch.ones(3, 1, 1),
+    )
+
+
+class Net(nn.Module):
+    """A small network with or without batch norm."""
+
+    def __init__(self, classes=3, norm=True):
+        super().__init__()
+        torch.manual_seed(0)
+        self.conv1, self.conv2 = nn.Conv2d(3, 8, 3, 2, 1), nn.Conv2d(8, 16, 3, 2, 1)
+        self.bn = nn.BatchNorm2d(16) if norm else nn.Identity()
+        self.fc = nn.Linear(16 * 4, classes)
+
+    def forward(self, x):
+        return self.fc(self.bn(self.conv2(self.conv1(x).relu())).relu().flatten(1))
+
+
+def run(model, data=None, criterion=cross_entropy, seed=0, **options):
+    data = data or samples()
+    changes = {key: options.pop(key) for key in list(options) if key in FoldTraining.model_fields}
+    history = fit(
+        model, data, torch.arange(len(data.labels)), criterion, settings(**changes), seed, **options
+    )
+    return model, history
+
+
+def same(a, b):
+    return all(
+        torch.equal(x, y) for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True)
+    )
+
+
+def test_it_overfits_eight_samples():
+    model, history = run(Net(), epochs=60, learning_rate=0.01)
+    assert history["accuracy"].iloc[-1] == 1 and history["loss"].iloc[-1] < 0.05
+    assert list(history.columns) == ["epoch", "loss", "accuracy", "images_per_second", "learning_rate"]
+    data = samples()
+    logits = predict(model, data, torch.arange(8), SETTINGS)
+    assert logits.dtype == torch.float64 and torch.equal(logits.argmax(1), data.labels)
+
+
+def test_same_seed_same_weights_and_another_seed_others():
+    augmented = FOLD.augmentation
+    a, b, c = (run(Net(), seed=seed, batch_size=3, augmentation=augmented)[0] for seed in (1, 1, 2))
+    assert same(a, b) and not same(a, c)
+
+
+def test_order_and_augmentation_do_not_depend_on_the_model():
+    seen = {}
+
+    class Watching(Net):
+        def forward(self, x):
+            seen.setdefault(self.key, []).append(x.clone())
+            return super().forward(x)
+
+    for norm in (True, False):
+        model = Watching(norm=norm)
+        model.key = norm
+        torch.rand(int(norm) + 1)  # what building another model draws
+        run(model, batch_size=3, augmentation=FOLD.augmentation)
+    assert all(torch.equal(a, b) for a, b in zip(seen[True], seen[False], strict=True))
+
+
+@given(n=st.integers(2, 300), size=st.integers(1, 300))
+def test_parts_are_equal_complete_and_never_one_alone(n, size):
+    parts = equal_parts(torch.arange(n), size)
+    lengths = [len(part) for part in parts]
+    assert torch.cat(parts).tolist() == list(range(n))
+    assert max(lengths) - min(lengths) <= 1 and min(lengths) >= 2
+    assert max(lengths) <= max(size, 3)
+
+
+def test_a_remainder_of_one_image_does_not_reach_batch_norm():
+    sizes = []
+
+    class Watching(Net):
+        def forward(self, x):
+            sizes.append(len(x))
+            return super().forward(x)
+
+    run(Watching(), samples(9), batch_size=8)
+    assert sizes == [5, 4] * 2
+    sizes.clear()
+    run(Watching(), samples(9), batch_size=8, micro_batch=1, epochs=1)
+    assert sizes == [3, 2, 2, 2]
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_micro_batches_of_unequal_size_make_the_whole_batchs_step(reduction, optimizer):
+    def criterion(logits, target):
+        return cross_entropy(logits, target, reduction=reduction)
+
+    options = {"optimizer": optimizer, "batch_size": 7, "learning_rate": 0.01, "reduction": reduction}
+    whole, history = run(Net(norm=False), samples(7), criterion, **options)
+    parts, micro_history = run(Net(norm=False), samples(7), criterion, micro_batch=3, **options)
+    for a, b in zip(whole.parameters(), parts.parameters(), strict=True):
+        torch.testing.assert_close(a, b, atol=2e-5, rtol=1e-4)
+    torch.testing.assert_close(history["loss"].iloc[0], micro_history["loss"].iloc[0], atol=1e-5, rtol=1e-5)
+
+
+def test_the_loss_in_the_history_is_the_mean_over_samples_for_either_reduction():
+    model, data = Net(norm=False), samples(7)
+    expected = cross_entropy(model(data.pixels(torch.arange(7))), data.labels).item()
+    for reduction in ("mean", "sum"):
+        _, history = run(
+            Net(norm=False),
+            data,
+            lambda x, y, how=reduction: cross_entropy(x, y, reduction=how),
+            reduction=reduction,
+            batch_size=7,
+            epochs=1,
+        )
+        assert history["loss"].iloc[0] == pytest.approx(expected, rel=1e-5)
+
+
+class Cramped(Net):
+    """A device with room for a few images only; it notices at the end of the pass."""
+
+    def forward(self, x):
+        logits = super().forward(x)
+        if len(x) > self.room:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
+        return logits
+
+
+def test_out_of_memory_halves_the_micro_batch_and_repeats_the_step(caplog):
+    caplog.set_level(logging.INFO)
+    cramped, free = Cramped(), Net()
+    cramped.room = 2
+    options = {"augmentation": FOLD.augmentation, "batch_size": 8}
+    run(cramped, **options)
+    run(free, micro_batch=2, **options)
+    assert same(cramped, free), "as if it had been small from the start, running averages included"
+    told = [record.message for record in caplog.records if "out of memory" in record.message]
+    assert told == [
+        "out of memory with 8 images at once: going on with 4",
+        "out of memory with 4 images at once: going on with 2",
+    ]
+
+
+@pytest.mark.parametrize(("micro_batch", "images"), [("auto", 2), (4, 4)])
+def test_no_room_at_all_is_said(micro_batch, images):
+    model = Cramped()
+    model.room = 0
+    with pytest.raises(UserError, match=f"out of memory with {images} images at once"):
+        run(model, micro_batch=micro_batch)
+
+
+def test_other_errors_pass_through():
+    class Broken(Net):
+        def forward(self, x):
+            raise RuntimeError("shapes do not match")
+
+    with pytest.raises(RuntimeError, match="shapes do not match"):
+        run(Broken())
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_loss_that_is_not_finite_stops_and_names_epoch_and_batch(value):
+    steps = iter(range(100))
+
+    def criterion(logits, target):
+        return cross_entropy(logits, target) * (value if next(steps) == 5 else 1)
+
+    with pytest.raises(UserError, match=r"the loss is (nan|inf) in epoch 2, batch 2 of 4"):
+        run(Net(), criterion=criterion, batch_size=2)
+
+
+def test_predictions_that_are_not_finite_stop():
+    model = Net()
+    model.fc.bias.data.fill_(math.nan)
+    with pytest.raises(UserError, match="not finite"):
+        predict(model, samples(), torch.arange(8), SETTINGS)
+
+
+def test_one_sample_is_refused():
+    with pytest.raises(UserError, match="at least two images"):
+        run(Net(), samples(1))
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
+def test_a_resumed_training_ends_like_a_straight_one(optimizer, tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoints, "SECONDS_BETWEEN_SAVES", 0)
+    options = {
+        "epochs": 5,
+        "batch_size": 3,
+        "optimizer": optimizer,
+        "schedule": "cosine",
+        "weight_decay": 0.01,
+        "augmentation": FOLD.augmentation,
+    }
+    straight, history = run(Net(), after_epoch=lambda epoch, model: {"square": epoch**2 / 7}, **options)
+
+    def stop_in_the_fourth(epoch, model):
+        if epoch == 4:
+            raise KeyboardInterrupt
+        return {"square": epoch**2 / 7}
+
+    kept = Checkpoint(tmp_path / "checkpoint.safetensors", "this one")
+    with pytest.raises(KeyboardInterrupt):
+        run(Net(), after_epoch=stop_in_the_fourth, checkpoint=kept, **options)
+    other = Net()
+    other.fc.weight.data.zero_()  # all that counts comes from the file
+    epochs = []
+    resumed, resumed_history = run(
+        other,
+        after_epoch=lambda epoch, model: epochs.append(epoch) or {"square": epoch**2 / 7},
+        checkpoint=Checkpoint(kept.path, "this one"),
+        **options,
+    )
+    assert epochs == [4, 5]
+    assert same(straight, resumed)
+    pd.testing.assert_frame_equal(
+        history.drop(columns="images_per_second"), resumed_history.drop(columns="images_per_second")
+    )
+
+
+def test_a_checkpoint_of_another_training_or_a_damaged_one_is_ignored(tmp_path, monkeypatch, caplog):
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr(checkpoints, "SECONDS_BETWEEN_SAVES", 0)
+    path = tmp_path / "checkpoint.safetensors"
+    run(Net(), epochs=1, checkpoint=Checkpoint(path, "other settings"))
+    straight, _ = run(Net())
+    anew, history = run(Net(), checkpoint=Checkpoint(path, "these settings"))
+    assert same(straight, anew) and len(history) == 2
+    assert "another training" in caplog.text
+    path.write_bytes(path.read_bytes()[:1000])
+    anew, history = run(Net(), checkpoint=Checkpoint(path, "these settings"))
+    assert same(straight, anew) and len(history) == 2
+    assert "cannot be read" in caplog.text
+
+
+def test_short_epochs_are_not_saved_each(tmp_path, monkeypatch):
+    saves = []
+    monkeypatch.setattr(checkpoints, "save_file", lambda tensors, path, metadata: saves.append(path))
+    run(Net(), epochs=5, checkpoint=Checkpoint(tmp_path / "checkpoint.safetensors", ""))
+    assert len(saves) == 1
+
+
+def test_frozen_batch_norm_keeps_weights_and_statistics():
+    model = Net()
+    model.bn.requires_grad_(False)
+    before = {name: value.clone() for name, value in model.bn.state_dict().items()}
+    run(model)
+    assert all(torch.equal(before[name], value) for name, value in model.bn.state_dict().items())
+    free, _ = run(Net())
+    assert not torch.equal(free.bn.running_mean, before["running_mean"])
+
+
+def test_groups_have_their_share_of_the_learning_rate():
+    model, start = Net(), Net()
+    groups = [
+        {"params": [*model.conv1.parameters(), *model.conv2.parameters()], "scale": 0.0},
+        {"params": [*model.fc.parameters()], "scale": 1.0},
+    ]
+    run(model, groups=groups)
+    assert torch.equal(model.conv1.weight, start.conv1.weight)
+    assert not torch.equal(model.fc.weight, start.fc.weight)
+
+
+def test_the_cosine_goes_from_the_learning_rate_towards_zero():
+    rates = [learning_rate(settings(schedule="cosine", epochs=4, learning_rate=2.0), e) for e in (1, 2, 3, 4)]
+    assert rates == pytest.approx([2, 1 + math.sqrt(0.5), 1, 1 - math.sqrt(0.5)])
+    assert learning_rate(settings(learning_rate=2.0), 9) == 2.0
+
+
+def test_stopping_early_keeps_the_schedule():
+    _, whole = run(Net(), schedule="cosine")
+    data = samples()
+    short = fit(
+        Net(), data, torch.arange(8), cross_entropy, settings(schedule="cosine", epochs=2), 0, epochs=1
+    )
+    assert short["learning_rate"].tolist() == whole["learning_rate"].tolist()[:1]
+
+
+@pytest.mark.parametrize(("precision", "dtype"), [("auto", torch.float32), ("bfloat16", torch.bfloat16)])
+def test_precision_on_the_cpu(precision, dtype):
+    seen = []
+
+    class Watching(Net):
+        def forward(self, x):
+            logits = super().forward(x)
+            seen.append(logits.dtype)
+            return logits
+
+    def criterion(logits, target):
+        assert logits.dtype == torch.float32
+        return cross_entropy(logits, target)
+
+    run(Watching(), criterion=criterion, precision=precision)
+    assert set(seen) == {dtype}
+
+
+def test_inputs_are_channels_last_and_prediction_leaves_the_model_alone():
+    data, model = samples(), Net()
+    assert data.normalize(data.pixels(torch.arange(4))).is_contiguous(memory_format=torch.channels_last)
+    run(model)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    all_at_once = predict(model, data, torch.arange(8), SETTINGS)
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+    single = torch.cat([predict(model, data, torch.tensor([i]), SETTINGS) for i in range(8)])
+    torch.testing.assert_close(all_at_once, single, atol=1e-5, rtol=1e-4)
+
+
+def test_the_log_has_one_line_per_epoch(caplog):
+    caplog.set_level(logging.INFO)
+    run(Net(), epochs=3)
+    lines = [record.message for record in caplog.records if record.message.startswith("epoch")]
+    assert len(lines) == 3
+    for number, line in enumerate(lines, 1):
+        assert line.startswith(f"epoch {number}/3: loss ")
+        assert all(part in line for part in ("accuracy", "images/s", "s left"))
