@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from mer_core.config import SIMULATED, Casme2, Ckplus, Dataset
+from mer_core.config import CASME2_SUBJECTS, SIMULATED, Dataset
 from mer_core.datasets import casme2, checks, ckplus, manifest, tabular
 from mer_core.datasets.casme2 import clip_frames
 from mer_core.datasets.defects import Findings
@@ -15,7 +15,7 @@ from mer_core.errors import UserError
 
 __all__ = ["clip_frames", "list_subjects", "read_dataset"]
 
-_READERS = {"casme2": casme2.read, "ckplus": ckplus.read, "tabular": tabular.read}
+_LAYOUTS = {"casme2": casme2, "ckplus": ckplus, "tabular": tabular}
 
 
 def read_dataset(
@@ -39,7 +39,7 @@ def read_dataset(
     findings = Findings(severity)
     root = _existing(name, root)
     try:
-        samples = _READERS[settings.layout](name, settings, root, findings)
+        samples = _LAYOUTS[settings.layout].read(name, settings, root, findings)
         checks.check_images(samples, root, findings)
     except OSError as error:  # a folder that may not be entered, say
         raise UserError(
@@ -59,17 +59,14 @@ def list_subjects(name: str, settings: Dataset, root: Path) -> list[str]:
     """
     if settings.subjects is not None:
         return list(settings.subjects)
-    if isinstance(settings, Casme2) and settings.root != SIMULATED:
-        return casme2.list_subjects(settings, root)
-    reader = casme2 if isinstance(settings, Casme2) else ckplus
-    return reader.list_subjects(settings, _existing(name, root))
+    return _LAYOUTS[settings.layout].list_subjects(settings, _existing(name, root))
 
 
 def _listed(settings: Dataset) -> list[str] | None:
     """The subjects that the data are held against; None where whatever is on disk counts."""
-    if settings.subjects is None and (settings.root == SIMULATED or isinstance(settings, Ckplus)):
-        return None
-    return casme2.list_subjects(settings, Path()) if isinstance(settings, Casme2) else settings.subjects
+    if settings.subjects is None and settings.layout == "casme2" and settings.root != SIMULATED:
+        return list(CASME2_SUBJECTS)
+    return settings.subjects
 
 
 def _existing(name: str, root: Path) -> Path:

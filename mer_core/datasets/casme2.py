@@ -63,9 +63,7 @@ def read(name: str, settings: Casme2, root: Path, findings: Findings) -> list[di
 
 
 def list_subjects(settings: Casme2, root: Path) -> list[str]:
-    """The configured subjects; without any, the 26 of the released set, or the simulated ones."""
-    if settings.subjects is not None:
-        return settings.subjects
+    """The 26 of the released set, whatever of it is there; of a simulated copy, those on disk."""
     if settings.root != SIMULATED:
         return list(CASME2_SUBJECTS)
     trees = find_trees(root, Findings({}))

@@ -26,9 +26,9 @@ def assign_class(
     known = {" ".join(label.lower().split()): name for label, name in classes.items()}
     sample |= {"label_raw": raw, "label": known.get(raw) or ""}
     if raw not in known:
-        findings.leave_out(sample, "unknown_label", f"label {raw!r} is not under classes", file)
+        findings.leave_out(sample, "unknown_label", f"label {raw[:60]!r} is not under classes", file)
     elif known[raw] is None:
-        sample |= {"included": False, "reason": f"label {raw!r} is mapped to null"}
+        sample |= {"included": False, "reason": f"label {raw[:60]!r} is mapped to null"}
 
 
 def check_images(samples: list[dict[str, Any]], root: Path, findings: Findings) -> None:

@@ -77,7 +77,7 @@ def summarize(samples: pd.DataFrame, defects: pd.DataFrame, settings: Dataset) -
     if settings.layout == "casme2":
         sources = used["apex_source"].mask(is_to_be_spotted(used), "to be spotted").value_counts()
         lines += ["", "apex: " + _counted(sources)]
-    reasons = samples.loc[~samples["included"], "reason"].str.partition(":")[0]
+    reasons = samples.loc[~samples["included"], "reason"].str.split(":").str[0]
     lines += ["", "left out: " + (_counted(reasons.value_counts()) or "nothing")]
     return "\n".join([*lines, "", *_defect_lines(defects)]) + "\n"
 

@@ -41,8 +41,10 @@ def frame_number(name: str) -> tuple[str, int] | None:
 def is_inside(path: Path, root: Path) -> bool:
     """Whether a path, its links followed, lies in `root`, which is resolved already."""
     try:
+        return path.resolve(strict=True).is_relative_to(root)
+    except (FileNotFoundError, NotADirectoryError):
         return path.resolve().is_relative_to(root)
-    except (OSError, RuntimeError, ValueError):  # a loop of links, or a name no file system takes
+    except (OSError, RuntimeError, ValueError):  # a loop of links, or a name that no file system takes
         return False
 
 

@@ -19,7 +19,7 @@ _NAME = r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}"
 
 
 def _is_printable(text: pd.Series) -> pd.Series:
-    return text.map(lambda value: value.isprintable() and len(value) <= 500).astype(bool)
+    return text.map(lambda value: value.isprintable() and len(value) <= 1000).astype(bool)
 
 
 def _stays_inside(path: pd.Series) -> pd.Series:

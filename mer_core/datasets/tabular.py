@@ -6,6 +6,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from mer_core.config import Tabular
 from mer_core.datasets import frames, workbook
 from mer_core.datasets.checks import assign_class
@@ -30,12 +32,7 @@ def read(name: str, settings: Tabular, root: Path, findings: Findings) -> list[d
     Raises:
         UserError: the table is missing, damaged or lacks a column.
     """
-    columns = {
-        "path": [settings.path_column],
-        "subject": [settings.subject_column],
-        "label": [settings.label_column],
-    }
-    table = workbook.read_table(root / settings.table, columns)
+    table = _read_table(settings, root)
     samples: dict[str, dict[str, Any]] = {}
     for number, cells in table.iterrows():
         where = f"{Path(settings.table).name}:{number}"
@@ -54,6 +51,21 @@ def read(name: str, settings: Tabular, root: Path, findings: Findings) -> list[d
         )
         _add(sample, samples, cells["label"], settings, path, where, findings)
     return list(samples.values())
+
+
+def list_subjects(settings: Tabular, root: Path) -> list[str]:
+    """The subjects that the table names, in order."""
+    named = _read_table(settings, root)["subject"].unique()
+    return sorted(filter(_SUBJECT.fullmatch, named), key=frames.natural_key)
+
+
+def _read_table(settings: Tabular, root: Path) -> pd.DataFrame:
+    columns = {
+        "path": [settings.path_column],
+        "subject": [settings.subject_column],
+        "label": [settings.label_column],
+    }
+    return workbook.read_table(root / settings.table, columns)
 
 
 def _add(

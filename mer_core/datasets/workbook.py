@@ -16,9 +16,10 @@ import xlrd
 
 from mer_core.errors import UserError
 
-MAX_BYTES = 50_000_000  # of a table, unzipped; the real ones hold less than 200 kB
+MAX_BYTES = 20_000_000  # of a table, unzipped; the real ones hold less than 200 kB
+MAX_ROWS = 100_000
 MAX_COLUMNS = 64
-MAX_CELL = 200  # characters; longer cells are cut, so that none floods manifest or report
+MAX_CELL = 500  # characters; longer cells are cut, so that none floods manifest or report
 HEADER_WITHIN = 50  # rows
 SUFFIXES = frozenset({".xlsx", ".xls", ".csv"})
 _ZIP, _OLE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"
@@ -99,9 +100,10 @@ def _xlsx(path: Path, data: bytes) -> Iterator[Rows]:
             raise UserError(f"{path}: unzips to {unzipped:,} bytes; no annotation table, do not open it")
         book = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=True, keep_links=False)
         sheets = [
-            sheet.iter_rows(max_row=2**20, max_col=MAX_COLUMNS, values_only=True) for sheet in book.worksheets
+            sheet.iter_rows(max_row=MAX_ROWS + 1, max_col=MAX_COLUMNS, values_only=True)
+            for sheet in book.worksheets
         ]
-        yield from [_numbered(sheet) for sheet in sheets]
+        yield from [_numbered(path, sheet) for sheet in sheets]
     except UserError:
         raise
     except Exception as error:  # damaged files raise nearly anything here
@@ -116,7 +118,9 @@ def _xls(path: Path, data: bytes) -> Iterator[Rows]:
         sheets = [
             (sheet.row_values(n, end_colx=MAX_COLUMNS) for n in range(sheet.nrows)) for sheet in book.sheets()
         ]
-        yield from [_numbered(sheet) for sheet in sheets]
+        yield from [_numbered(path, sheet) for sheet in sheets]
+    except UserError:
+        raise
     except Exception as error:  # damaged files raise nearly anything here
         if "encrypted" in str(error):
             raise UserError(f"{path}: protected by a password; save it without one") from None
@@ -129,20 +133,21 @@ def _csv(path: Path, data: bytes) -> Iterator[Rows]:
         text = data.decode(encoding)
         top = "".join(text.splitlines(keepends=True)[:HEADER_WITHIN])
         separator = max(",;\t", key=top.count)
-        yield _numbered(csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True))
+        yield _numbered(path, csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True))
     except UnicodeDecodeError:
-        raise UserError(
-            f"{path}: is neither a workbook nor UTF-8 text; save it as xlsx or CSV UTF-8"
-        ) from None
+        raise UserError(f"{path}: neither a workbook nor UTF-8 text; save it as xlsx or CSV UTF-8") from None
     except csv.Error as error:
         raise _damaged(path, error) from None
 
 
-def _numbered(rows: Iterable[Sequence[Any]]) -> Rows:
-    numbered = (
-        (number, [_text(value) for value in row[:MAX_COLUMNS]]) for number, row in enumerate(rows, start=1)
-    )
-    return [(number, cells) for number, cells in numbered if any(cells)]
+def _numbered(path: Path, rows: Iterable[Sequence[Any]]) -> Rows:
+    numbered = []
+    for number, row in enumerate(rows, start=1):
+        if number > MAX_ROWS:
+            raise UserError(f"{path}: more than {MAX_ROWS:,} rows; delete the empty ones below the table")
+        if any(row):
+            numbered.append((number, [_text(value) for value in row[:MAX_COLUMNS]]))
+    return numbered
 
 
 def _text(value: Any) -> str:

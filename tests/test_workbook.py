@@ -1,0 +1,284 @@
+"""Tables are read by the names in their header, or refused by name; nothing else happens."""
+
+import csv
+import io
+import random
+import zipfile
+
+import openpyxl
+import pytest
+import xlwt
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from mer_core.datasets.workbook import MAX_BYTES, MAX_CELL, read_table, whole_number
+from mer_core.errors import UserError
+
+COLUMNS = {
+    "subject": ("Subject",),
+    "clip": ("Filename", "File name"),
+    "label": ("Estimated Emotion", "Emotion"),
+}
+TABLE = [
+    ["Subject", "Filename", "Estimated Emotion"],
+    ["01", "EP02_01f", "happiness"],
+    ["2", "EP01_2", "others"],
+]
+QUICK = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+def to_csv(rows, **options):
+    text = io.StringIO()
+    csv.writer(text, **options).writerows(rows)
+    return text.getvalue().encode()
+
+
+def to_xlsx(rows):
+    book, file = openpyxl.Workbook(), io.BytesIO()
+    for row in rows:
+        book.active.append(row)
+    book.save(file)
+    return file.getvalue()
+
+
+def to_xls(rows):
+    book, file = xlwt.Workbook(), io.BytesIO()
+    sheet = book.add_sheet("Sheet1")
+    for number, row in enumerate(rows):
+        for place, cell in enumerate(row):
+            sheet.write(number, place, cell)
+    book.save(file)
+    return file.getvalue()
+
+
+WRITERS = {"csv": to_csv, "xlsx": to_xlsx, "xls": to_xls}
+
+
+def read(folder, data, name="table.xlsx", **options):
+    (folder / name).write_bytes(data)
+    return read_table(folder / name, COLUMNS, **options)
+
+
+@pytest.mark.parametrize("form", WRITERS)
+def test_every_form(tmp_path, form):
+    table = read(tmp_path, WRITERS[form](TABLE), f"表 1.{form}")
+    assert table.to_numpy().tolist() == TABLE[1:]
+    assert table.index.tolist() == [2, 3]
+
+
+@pytest.mark.parametrize("form", WRITERS)
+def test_the_suffix_may_lie(tmp_path, form):
+    for suffix in WRITERS:
+        assert len(read(tmp_path, WRITERS[form](TABLE), f"table.{suffix}")) == 2
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\xef\xbb\xbf" + to_csv(TABLE),
+        to_csv(TABLE, delimiter=";"),
+        to_csv(TABLE, delimiter="\t"),
+        to_csv(TABLE, delimiter=";", quoting=csv.QUOTE_ALL),
+        to_csv(TABLE).replace(b"\r\n", b"\n"),
+        to_csv(TABLE).decode().encode("utf-16"),
+        to_csv(TABLE) + b"\r\n,,\r\n\r\n",
+    ],
+    ids=["bom", "semicolon", "tab", "quoted", "lf", "utf-16", "empty rows"],
+)
+def test_dialects_of_csv(tmp_path, data):
+    assert read(tmp_path, data, "table.csv").to_numpy().tolist() == TABLE[1:]
+
+
+def test_header_names_decide(tmp_path):
+    rows = [
+        ["Notes of 2014"],
+        [],
+        ["EMOTION", None, " file_name ", "subject\n", "Emotional"],
+        ["happiness", None, "EP02_01f", 1, "no"],
+    ]
+    table = read(tmp_path, to_xlsx(rows))
+    assert table.loc[4].tolist() == ["1", "EP02_01f", "happiness"]
+
+
+def test_the_better_header_name_wins(tmp_path):
+    rows = [["Emotion", "Subject", "Filename", "Estimated Emotion"], ["worse", "1", "EP01", "better"]]
+    assert read(tmp_path, to_csv(rows)).label.tolist() == ["better"]
+
+
+def test_a_later_sheet_may_hold_the_table(tmp_path):
+    book, file = openpyxl.Workbook(), io.BytesIO()
+    book.active.append(["nothing", "here"])
+    for row in TABLE:
+        book.create_sheet("second") if len(book.worksheets) < 2 else None
+        book["second"].append(row)
+    book.save(file)
+    assert len(read(tmp_path, file.getvalue())) == 2
+
+
+def test_cells_become_plain_text(tmp_path):
+    rows = [TABLE[0], [1.0, "a\n\u200b\tb", "  x  "], [True, 12.5, "é" * 5000]]
+    table = read(tmp_path, to_xlsx(rows))
+    assert table.loc[2].tolist() == ["1", "a b", "x"]
+    assert table.loc[3, "clip"] == "12.5"
+    assert table.loc[3, "label"] == "é" * (MAX_CELL - 1) + "…"
+
+
+def test_formulas_give_their_cached_value(tmp_path):
+    data = to_xlsx([TABLE[0], ["01", "=1+1", "fear"]])
+    source, target = zipfile.ZipFile(io.BytesIO(data)), io.BytesIO()
+    with zipfile.ZipFile(target, "w") as archive:
+        for name in source.namelist():
+            part = source.read(name).replace(b"<f>1+1</f><v />", b"<f>1+1</f><v>2</v>")
+            archive.writestr(name, part)
+    assert read(tmp_path, target.getvalue())["clip"].tolist() == ["2"]
+
+
+def test_missing_column_names_those_found(tmp_path):
+    with pytest.raises(
+        UserError, match=r"table.csv: no column 'Estimated Emotion'; row 1 has Subject, Filename, AU;"
+    ):
+        read(tmp_path, to_csv([["Subject", "Filename", "AU"], ["1", "EP01", "4"]]), "table.csv")
+
+
+def test_optional_column_is_empty(tmp_path):
+    table = read(tmp_path, to_csv([["Subject", "Filename"], ["1", "EP01"]]), optional=["label"])
+    assert table.label.tolist() == [""]
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "the table is empty"),
+        (to_xlsx([]), "the table is empty"),
+        (to_xlsx(TABLE)[:3000], "damaged table"),
+        (to_xls(TABLE)[:600], "damaged table"),
+        (b"PK\x03\x04" + b"\0" * 500, "damaged table"),
+        (b"\xff\xd8\xff\xe0 a picture", "neither a workbook nor UTF-8 text"),
+        (to_csv(TABLE) + b'"01","EP', "damaged table"),
+        (
+            b"\xd0\xcf\x11\xe0" + b"\0" * 600 + "EncryptedPackage".encode("utf-16-le"),
+            "protected by a password",
+        ),
+        (b"x" * (MAX_BYTES + 1), "larger than"),
+    ],
+    ids=["empty", "no rows", "cut xlsx", "cut xls", "no zip", "picture", "open quote", "password", "huge"],
+)
+def test_what_is_no_table_is_refused(tmp_path, data, message):
+    with pytest.raises(UserError, match=rf"table.xlsx: {message}"):
+        read(tmp_path, data)
+
+
+def test_a_folder_and_nothing_are_refused(tmp_path):
+    for path in (tmp_path, tmp_path / "nothing.xlsx"):
+        with pytest.raises(UserError, match="no such table"):
+            read_table(path, COLUMNS)
+
+
+def replace_part(data, name, content):
+    source, target = zipfile.ZipFile(io.BytesIO(data)), io.BytesIO()
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+        for part in source.namelist():
+            archive.writestr(part, content if part == name else source.read(part))
+    return target.getvalue()
+
+
+def test_zip_bomb_is_not_opened(tmp_path, monkeypatch):
+    monkeypatch.setattr(openpyxl, "load_workbook", None)
+    data = replace_part(to_xlsx(TABLE), "xl/worksheets/sheet1.xml", bytes(600_000_000))
+    assert len(data) < 1_000_000
+    with pytest.raises(UserError, match="unzips to 60"):
+        read(tmp_path, data)
+
+
+def test_a_zip_that_lies_about_its_size_is_refused(tmp_path):
+    data = bytearray(replace_part(to_xlsx(TABLE), "xl/worksheets/sheet1.xml", bytes(30_000_000)))
+    place = data.rindex(b"PK\x01\x02", 0, data.rindex(b"sheet1.xml"))
+    data[place + 24 : place + 28] = (1000).to_bytes(4, "little")
+    with pytest.raises(UserError, match="damaged table"):
+        read(tmp_path, bytes(data))
+
+
+def test_entity_expansion_is_refused(tmp_path):
+    entities = b'<!ENTITY a0 "ha">' + b"".join(
+        b'<!ENTITY a%d "%s">' % (level, b"&a%d;" % (level - 1) * 10) for level in range(1, 10)
+    )
+    bomb = (
+        b'<?xml version="1.0"?><!DOCTYPE x ['
+        + entities
+        + b"]><worksheet><sheetData>&a9;</sheetData></worksheet>"
+    )
+    with pytest.raises(UserError, match="damaged table"):
+        read(tmp_path, replace_part(to_xlsx(TABLE), "xl/worksheets/sheet1.xml", bomb))
+
+
+def test_an_endless_sheet_is_refused(tmp_path):
+    data = to_xlsx(TABLE)
+    sheet = zipfile.ZipFile(io.BytesIO(data)).read("xl/worksheets/sheet1.xml")
+    far = sheet.replace(b"A1:C3", b"A1:XFD1048576").replace(b'<row r="3">', b'<row r="99999999999">')
+    assert far != sheet
+    with pytest.raises(UserError, match="more than 100,000 rows"):
+        read(tmp_path, replace_part(data, "xl/worksheets/sheet1.xml", far))
+
+
+@given(st.integers(0, 999_999_999), st.sampled_from(["", ".", ".0", ".00"]))
+def test_whole_numbers(number, tail):
+    assert whole_number(f"{number}{tail}") == number
+
+
+@given(st.text(max_size=12))
+def test_no_text_breaks_whole_number(text):
+    number = whole_number(text)
+    assert number is None or float(text) == number
+
+
+CELL = st.text(st.characters(categories=["L", "N", "P", "S", "Zs"]), max_size=20)
+
+
+@QUICK
+@given(
+    st.lists(st.tuples(CELL, CELL, CELL), max_size=5),
+    st.permutations(range(3)),
+    st.sampled_from(sorted(WRITERS)),
+)
+def test_round_trip(tmp_path, rows, order, form):
+    shuffled = [[row[place] for place in order] for row in [TABLE[0], *rows]]
+    try:
+        data = WRITERS[form](shuffled)
+    except openpyxl.utils.exceptions.IllegalCharacterError:
+        return
+    table = read(tmp_path, data, f"table.{form}")
+    expected = [[" ".join(cell.split()) for cell in row] for row in rows]
+    if form == "xlsx":  # openpyxl writes a text that begins with = as a formula, which has no value yet
+        expected = [["" if raw[i].startswith("=") and len(raw[i]) > 1 else c for i, c in enumerate(row)]
+                    for raw, row in zip(rows, expected, strict=True)]  # fmt: skip
+    assert table.to_numpy().tolist() == [row for row in expected if any(row)]
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.sampled_from(sorted(WRITERS)), st.integers(0, 2**32))
+def test_damaged_tables_are_read_or_refused(tmp_path, form, seed):
+    rng = random.Random(seed)
+    data = bytearray(WRITERS[form](TABLE))
+    for _ in range(rng.choice([1, 3, 30])):
+        data[rng.randrange(len(data))] = rng.randrange(256)
+    data = data[: rng.choice([len(data), rng.randrange(len(data))])]
+    try:
+        table = read(tmp_path, bytes(data))
+    except UserError as error:
+        assert "table.xlsx: " in str(error)
+        assert "\n" not in str(error)
+    else:
+        assert table.columns.tolist() == list(COLUMNS)
+        assert table.map(
+            lambda cell: isinstance(cell, str) and cell.isprintable() and len(cell) <= MAX_CELL
+        ).all(axis=None)
+
+
+@QUICK
+@given(st.binary(max_size=300))
+def test_any_bytes_are_read_or_refused(tmp_path, data):
+    for start in (b"", b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", b"Subject,Filename,Emotion\n"):
+        try:
+            read(tmp_path, start + data)
+        except UserError as error:
+            assert "table.xlsx" in str(error)
