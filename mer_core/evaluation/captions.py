@@ -44,8 +44,8 @@ def describe(
         ),
         "variants": (
             "Variants beside the paper",
-            f"Points: mean over seeds. Bars: {settings.evaluation.confidence:.0%} interval, bootstrap over "
-            f"subjects ({rests_on} each). Diamonds: printed in the paper. Dashed: always answering the "
+            f"Points: mean over seeds. Bars: {100 * settings.evaluation.confidence:g} % interval, bootstrap "
+            f"over subjects ({rests_on} each). Diamonds: printed in the paper. Dashed: always answering the "
             "commonest class.",
             "Points with intervals per variant; the numbers stand in Tables 1 to 3.",
         ),

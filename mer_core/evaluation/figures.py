@@ -13,12 +13,14 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 from matplotlib.ticker import MaxNLocator
 
 from mer_core import job
 
-INK, GREY, PALE = "#222222", "#8a8a8a", "#e6e6e6"
+INK, SOFT, GREY, PALE = "#222222", "#6a6a6a", "#8a8a8a", "#e6e6e6"
 OURS, PRINTED = "#0072B2", "#D55E00"
 WIDTH = 7.0  # inches, the text width of a page
 
@@ -84,6 +86,7 @@ def class_distribution(
     figure = Figure(figsize=(WIDTH, 0.36 * sum(rows) + 0.8 * len(rows)))
     panels = figure.subplots(len(rows), squeeze=False, height_ratios=rows)[:, 0]
     for panel, (dataset, classes) in zip(panels, counts.items(), strict=True):
+        classes = dict(classes.items())  # a pandas Series, too
         places = np.arange(len(classes))
         paper = [(printed or {}).get(dataset, {}).get(name, np.nan) for name in classes]
         two = not np.isnan(paper).all()
@@ -139,20 +142,25 @@ def confusion(matrix: Sequence[Sequence[float]], classes: Sequence[str], title: 
     return figure
 
 
-def _cells(panel, values: np.ndarray, top: float, spell: str, fontsize: float = 8) -> None:
+def _cells(panel: Axes, values: np.ndarray, top: float, spell: str, fontsize: float = 8) -> None:
     """Draw a matrix as shaded cells, each with its number: the shade helps, the number tells."""
-    panel.imshow(values, cmap="Blues", vmin=0, vmax=top * 1.15, aspect="equal")
+    image = panel.imshow(values, cmap="Blues", vmin=0, vmax=1.15 * top, aspect="equal")
     for (row, column), value in np.ndenumerate(values):
-        missing = np.isnan(value)
-        ink = "white" if not missing and value > 0.6 * top else GREY if missing or value == 0 else INK
-        text = "–" if missing else spell.format(value)
-        panel.text(column, row, text, ha="center", va="center", color=ink, fontsize=fontsize)
+        text = "–" if np.isnan(value) else spell.format(value)
+        panel.text(column, row, text, ha="center", va="center", color=_ink(image, value), fontsize=fontsize)
     panel.set_xticks(np.arange(values.shape[1] + 1) - 0.5, minor=True)
     panel.set_yticks(np.arange(values.shape[0] + 1) - 0.5, minor=True)
     panel.grid(which="minor", color="white", linewidth=1.2)
     panel.grid(which="major", visible=False)
     panel.tick_params(which="both", length=0)
     panel.spines[:].set_visible(False)
+
+
+def _ink(image: AxesImage, value: float) -> str:
+    """Black or white, whichever is read better on the shade of a value."""
+    if not value > 0:
+        return SOFT
+    return "white" if np.dot(image.to_rgba(value)[:3], (0.299, 0.587, 0.114)) < 0.42 else "black"
 
 
 @styled
@@ -249,7 +257,7 @@ def variants(frame: pd.DataFrame, floor: Mapping[str, float], confidence: float 
         rows = frame[frame["metric"] == metric].set_index("variant").loc[names]
         places = np.arange(len(names))
         panel.hlines(places, rows["low"], rows["high"], color=OURS, linewidth=2, alpha=0.55)
-        panel.plot(rows["value"], places, "o", color=OURS, label=f"this run, {confidence:.0%} interval")
+        panel.plot(rows["value"], places, "o", color=OURS, label=f"this run, {100 * confidence:g} % interval")
         hollow = {"markerfacecolor": "white", "markersize": 6, "label": "printed in the paper"}
         panel.plot(rows["printed"], places + 0.24, "D", color=PRINTED, **hollow)
         if metric in floor:

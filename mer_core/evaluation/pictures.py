@@ -59,9 +59,9 @@ def contact_sheet(
         credit: the notice of `notice`.
 
     Returns:
-        A grid of N faces.
+        A grid of N faces; with none, a sentence that says so.
     """
-    rows = -(-len(images) // columns)
+    rows = max(1, -(-len(images) // columns))
     edge = WIDTH / columns
     figure = Figure(figsize=(WIDTH, rows * (edge + 0.3) + 0.22 * bool(credit)))
     figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0, hspace=0)
@@ -71,6 +71,8 @@ def contact_sheet(
     for panel, image, label, step in zip(grid.flat, images, labels, steps, strict=False):
         panel.imshow(_color(image))
         panel.set_title(f"{label}\n{step}", fontsize=6.5, loc="center", pad=3, linespacing=1.25)
+    if not len(images):
+        grid[0, 0].text(0, 0.5, "No face of this dataset may be shown.")
     if credit:
         figure.supxlabel(credit, fontsize=7.5)
     return figure

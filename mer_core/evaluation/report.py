@@ -123,8 +123,8 @@ def _best_sentence(report: ReportInput) -> str:
         against = f"the paper prints {paper}, and {against}"
     return (
         f"Of {len(report.config.variants)} variants, {score['variant']} has the highest macro-F1, "
-        f"{_spell(score, 'macro_f1', 1, 3)}, and with it an accuracy of "
-        f"{_spell(score, 'accuracy', 100, 2)} %, over {basis(score)}; {against}."
+        f"{_spell(score, 'macro_f1', 1, '.3f')}, and with it an accuracy of "
+        f"{_spell(score, 'accuracy', 100, '.2f', ' %')}, over {basis(score)}; {against}."
     )
 
 
@@ -178,8 +178,8 @@ def _caveat(report: ReportInput) -> str:
 def _results(report: ReportInput) -> Section:
     text = (
         "Every clip is predicted once per seed by a network that never saw its subject, and scores are "
-        f"taken over all clips together. Brackets hold {report.config.evaluation.confidence:.0%} intervals, "
-        "from a bootstrap over subjects."
+        f"taken over all clips together. Brackets hold {100 * report.config.evaluation.confidence:g} % "
+        "intervals, from a bootstrap over subjects."
     )
     tables = report.tables.values()
     long = [table for table in tables if len(table.frame) > LONG]
@@ -304,10 +304,10 @@ def _each(values: Iterable[Any]) -> str:
     return ", ".join(dict.fromkeys(map(str, values)))
 
 
-def _spell(score: Mapping[str, Any], name: str, scale: float, decimals: int) -> str:
-    """Such as '43.37 (95% interval 37.21 to 49.60)'."""
-    mean, low, high = (f"{scale * score[name][key]:.{decimals}f}" for key in ("mean", "low", "high"))
-    return f"{mean} ({score['confidence']:.0%} interval {low} to {high})"
+def _spell(score: Mapping[str, Any], name: str, scale: float, style: str, unit: str = "") -> str:
+    """Such as '43.37 % (95 % interval 37.21 to 49.60)'."""
+    mean, low, high = (f"{scale * score[name][key]:{style}}" for key in ("mean", "low", "high"))
+    return f"{mean}{unit} ({100 * score['confidence']:g} % interval {low} to {high})"
 
 
 def _signed(value: float, style: str = ".2f") -> str:
