@@ -69,6 +69,7 @@ def test_rows_are_joined_by_sample_and_not_by_order(paths):
         "\n".join([header, second.replace("positive,0.25,0.75", "negative,0.75,0.25"), first, ""])
     )
     rows = read(paths).predictions.set_index(["seed", "sample_id"])
+    assert rows.loc[0].index.tolist() == SAMPLES["sample_id"].tolist()
     assert rows.loc[(0, "d/s1/c2"), "predicted"] == "negative"
     assert rows.loc[(0, "d/s1/c1"), "predicted"] == "positive"
 
@@ -108,6 +109,7 @@ def test_subject_without_samples_is_no_fold(paths, tmp_path):
         ("positive,0.25", ",0.25", "line 2: .* has in column predicted none of"),
         ("0.25", "0.35", "line 2: .* do not add up to 1"),
         ("0.25,0.75", "-0.25,1.25", "line 2: .* not numbers from 0 to 1"),
+        ("0.25,0.75", "-0.0005,1", "line 2: .* not numbers from 0 to 1"),
         ("0.25", "nan", "line 2: .* not numbers from 0 to 1"),
         ("0.25", "inf", "line 2: .* not numbers from 0 to 1"),
         ("0.25", "", "line 2: .* not numbers from 0 to 1"),

@@ -91,6 +91,13 @@ def test_bootstrap_is_seeded_and_a_single_person_has_no_width():
     assert one["low"] == one["high"]
 
 
+def test_a_class_without_samples_is_zero_in_the_score_and_in_its_interval():
+    score = score_variant("v", random_predictions(1, skill=1.0), [*CLASSES, "d"], SETTINGS)
+    assert score["macro_f1"]["mean"] == 0.75
+    assert score["macro_f1"]["high"] == 0.75
+    assert score["never_predicted"] == ["d"]
+
+
 def test_people_rather_than_clips_are_resampled():
     """Two people, one always right and one always wrong: the interval is everything, however many clips."""
     rows = random_predictions(0, subjects=2, clips=500, skill=1.0)
