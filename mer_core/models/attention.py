@@ -10,8 +10,8 @@ In (5) both gates see the raw F, so that their order does not matter and every f
 multiplied by a number in (1, 2): the paper's attention can only amplify. CBAM's factor lies in
 (0, 1), and its second gate sees the result of the first.
 
-Moving features through memory is what attention costs, not arithmetic: `max(...).values` is used
-rather than `amax`, whose backward pass looks for ties in the whole tensor.
+What attention costs is moving features through memory, not arithmetic. `amax` keeps their layout
+and is deterministic on a GPU; the gradients of `max(dim)` and AdaptiveMaxPool2d are not both.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ class SpatialAttention(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Features (N, C, H, W) to the gate (N, 1, H, W)."""
-        largest, mean = features.max(1, keepdim=True).values, features.mean(1, keepdim=True)
-        return self.norm(self.conv(torch.cat([largest, mean], 1))).sigmoid()
+        pooled = torch.cat([features.amax(1, keepdim=True), features.mean(1, keepdim=True)], 1)
+        return self.norm(self.conv(pooled)).sigmoid()
 
 
 class ChannelAttention(nn.Module):
@@ -59,7 +59,7 @@ class ChannelAttention(nn.Module):
         super().__init__()
         if reduction < 1 or channels % reduction:
             raise UserError(
-                f"reduction: {reduction} does not divide the {channels} channels; use a divisor, as 16"
+                f"reduction: {reduction} does not divide the {channels} channels; use a divisor, such as 16"
             )
         hidden = channels // reduction
         # On pooled vectors a linear layer is the 1x1 convolution, and faster.
@@ -67,7 +67,7 @@ class ChannelAttention(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Features (N, C, H, W) to the gate (N, C, 1, 1)."""
-        pooled = torch.stack([features.flatten(2).max(2).values, features.mean((2, 3))])
+        pooled = torch.stack([features.amax((2, 3)), features.mean((2, 3))])
         return self.mlp(pooled).sum(0).sigmoid()[..., None, None]
 
 
