@@ -191,6 +191,22 @@ def test_best_on_test_goes_into_a_column_of_its_own(dataset, tmp_path):
     assert list(columns) == list(pd.read_csv(tmp_path / "plain" / "history.csv").columns)
 
 
+def test_the_upper_bound_is_the_best_epoch_of_equals_the_first(dataset, tmp_path, monkeypatch):
+    hits = iter([1, 3, 3, 2, 2])  # after each of four epochs, and of the result
+
+    def predict(model, samples, index, settings):
+        right = torch.arange(len(index)) < next(hits)
+        answers = torch.where(right, samples.labels[index], (samples.labels[index] + 1) % 3)
+        return torch.nn.functional.one_hot(answers, 3).double()
+
+    monkeypatch.setattr(loop, "predict", predict)
+    settings = FOLD.model_copy(update={"best_on_test": True, "epochs": 4})
+    predictions, fold = run(tmp_path, dataset, settings=settings)
+    assert fold["upper_bound_best_on_test"] == {"epoch": 2, "accuracy": 1.0}
+    assert (predictions["predicted_best_on_test"] == predictions["label"]).all()
+    assert (predictions["predicted"] == predictions["label"]).sum() == 2
+
+
 def test_inner_selection_takes_the_best_epoch_and_trains_anew_on_everyone(dataset, tmp_path, monkeypatch):
     calls, real = [], loop.fit
     accuracy = iter([0.1, 0.9, 0.9])

@@ -99,6 +99,7 @@ def test_order_and_augmentation_do_not_depend_on_the_model():
         torch.rand(int(norm) + 1)  # what building another model draws
         run(model, batch_size=3, augmentation=FOLD.augmentation)
     assert all(torch.equal(a, b) for a, b in zip(seen[True], seen[False], strict=True))
+    assert not torch.equal(seen[True][0], seen[True][3]), "a new order and new changes in the second epoch"
 
 
 @given(n=st.integers(2, 300), size=st.integers(1, 300))
