@@ -14,8 +14,10 @@ import pandera.pandas as pa
 from mer_core.errors import UserError
 from mer_core.job import publish
 
+REWRITE = "delete the file to have it written anew"
 APEX_SOURCES = ("annotated", "spotted", "midpoint", "none")
 _NAME = r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}"
+_PLAIN = "letters, digits, - and _"
 
 
 def _is_printable(text: pd.Series) -> pd.Series:
@@ -42,11 +44,11 @@ def _row_check(check: Any, name: str) -> pa.Check:
 
 SCHEMA = pa.DataFrameSchema(
     {
-        "sample_id": _text(pa.Check.str_matches(r"^[^/]+/[^/]"), unique=True),
-        "dataset": _text(pa.Check.str_matches(rf"^{_NAME}$")),
-        "subject": _text(pa.Check.str_matches(rf"^{_NAME}$")),
+        "sample_id": _text(pa.Check.str_matches(r"^[^/]+/[^/]", name="dataset/sample"), unique=True),
+        "dataset": _text(pa.Check.str_matches(rf"^{_NAME}$", name=_PLAIN)),
+        "subject": _text(pa.Check.str_matches(rf"^{_NAME}$", name=_PLAIN)),
         "clip": _text(),
-        "label": _text(pa.Check.str_matches(rf"^({_NAME})?$")),
+        "label": _text(pa.Check.str_matches(rf"^({_NAME})?$", name=_PLAIN)),
         "label_raw": _text(),
         "onset": _frame_number(),
         "apex": _frame_number(),
@@ -99,15 +101,17 @@ def assemble(samples: Iterable[dict[str, Any]]) -> pd.DataFrame:
     Raises:
         UserError: see `check`.
     """
-    return check(pd.DataFrame(list(samples), columns=list(COLUMNS)), "manifest")
+    frame = pd.DataFrame(list(samples), columns=list(COLUMNS))
+    return check(frame, "manifest", "rename what it names on disk, or mend the annotation")
 
 
-def check(frame: pd.DataFrame, where: str | os.PathLike[str]) -> pd.DataFrame:
+def check(frame: pd.DataFrame, where: str | os.PathLike[str], remedy: str = REWRITE) -> pd.DataFrame:
     """Hold a manifest against the schema.
 
     Args:
         frame: with the columns `COLUMNS`.
         where: the file it belongs to, for the message.
+        remedy: for the message.
 
     Returns:
         The same rows with the schema's types.
@@ -118,13 +122,13 @@ def check(frame: pd.DataFrame, where: str | os.PathLike[str]) -> pd.DataFrame:
     try:
         return SCHEMA.validate(frame.reset_index(drop=True), lazy=True)
     except pa.errors.SchemaErrors as errors:
-        first = errors.failure_cases.iloc[0]
+        # Of a cell and what follows from it, the cell is the cause.
+        cases = errors.failure_cases.sort_values("schema_context", kind="stable")
+        first = cases.iloc[0]
         row = "" if pd.isna(first["index"]) else f" row {int(first['index']) + 2}"
-        column = "" if first["column"] is None or pd.isna(first["column"]) else f" column {first['column']}"
-        value = "" if not column else f" {str(first['failure_case'])[:60]!r}:"
-        raise UserError(
-            f"{where}{row}{column}:{value} fails '{first['check']}'; delete it to have it written anew"
-        ) from None
+        column = f" column {first['column']}" if first["schema_context"] == "Column" else ""
+        value = f" {str(first['failure_case'])[:60]!r}" if column else ""
+        raise UserError(f"{where}{row}{column}:{value} fails '{first['check']}'; {remedy}") from None
 
 
 def included(frame: pd.DataFrame) -> pd.DataFrame:
@@ -171,26 +175,23 @@ def read_manifest(path: str | os.PathLike[str]) -> pd.DataFrame:
 
 def _read_rows(path: Path) -> list[list[str]]:
     # Not pandas.read_csv, which takes a surplus cell for an index and a missing one for NaN.
-    remedy = "delete it to have it written anew"
     try:
         with path.open(encoding="utf-8", newline="") as file:
             rows = list(csv.reader(file, strict=True))
     except FileNotFoundError:
         raise UserError(f"{path}: no such manifest; run the workflow's doctor first") from None
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path}: cannot be read as a manifest ({error}); {remedy}") from None
+        raise UserError(f"{path}: cannot be read as a manifest ({error}); {REWRITE}") from None
     if not rows or rows[0] != list(COLUMNS):
-        raise UserError(f"{path} row 1: the columns must be {','.join(COLUMNS)}; {remedy}")
+        raise UserError(f"{path} row 1: the columns must be {','.join(COLUMNS)}; {REWRITE}")
     for number, row in enumerate(rows[1:], start=2):
         if len(row) != len(COLUMNS):
-            raise UserError(f"{path} row {number}: {len(row)} cells instead of {len(COLUMNS)}; {remedy}")
+            raise UserError(f"{path} row {number}: {len(row)} cells instead of {len(COLUMNS)}; {REWRITE}")
     return rows[1:]
 
 
 def _refuse(path: str | os.PathLike[str], frame: pd.DataFrame, column: str, wrong: pd.Series) -> None:
     if wrong.any():
         row = int(wrong.idxmax())
-        raise UserError(
-            f"{path} row {row + 2} column {column}: {frame.at[row, column][:60]!r} is not allowed; "
-            "delete the manifest to have it written anew"
-        )
+        value = frame.at[row, column][:60]
+        raise UserError(f"{path} row {row + 2} column {column}: {value!r} is not allowed; {REWRITE}")
