@@ -113,6 +113,15 @@ def test_a_planted_folder_is_refused(tmp_path):
         pass
 
 
+def test_what_counts_as_out_of_memory():
+    assert device.is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory"))
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(2**60)
+    assert device.is_out_of_memory(caught.value), "the CPU's allocator as it is"
+    assert device.is_out_of_memory(RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"))
+    assert not device.is_out_of_memory(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
+
+
 def test_circumstances_name_device_and_peak_memory():
     told = device.circumstances(torch.device("cpu"))
     assert told["device"] == "cpu" and told["threads"] == torch.get_num_threads()

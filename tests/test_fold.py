@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from training_samples import CLASSES, CPU, CROSS_ENTROPY, FOCAL, FOLD, PLAIN, TRANSFER, write_dataset
+from training_samples import CLASSES, CPU, CROSS_ENTROPY, FOCAL, FOLD, PLAIN, STILL, TRANSFER, write_dataset
 
 from mer_core.config import Loss
 from mer_core.datasets.manifest import read_manifest, write_manifest
@@ -74,6 +74,13 @@ def test_a_fold_writes_its_three_files(dataset, tmp_path):
     assert fold["n_train_per_class"] == {"happiness": 3, "disgust": 3, "others": 3}
     assert set(fold["seconds"]) == {"load", "train", "predict", "write"}
     assert fold["digests"]["code"] == "abc" and fold["digests"]["initial_weights"] is None
+
+
+def test_it_learns_what_other_people_show(tmp_path):
+    settings = FOLD.model_copy(update={"epochs": 20, "augmentation": STILL, "batch_size": 5})
+    dataset = write_dataset(tmp_path, subjects=6)
+    hits = [run(tmp_path / s, dataset, s, settings)[0].eval("label == predicted") for s in ("s0", "s1")]
+    assert pd.concat(hits).mean() >= 5 / 6
 
 
 def test_same_seed_same_predictions_byte_for_byte(dataset, tmp_path):

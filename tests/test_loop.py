@@ -17,7 +17,7 @@ from mer_core.errors import UserError
 from mer_core.training import checkpoint as checkpoints
 from mer_core.training.checkpoint import Checkpoint
 from mer_core.training.data import Samples
-from mer_core.training.loop import equal_parts, fit, learning_rate, predict
+from mer_core.training.loop import fit, learning_rate, parts, predict
 
 SETTINGS = FOLD.model_copy(update={"augmentation": STILL, "normalization": "none", "schedule": "constant"})
 
@@ -104,11 +104,9 @@ def test_order_and_augmentation_do_not_depend_on_the_model():
 
 @given(n=st.integers(2, 300), size=st.integers(1, 300))
 def test_parts_are_equal_complete_and_never_one_alone(n, size):
-    parts = equal_parts(torch.arange(n), size)
-    lengths = [len(part) for part in parts]
-    assert torch.cat(parts).tolist() == list(range(n))
-    assert max(lengths) - min(lengths) <= 1 and min(lengths) >= 2
-    assert max(lengths) <= max(size, 3)
+    lengths = [len(part) for part in torch.arange(n).tensor_split(parts(n, size))]
+    assert sum(lengths) == n and max(lengths) - min(lengths) <= 1
+    assert min(lengths) >= 2 and max(lengths) <= max(size, 3)
 
 
 def test_a_remainder_of_one_image_does_not_reach_batch_norm():

@@ -1,4 +1,4 @@
-"""Which device a job computes on: one slot of one GPU, leased by a lock that dies with the process."""
+"""Which device a job computes on, and how: the lease of a GPU, precision, determinism, memory."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -21,6 +21,7 @@ from mer_core.errors import UserError
 
 _LOG = logging.getLogger(__name__)
 POLL_SECONDS = 0.2
+NO_MEMORY = ("out of memory", "ALLOC_FAILED", "DefaultCPUAllocator: can't allocate memory")
 
 
 def visible_devices() -> list[str]:
@@ -72,6 +73,35 @@ def lease(
         yield torch.device("cuda", index)
     finally:
         os.close(lock)
+
+
+def autocast(precision: Literal["auto", "float32", "bfloat16"], device: torch.device) -> torch.autocast:
+    """The context in which the network computes: bfloat16 where asked for, else float32."""
+    auto = precision == "auto" and device.type == "cuda"
+    enabled = precision == "bfloat16" or (auto and torch.cuda.is_bf16_supported(including_emulation=False))
+    return torch.autocast(device.type, torch.bfloat16, enabled=enabled)
+
+
+@contextmanager
+def deterministic(wanted: bool, device: torch.device) -> Iterator[None]:
+    """On a GPU, only algorithms that repeat bit for bit, or else the fastest; the CPU always repeats."""
+    if device.type != "cuda":
+        yield
+        return
+    before = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when cuBLAS starts
+    torch.use_deterministic_algorithms(wanted)
+    torch.backends.cudnn.benchmark = not wanted
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0])
+        torch.backends.cudnn.benchmark = before[1]
+
+
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """Whether the GPU's or the CPU's allocator had no room."""
+    return isinstance(error, torch.OutOfMemoryError) or any(text in str(error) for text in NO_MEMORY)
 
 
 def circumstances(device: torch.device) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from mer_core.models import build_model
 from mer_core.models.losses import build_loss
 from mer_core.models.weights import load_weights, save_weights
 from mer_core.provenance import file_digest, value_digest
-from mer_core.training import data, device, loop
+from mer_core.training import data, device, loop, splits
 
 if TYPE_CHECKING:
     from mer_core.config import FoldTraining, Loss, Transfer, Variant
@@ -80,7 +80,7 @@ def train_fold(
     """
     clock = _Clock()
     samples = data.load(cache, manifest, classes, on)
-    train, test = data.split_fold(samples, subject)
+    train, test = splits.split_fold(samples, subject)
     samples = data.with_normalization(samples, settings.normalization, train)
     _LOG.info(
         "%s, seed %d: training on %d, testing %d of %s", variant.name, seed, len(train), len(test), subject
@@ -179,7 +179,7 @@ def choose_epochs(
     Raises:
         UserError: there is only one training subject.
     """
-    part, held_out = data.split_by_subject(samples, INNER_FRACTION, seed, among=train)
+    part, held_out = splits.split_by_subject(samples, INNER_FRACTION, seed, among=train)
     _LOG.info("choosing the epoch: training on %d, held out %d of other subjects", len(part), len(held_out))
     truth, accuracy = samples.labels[held_out].cpu(), []
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import logging
 import math
-import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +18,7 @@ from mer_core.errors import UserError
 from mer_core.training.augment import augment
 from mer_core.training.checkpoint import Checkpoint
 from mer_core.training.data import Samples
+from mer_core.training.device import autocast, deterministic, is_out_of_memory
 
 if TYPE_CHECKING:
     from mer_core.config import Training
@@ -134,9 +133,13 @@ def predict(model: nn.Module, samples: Samples, index: Tensor, settings: Trainin
     """
     device = samples.images.device
     model.eval()
-    with torch.inference_mode(), deterministic(settings.deterministic, device), autocast(settings, device):
-        parts = [model(samples.normalize(samples.pixels(part))) for part in index.split(PREDICTED_AT_ONCE)]
-        logits = torch.cat(parts).double().cpu()
+    with (
+        torch.inference_mode(),
+        deterministic(settings.deterministic, device),
+        autocast(settings.precision, device),
+    ):
+        logits = [model(samples.normalize(samples.pixels(part))) for part in index.split(PREDICTED_AT_ONCE)]
+    logits = torch.cat(logits).double().cpu()
     if not logits.isfinite().all():
         raise UserError("predictions are not finite, training diverged; lower learning_rate")
     return logits
@@ -158,35 +161,9 @@ def learning_rate(settings: Training, epoch: int) -> float:
     return settings.learning_rate * (1 + math.cos(math.pi * (epoch - 1) / settings.epochs)) / 2
 
 
-def autocast(settings: Training, device: torch.device) -> torch.autocast:
-    """The context in which the network computes: bfloat16 where asked for, else float32."""
-    auto = settings.precision == "auto" and device.type == "cuda"
-    enabled = settings.precision == "bfloat16" or (
-        auto and torch.cuda.is_bf16_supported(including_emulation=False)
-    )
-    return torch.autocast(device.type, torch.bfloat16, enabled=enabled)
-
-
-@contextmanager
-def deterministic(wanted: bool, device: torch.device) -> Iterator[None]:
-    """On a GPU, only algorithms that repeat bit for bit, or else the fastest; the CPU always repeats."""
-    if device.type != "cuda":
-        yield
-        return
-    before = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when cuBLAS starts
-    torch.use_deterministic_algorithms(wanted)
-    torch.backends.cudnn.benchmark = not wanted
-    try:
-        yield
-    finally:
-        torch.use_deterministic_algorithms(before[0])
-        torch.backends.cudnn.benchmark = before[1]
-
-
-def equal_parts(index: Tensor, size: int) -> tuple[Tensor, ...]:
-    """Cut into parts whose lengths differ by at most one: at most `size` long, at least two."""
-    return index.tensor_split(max(1, min(math.ceil(len(index) / size), len(index) // 2)))
+def parts(n: int, size: int) -> int:
+    """How many parts to cut n images into, equal to within one: at most `size` in each, at least two."""
+    return max(1, min(math.ceil(n / size), n // 2))
 
 
 def _epoch(
@@ -202,7 +179,8 @@ def _epoch(
         if isinstance(module, _BatchNorm) and not any(p.requires_grad for p in module.parameters()):
             module.eval()
     losses, hits = [], []
-    for batch in equal_parts(train[permutation.to(train.device)], settings.batch_size):
+    batches = train[permutation.to(train.device)].tensor_split(parts(len(train), settings.batch_size))
+    for batch in batches:
         pixels = augment(samples.pixels(batch), settings.augmentation, generator)
         loss, hit = step(samples.normalize(pixels), samples.labels[batch])
         losses.append(loss)
@@ -254,20 +232,19 @@ class _Step:
 
     def _gradients(self, inputs: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         self.optimizer.zero_grad()
-        total, hits = (
-            torch.zeros((), device=self.device),
-            torch.zeros((), device=self.device, dtype=torch.int64),
-        )
-        for part in equal_parts(torch.arange(len(inputs), device=self.device), self.micro_batch):
-            with autocast(self.settings, self.device):
-                logits = self.model(inputs[part]).float()
-            loss = self.criterion(logits, target[part])
+        losses, hits = [], []
+        count = parts(len(inputs), self.micro_batch)
+        for x, y in zip(inputs.tensor_split(count), target.tensor_split(count), strict=True):
+            with autocast(self.settings.precision, self.device):
+                logits = self.model(x)
             # A mean counts as many samples as it is made of.
-            weight = len(part) / len(inputs) if self.reduction == "mean" else 1.0
-            (loss * weight).backward()
-            total += loss.detach() * (len(part) if self.reduction == "mean" else 1)
-            hits += (logits.detach().argmax(1) == target[part]).sum()
-        return total, hits
+            weight = len(x) / len(inputs) if self.reduction == "mean" else 1.0
+            loss = weight * self.criterion(logits.float(), y)
+            loss.backward()
+            losses.append(loss.detach())
+            hits.append((logits.detach().argmax(1) == y).sum())
+        samples = len(inputs) if self.reduction == "mean" else 1
+        return samples * torch.stack(losses).sum(), torch.stack(hits).sum()
 
     def _halve(self, batch: int) -> None:
         """Make the micro-batch smaller after the device has been out of memory."""
@@ -282,10 +259,3 @@ class _Step:
             )
         self.micro_batch = math.ceil(failed / 2)
         _LOG.warning("out of memory with %d images at once: going on with %d", failed, self.micro_batch)
-
-
-def is_out_of_memory(error: RuntimeError) -> bool:
-    """Whether the device, CUDA's or the CPU's allocator, had no room."""
-    return isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator: can't allocate memory" in str(
-        error
-    )

@@ -18,7 +18,7 @@ from mer_core.models import build_model
 from mer_core.models.losses import build_loss
 from mer_core.models.weights import load_weights, save_weights
 from mer_core.provenance import file_digest, value_digest
-from mer_core.training import data, device, loop
+from mer_core.training import data, device, loop, splits
 from mer_core.training.checkpoint import Checkpoint
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def pretrain(
     """
     begun = time.monotonic()
     samples = data.load(cache, manifest, classes, on)
-    halve = {"frame": data.split_by_frame, "subject": data.split_by_subject}[split]
+    halve = {"frame": splits.split_by_frame, "subject": splits.split_by_subject}[split]
     train, test = halve(samples, settings.test_fraction, run)
     samples = data.with_normalization(samples, settings.normalization, train)
     data.tell_missing_classes(samples, train)
@@ -107,7 +107,7 @@ def pretrain(
     answers = loop.predict(model, samples, test, settings).argmax(1)
     table = samples.table.iloc[test.cpu().numpy()].assign(predicted=[classes[k] for k in answers])
     scores = evaluate(table, classes)
-    shared = data.shared_with_training(samples, train, test)
+    shared = splits.shared_with_training(samples, train, test)
     _LOG.info(
         "test accuracy %.2f %%, macro-F1 %.4f, n = %d",
         100 * scores["accuracy"],
