@@ -13,7 +13,7 @@ import pandas as pd
 from mer_core import provenance
 from mer_core.config import Alignment
 from mer_core.errors import UserError
-from mer_core.faces.cache import SHARD, Aligned, Attribute
+from mer_core.faces.cache import Aligned, Attribute
 from mer_core.faces.landmarks import LEFT_INNER_EYE, RIGHT_INNER_EYE, FaceFinder
 from mer_core.images import read_image
 
@@ -32,6 +32,11 @@ class AlignedImage(NamedTuple):
     landmarks: np.ndarray
     transform: np.ndarray
     step: str
+
+    @property
+    def landmarks_aligned(self) -> np.ndarray:
+        """float64 (68, 2) in aligned pixels, NaN in mode precropped."""
+        return self.landmarks @ self.transform[:, :2].T + self.transform[:, 2]
 
 
 def eye_transform(
@@ -152,7 +157,6 @@ def align_samples(
         except UserError as error:
             failed.append((sample, str(error)))
     n, channels = len(done), 3 if settings.color == "rgb" else 1
-    listed = rows[["sample_id", "frame_path"]].to_numpy().tolist()
     aligned = Aligned(
         images=np.array([a.image for a in done.values()], np.uint8).reshape(
             n, settings.size, settings.size, channels
@@ -161,7 +165,7 @@ def align_samples(
         transform=np.array([a.transform for a in done.values()], np.float64).reshape(n, 2, 3),
         sample_id=list(done),
         detector=[a.step for a in done.values()],
-        attributes=cache_attributes(settings, finder) | {SHARD: provenance.value_digest(listed)},
+        attributes=cache_attributes(settings, finder),
     )
     return aligned, failed
 
