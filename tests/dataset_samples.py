@@ -82,4 +82,4 @@ def write_ckplus(root, sequences, images="cohn-kanade-images", labels="Emotion")
 def read(root, settings, **severity):
     """Manifest, indexed by the sample's name without the dataset's, and defects."""
     samples, defects = read_dataset(settings.layout, settings, root, severity)
-    return samples.set_index(samples.sample_id.str.partition("/")[2]), defects
+    return samples.set_index(samples.sample_id.str.removeprefix(f"{settings.layout}/")), defects

@@ -1,0 +1,119 @@
+"""Any CSV of images with subjects and labels, never outside the root."""
+
+import pytest
+from dataset_samples import draw, read
+
+from mer_core.config import Tabular
+from mer_core.datasets import list_subjects
+from mer_core.errors import UserError
+
+CLASSES = {"Happiness": "happy", "other label": "other", "fear": None}
+
+
+def tabular(subjects=("p1", "p2"), **changes):
+    known = {"layout": "tabular", "root": "own", "table": "images.csv", "classes": CLASSES}
+    return Tabular.model_validate(
+        known | {"subjects": None if subjects is None else list(subjects)} | changes
+    )
+
+
+def write(root, *rows, header="path,subject,label"):
+    root.mkdir(exist_ok=True)
+    (root / "images.csv").write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
+
+
+def test_reads_the_named_columns(tmp_path):
+    for name in ("a.png", "b.jpg", "图 像/c 1.png", "d.png"):
+        draw(tmp_path / name)
+    rows = [
+        "happiness;x;a.png;p1",
+        '" Other  Label ";x;b.jpg;p1',
+        "happiness;;图 像\\c 1.png;p2",
+        "FEAR;;d.png;p2",
+    ]
+    write(tmp_path, *rows, header="Emotion;note;Image File;Who")
+    columns = {"path_column": "image_file", "subject_column": "who", "label_column": "emotion"}
+    samples, defects = read(tmp_path, tabular(**columns))
+    assert samples.frame_path.tolist() == ["a.png", "b.jpg", "图 像/c 1.png", "d.png"]
+    assert samples.index.tolist() == samples.frame_path.tolist()
+    assert samples.label.tolist() == ["happy", "other", "happy", ""]
+    assert samples.label_raw.tolist() == ["happiness", "other label", "happiness", "fear"]
+    assert samples.reason.tolist() == ["", "", "", "label 'fear' is mapped to null"]
+    assert samples.apex_source.eq("none").all()
+    assert defects.defect.tolist() == ["one_class_subject"]
+
+
+def test_subjects_of_the_table(tmp_path):
+    write(tmp_path, "a.png,p10,fear", "a.png,p9,fear", "a.png,../x,fear", "a.png,p9,fear")
+    assert list_subjects("own", tabular(None), tmp_path) == ["p9", "p10"]
+    assert list_subjects("own", tabular(["p3"]), tmp_path) == ["p3"]
+
+
+def test_paths_stay_inside(tmp_path):
+    root = tmp_path / "root"
+    draw(tmp_path / "secret.png")
+    draw(root / "a.png")
+    (root / "link.png").symlink_to(tmp_path / "secret.png")
+    (root / "folder").symlink_to(tmp_path)
+    (root / "alias.png").symlink_to(root / "a.png")
+    outside = [
+        "../secret.png",
+        str(tmp_path / "secret.png"),
+        "link.png",
+        "folder/secret.png",
+        "a/../../secret.png",
+        "/",
+    ]
+    write(root, *(f"{path},p1,happiness" for path in [*outside, "..\\secret.png"]), "alias.png,p1,happiness")
+    samples, defects = read(root, tabular(["p1"]))
+    assert samples.frame_path.tolist() == ["a.png"]
+    assert defects.defect.tolist() == ["leaves_root"] * 7 + ["one_class_subject"]
+    assert defects[["row", "file"]].to_numpy().tolist()[0] == ["row 2", "images.csv:2"]
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("nothing.png", "annotation_without_frames"),
+        (".", "annotation_without_frames"),
+        ("a.png/x", "annotation_without_frames"),
+        ("$(touch x).png", "annotation_without_frames"),
+        ("字" * 300, "leaves_root"),  # no file system takes such a name
+        ("x" * 5000, "leaves_root"),
+        ("", "bad_name"),
+    ],
+)
+def test_paths_that_lead_nowhere(tmp_path, path, kind):
+    draw(tmp_path / "a.png")
+    write(tmp_path, f'"{path}",p1,happiness', "a.png,p1,other label")
+    samples, defects = read(tmp_path, tabular(["p1"]))
+    assert samples[samples.included].frame_path.tolist() == ["a.png"]
+    assert defects.defect[0] == kind
+    assert defects.severity[0] == "error"
+
+
+@pytest.mark.parametrize("subject", ["", "../x", "a b", "$(x)", "<b>", "p1/", "x" * 65, "-x"])
+def test_subjects_become_folders_so_they_must_be_plain(tmp_path, subject):
+    draw(tmp_path / "a.png")
+    write(tmp_path, f"a.png,{subject},happiness")
+    samples, defects = read(tmp_path, tabular(["p1"]))
+    assert samples.empty
+    assert defects.defect.tolist() == ["bad_name", "absent_subject"]
+
+
+def test_repeated_rows(tmp_path):
+    draw(tmp_path / "a.png")
+    rows = ["a.png,p1,happiness", "./a.png,p1,HAPPINESS", "a.png,p1,other label", "a.png,p2,happiness"]
+    write(tmp_path, *rows)
+    samples, defects = read(tmp_path, tabular(["p1"]))
+    assert samples.subject.tolist() == ["p1"]
+    kinds = ["conflicting_annotation", "conflicting_annotation", "duplicate_annotation", "one_class_subject"]
+    assert defects.defect.tolist() == kinds
+
+
+def test_the_table_must_have_its_columns(tmp_path):
+    write(tmp_path, "a.png,p1,x", header="path,person,label")
+    with pytest.raises(UserError, match=r"images.csv: no column 'subject'; row 1 has path, person, label"):
+        read(tmp_path, tabular())
+    with pytest.raises(UserError, match=r"none.csv: no such table"):
+        read(tmp_path, tabular(table="none.csv"))
