@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 from torch.nn.functional import cross_entropy
-from training_samples import FOLD, STILL
+from training_samples import FOLD, STILL, full_disk
 
 from mer_core.config import FoldTraining
 from mer_core.errors import UserError
@@ -271,10 +271,20 @@ def test_a_checkpoint_of_another_training_or_a_damaged_one_is_ignored(tmp_path, 
 
 
 def test_short_epochs_are_not_saved_each(tmp_path, monkeypatch):
-    saves = []
-    monkeypatch.setattr(checkpoints, "save_file", lambda tensors, path, metadata: saves.append(path))
+    saves, real = [], checkpoints.publish
+    monkeypatch.setattr(checkpoints, "publish", lambda path: saves.append(path) or real(path))
     run(Net(), epochs=5, checkpoint=Checkpoint(tmp_path / "checkpoint.safetensors", ""))
     assert len(saves) == 1
+
+
+def test_a_full_disk_is_said_and_keeps_the_last_checkpoint(tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoints, "SECONDS_BETWEEN_SAVES", 0)
+    path = tmp_path / "checkpoint.safetensors"
+    run(Net(), epochs=1, checkpoint=Checkpoint(path, "this"))
+    before = path.read_bytes()
+    with full_disk(1000), pytest.raises(UserError, match="cannot be written"):
+        run(Net(), checkpoint=Checkpoint(path, "this"))
+    assert path.read_bytes() == before and [*tmp_path.iterdir()] == [path]
 
 
 def test_frozen_batch_norm_keeps_weights_and_statistics():

@@ -1,5 +1,8 @@
 """Tiny caches and manifests for the tests of training, and the shipped settings made small."""
 
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -64,3 +67,14 @@ def write_dataset(
     )
     write_cache(folder / "cache.h5", aligned)
     return folder / "cache.h5", folder / "manifest.csv"
+
+
+@contextmanager
+def full_disk(room: int) -> Iterator[None]:
+    """No file can be made longer than so many bytes."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import nn
 
 from mer_core.job import publish
@@ -84,8 +84,9 @@ class Checkpoint:
             for name, tensor in optimizer.state[parameter].items():
                 tensors[f"optimizer.{number}.{name}"] = tensor
         metadata = {"identity": self.identity, "history": json.dumps(history)}
+        content = save({name: tensor.detach().contiguous() for name, tensor in tensors.items()}, metadata)
         with publish(self.path) as temporary:
-            save_file({n: t.detach().contiguous() for n, t in tensors.items()}, temporary, metadata)
+            temporary.write_bytes(content)
         self._saved = time.monotonic()
 
     def remove(self) -> None:
