@@ -19,7 +19,7 @@ import numpy as np
 
 from mer_core.errors import UserError
 from mer_core.images import read_image
-from mer_core.simulation.plan import simulated_subjects
+from mer_core.simulation.plan import simulated_subjects, stream
 from mer_core.simulation.warping import (
     CANVAS,
     EYE_DISTANCE,
@@ -33,25 +33,31 @@ from mer_core.simulation.warping import (
 )
 
 PACKAGED = "packaged"
+DETECTION_EDGE = 1280
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp"}
 
-# How people differ in shape: control points and (outward, down) in eye distances, per unit of a
-# standard normal number.
-_SHAPES = (
-    {2: (0.02, 0), 3: (0.03, 0), 4: (0.04, 0), 5: (0.04, 0), 6: (0.03, 0)},  # width of the jaw
-    {1: (0.03, 0), 2: (0.03, 0), 3: (0.02, 0), 68: (0.015, 0)},  # width of the cheeks
-    {5: (0, 0.02), 6: (0, 0.04), 7: (0, 0.05), 8: (0, 0.06), 73: (0, 0.03)},  # length of the chin
-    {17: (0, -0.02), 18: (0, -0.03), 19: (0, -0.03), 20: (0, -0.03), 21: (0, -0.03)},  # height of brows
-    {17: (0, 0.03), 18: (0, 0.015), 20: (0, -0.01), 21: (0, -0.015)},  # their slope
-    {i: (0.03, 0) for i in (17, 18, 19, 20, 21, 36, 37, 38, 39, 40, 41)},  # distance of the eyes
-    {37: (0, -0.012), 38: (0, -0.012), 40: (0, 0.01), 41: (0, 0.01)},  # opening of the eyes
-    {36: (0.005, -0.015), 39: (0, 0.008)},  # their slant
-    {28: (0, 0.01), 29: (0, 0.02), 30: (0, 0.04), 31: (0, 0.04), 32: (0, 0.04), 33: (0, 0.04)},  # nose
-    {31: (0.025, 0), 32: (0.012, 0), 74: (0.02, 0)},  # its width
-    {i: (0, 0.03) for i in range(48, 68)},  # height of the mouth
-    {48: (0.035, 0), 49: (0.018, 0), 59: (0.018, 0), 60: (0.03, 0), 67: (0.01, 0), 61: (0.01, 0)},  # width
-    {49: (0, -0.008), 50: (0, -0.014), 51: (0, -0.014), 57: (0, 0.02), 58: (0, 0.02), 59: (0, 0.01)},  # lips
-)
+# How people differ in shape: control points and (outward, down) in hundredths of the eye distance, per
+# unit of a standard normal number.
+# fmt: off
+_SHAPES: dict[str, dict[int, tuple[float, float]]] = {
+    "width of the jaw": {2: (2, 0), 3: (3, 0), 4: (4, 0), 5: (4, 0), 6: (3, 0)},
+    "width of the cheeks": {1: (3, 0), 2: (3, 0), 3: (2, 0), 68: (1.5, 0)},
+    "length of the chin": {5: (0, 2), 6: (0, 4), 7: (0, 5), 8: (0, 6), 73: (0, 3)},
+    "height of the brows": {17: (0, -2), 18: (0, -3), 19: (0, -3), 20: (0, -3), 21: (0, -3)},
+    "slope of the brows": {17: (0, 3), 18: (0, 1.5), 20: (0, -1), 21: (0, -1.5)},
+    "distance of the eyes": {i: (3, 0) for i in (*range(17, 22), *range(36, 42))},
+    "opening of the eyes": {37: (0, -1.2), 38: (0, -1.2), 40: (0, 1), 41: (0, 1)},
+    "slant of the eyes": {36: (0.5, -1.5), 39: (0, 0.8)},
+    "length of the nose": {28: (0, 1), 29: (0, 2), 30: (0, 4), 31: (0, 4), 32: (0, 4), 33: (0, 4)},
+    "width of the nose": {31: (2.5, 0), 32: (1.2, 0), 74: (2, 0)},
+    "height of the mouth": {i: (0, 3) for i in (*range(48, 52), *range(57, 63), 66, 67)},
+    "width of the mouth": {48: (3.5, 0), 49: (1.8, 0), 59: (1.8, 0), 60: (3, 0), 67: (1, 0), 61: (1, 0)},
+    "thickness of the lips": {
+        49: (0, -0.8), 50: (0, -1.4), 51: (0, -1.4), 57: (0, 2),
+        58: (0, 2), 59: (0, 1),
+    },
+}
+# fmt: on
 
 
 @dataclass(frozen=True)
@@ -80,7 +86,7 @@ def identity(faces: str, size: str, seed: int, dataset: str, index: int) -> Face
     Raises:
         UserError: the folder holds too few people, or a portrait shows no face.
     """
-    rng = np.random.default_rng([seed, 3, ("casme2", "ckplus").index(dataset), index])
+    rng = stream(seed, f"identity of {dataset}", index)
     if faces == PACKAGED:
         collins, hopper = packaged_faces()
         # Far from the middle, so that two subjects are not the same half and half.
@@ -112,7 +118,7 @@ def cast(folder: Path, size: str, seed: int, dataset: str) -> list[tuple[Path, .
             f"{folder}: {len(files)} portraits, but simulation.size {size} needs {needed} people; "
             "add portraits or choose a smaller size"
         )
-    order = np.random.default_rng([seed, 4]).permutation(len(files))
+    order = stream(seed, "cast").permutation(len(files))
     files = [files[i] for i in order]
     if dataset == "casme2":
         return [(path,) for path in files[:casme2]]
@@ -130,20 +136,21 @@ def portrait_files(folder: Path) -> list[Path]:
 
 
 def portrait(path: Path) -> Face:
-    """Read a portrait and bring its largest face to the canvas.
+    """Read a portrait and bring its clearest face to the canvas.
 
     Raises:
         UserError: no face was found.
     """
     image = read_image(path)
     detector, predictor = _dlib()
-    # Twice the size: the detector misses faces under 80 pixels.
-    scale = 2.0 if max(image.shape) < 900 else 1.0
-    large = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
+    # At one size, since the detector misses faces under 80 pixels and takes its time over large images.
+    scale = DETECTION_EDGE / max(image.shape)
+    method = cv2.INTER_CUBIC if scale > 1 else cv2.INTER_AREA
+    large = cv2.resize(image, None, fx=scale, fy=scale, interpolation=method)
     boxes = detector(large, 0)
     if not boxes:
         raise UserError(f"{path}: no face found; use frontal portraits")
-    # The clearest, not the largest: the detector lists them by score.
+    # dlib lists what it found by score.
     points = predictor(large, boxes[0]).parts()
     landmarks = np.array([[point.x, point.y] for point in points]) / scale
     return _on_canvas(image, landmarks)
@@ -182,14 +189,17 @@ def vary(face: Face, rng: np.random.Generator, strength: float) -> Face:
         flipped = face.landmarks[MIRROR[:68]] * [-1, 1] + [CANVAS.width - 1, 0]
         face = Face(np.ascontiguousarray(face.image[:, ::-1]), flipped)
     weights = np.clip(rng.normal(0, 1, len(_SHAPES)), -1.6, 1.6) * strength
-    moves = sum(w * two_sided(shape) for w, shape in zip(weights, _SHAPES, strict=True))
+    moves = sum(w * two_sided(shape) for w, shape in zip(weights, _SHAPES.values(), strict=True))
     face = reshape(face, face.landmarks + moves[:68] * EYE_DISTANCE)
     image = face.image.astype(np.float32)
     image += strength * rng.uniform(-0.6, 0.6) * (image - cv2.GaussianBlur(image, (0, 0), 2.0))
-    light = strength * (0.12 * _smooth_noise(rng, 3) + 0.05 * _smooth_noise(rng, 24))
-    colour = strength * (rng.normal(0, 0.03, 3) + rng.normal(0, 0.1))
     image = 255 * np.clip(image / 255, 0, 1) ** np.exp(strength * rng.normal(0, 0.12))
-    image *= np.exp(light[..., None] + colour.astype(np.float32))
+    light = 0.12 * _smooth_noise(rng, 3) + 0.05 * _smooth_noise(rng, 24)
+    image *= np.exp(strength * (light[..., None] + rng.normal(0, 0.03, 3)).astype(np.float32))
+    # Exposed so that the brightest skin is not burnt out.
+    left, top, width, height = cv2.boundingRect(np.rint(face.landmarks[17:]).astype(np.int32))
+    brightest = np.percentile(image[top : top + height, left : left + width].mean(axis=-1), 95)
+    image *= (rng.uniform(150, 225) / brightest) ** strength
     return Face(_to_bytes(image), face.landmarks)
 
 

@@ -130,7 +130,12 @@ class Actor:
             return
         upper, lower = target[60:65], target[[64, 65, 66, 67, 60]]
         reach = min(0.6 * parted, 0.09 * EYE_DISTANCE)
-        teeth = np.vstack([upper[1:4], upper[3:0:-1] + [0, reach]])
+        # A row that ends halfway to the corners, where the lips cover it.
+        ends = (upper[[0, 4]] + upper[[1, 3]]) / 2
+        row = np.vstack([ends[:1], upper[1:4], ends[1:]])
+        teeth = np.vstack(
+            [row, row[::-1] + reach * np.array([[0, 0.4], [0, 0.9], [0, 1], [0, 0.9], [0, 0.4]])]
+        )
         _paint(image, np.vstack([upper, lower]), transform, 0.85, MOUTH)
         _paint(image, teeth, transform, 0.7 * min(1.0, parted / (0.1 * EYE_DISTANCE)), TEETH)
 

@@ -69,10 +69,10 @@ def two_sided(moves: Mapping[int, tuple[float, float]]) -> np.ndarray:
     """Displacements of all control points from those of the face's left half in the image.
 
     Args:
-        moves: control point -> (outward, down), outward being away from the middle line.
+        moves: control point -> (outward, down) in hundredths, outward being away from the middle line.
 
     Returns:
-        float (POINTS, 2) in x and y: the moves and their mirror images.
+        float (POINTS, 2) in x and y: the moves and their mirror images, in whole units.
     """
     field = np.zeros((POINTS, 2))
     for point, (outward, down) in moves.items():
@@ -81,7 +81,7 @@ def two_sided(moves: Mapping[int, tuple[float, float]]) -> np.ndarray:
         else:
             field[point] = -outward, down
             field[MIRROR[point]] = outward, down
-    return field
+    return field / 100
 
 
 class Window(NamedTuple):
@@ -102,10 +102,11 @@ class Window(NamedTuple):
 CANVAS = Window(0, 0, 640, 480)
 EYES = np.array([320.0, 200.0])
 EYE_DISTANCE = 105.0
+IDENTITY = np.eye(2, 3)
 
 
 def backward_map(
-    source: np.ndarray, target: np.ndarray, window: Window = CANVAS, to_canvas: np.ndarray | None = None
+    source: np.ndarray, target: np.ndarray, window: Window = CANVAS, to_canvas: np.ndarray = IDENTITY
 ) -> np.ndarray:
     """Where each output pixel comes from when control points move from `source` to `target`.
 
@@ -113,22 +114,17 @@ def backward_map(
         source: float (P, 2), x and y on the canvas.
         target: float (P, 2), where these points shall be.
         window: the pixels to be drawn.
-        to_canvas: float (2, 3), from these pixels to the canvas; None when they are the canvas's.
+        to_canvas: float (2, 3), from these pixels to the canvas.
 
     Returns:
         float32 (height, width, 2): place on the canvas per pixel. The canvas's border does not move.
     """
-    # Node i lies on pixel STEP * i + (STEP - 1) / 2, which is how cv2.resize places samples; one more
-    # node on every side keeps its edge handling outside.
-    places = _carry(_grid(window, 1, np.arange(window.width), np.arange(window.height)), to_canvas)
-    middle = (STEP - 1) / 2
-    across, down = (np.arange(-1, -(-size // STEP) + 1) for size in (window.width, window.height))
-    nodes = _carry(_grid(window, STEP, across + middle / STEP, down + middle / STEP), to_canvas)
+    pixels, nodes = (cv2.transform(p, to_canvas) for p in (_blocks(window), _blocks(window, STEP, margin=1)))
     centres = np.vstack([target, _BORDER])
     shifts = np.vstack([source - target, np.zeros_like(_BORDER)])
     shift = RBFInterpolator(centres, shifts, smoothing=1.0)(nodes.reshape(-1, 2)).reshape(nodes.shape)
     shift = cv2.resize(shift.astype(np.float32), None, fx=STEP, fy=STEP, interpolation=cv2.INTER_CUBIC)
-    return places + shift[STEP : STEP + window.height, STEP : STEP + window.width]
+    return pixels + shift[STEP : STEP + window.height, STEP : STEP + window.width]
 
 
 def sample(image: np.ndarray, places: np.ndarray) -> np.ndarray:
@@ -136,13 +132,16 @@ def sample(image: np.ndarray, places: np.ndarray) -> np.ndarray:
     return cv2.remap(image, places, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
 
 
-def _grid(window: Window, step: int, across: np.ndarray, down: np.ndarray) -> np.ndarray:
-    grid = np.stack(np.meshgrid(step * across, step * down), axis=-1)
-    return (grid + [window.left, window.top]).astype(np.float32)
+def _blocks(window: Window, size: int = 1, margin: int = 0) -> np.ndarray:
+    """Centres of the square blocks that cover a window and `margin` more on every side: float32 (.., .., 2).
 
-
-def _carry(points: np.ndarray, transform: np.ndarray | None) -> np.ndarray:
-    return points if transform is None else cv2.transform(points, transform)
+    These are the places where cv2.resize assumes the samples of an image that it makes `size` times larger.
+    """
+    xs, ys = (
+        start + size * np.arange(-margin, -(-length // size) + margin) + (size - 1) / 2
+        for start, length in ((window.left, window.width), (window.top, window.height))
+    )
+    return np.stack(np.meshgrid(xs, ys), axis=-1).astype(np.float32)
 
 
 def _border() -> np.ndarray:

@@ -8,21 +8,22 @@ import os
 import re
 import shutil
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import cv2
 import numpy as np
 import openpyxl
-from PIL import Image
 from tqdm import tqdm
 
 from mer_core.config import Simulation
-from mer_core.job import check_not_orphaned
+from mer_core.errors import UserError
+from mer_core.job import NO_ROOM, check_not_orphaned
 from mer_core.simulation.identities import identity
-from mer_core.simulation.plan import Clip, Sequence, plan, simulated_subjects
+from mer_core.simulation.plan import Clip, Sequence, plan, simulated_subjects, stream
 from mer_core.simulation.recording import Actor, Camera
 from mer_core.simulation.warping import CANVAS, EYE_DISTANCE, EYES, Window
 
@@ -39,6 +40,7 @@ HEADER = (
     "Action Units",
     "Estimated Emotion",
 )
+CASME2_TREES = {"cropped": "Cropped", "raw_selected": "CASME2_RAW_selected"}
 FRAMES_PER_SECOND = 200
 EMOTION_CODES = {"anger": 1, "contempt": 2, "disgust": 3, "fear": 4, "happy": 5, "sadness": 6, "surprise": 7}
 # Files must not depend on the day they were written.
@@ -52,102 +54,121 @@ def simulate_casme2(root: str | os.PathLike[str], settings: Simulation, processe
         root: folder to make; an older one is replaced once the new one is complete.
         settings: size, faces, frames, tree, strength and seed. Equal settings give equal bytes,
             whatever the number of processes.
-        processes: that draw the frames.
+        processes: that draw the frames. With more than one, the calling script must be guarded by
+            `if __name__ == "__main__"`, since they are spawned.
 
     Raises:
-        UserError: the folder of portraits does not serve.
+        UserError: the folder of portraits does not serve, or `root` cannot be written.
     """
-    subjects = simulated_subjects("casme2", settings.size)
+    clips = plan(settings.size, settings.seed).clips
     with _new_folder(Path(root)) as folder:
-        _for_each(_write_casme2_subject, folder, settings, subjects, processes, "CASME II")
-        clips = plan(settings.size, settings.seed).clips
+        _draw_all("casme2", clips, folder, settings, processes)
         _write_workbook(folder / WORKBOOK, clips)
-        tree = _casme2_tree(folder, settings)
         # As in copies that people have: a stray shortcut, and a clip without a row in the table.
-        (tree / subjects[0] / "Desktop - Shortcut.lnk").write_bytes(b"L\x00\x00\x00")
-        stray = tree / subjects[-1] / "EP20_20f"
-        shutil.copytree(tree / subjects[-1] / clips[-1].name, stray)
+        tree = folder / CASME2_TREES[settings.casme2_tree]
+        (tree / clips[0].subject / "Desktop - Shortcut.lnk").write_bytes(b"L\x00\x00\x00")
+        last = tree / clips[-1].subject
+        shutil.copytree(last / clips[-1].name, last / "EP20_20f")
 
 
 def simulate_ckplus(root: str | os.PathLike[str], settings: Simulation, processes: int = 1) -> None:
     """Write simulated CK+: image sequences, and emotion codes for those that have a label.
 
     Args:
-        root: folder to make; an older one is replaced once the new one is complete.
-        settings: size, faces, frames and seed. Equal settings give equal bytes.
-        processes: that draw the frames.
+        root, settings, processes: as for `simulate_casme2`.
 
     Raises:
-        UserError: the folder of portraits does not serve.
+        UserError: the folder of portraits does not serve, or `root` cannot be written.
     """
-    subjects = simulated_subjects("ckplus", settings.size)
+    sequences = plan(settings.size, settings.seed).sequences
     with _new_folder(Path(root)) as folder:
-        _for_each(_write_ckplus_subject, folder, settings, subjects, processes, "CK+")
-        for place in (folder, folder / "cohn-kanade-images", folder / "Emotion" / subjects[0]):
-            (place / ".DS_Store").write_bytes(b"\x00\x00\x00\x01Bud1")
+        _draw_all("ckplus", sequences, folder, settings, processes)
+        for place in ("", "cohn-kanade-images", f"cohn-kanade-images/{sequences[0].subject}", "Emotion"):
+            (folder / place / ".DS_Store").write_bytes(b"\x00\x00\x00\x01Bud1")
 
 
-def _write_casme2_subject(folder: Path, settings: Simulation, index: int) -> int:
-    subject = simulated_subjects("casme2", settings.size)[index]
-    actor = Actor(identity(settings.faces, settings.size, settings.seed, "casme2", index))
-    count = 0
-    for number, clip in enumerate(plan(settings.size, settings.seed).clips):
-        if clip.subject != subject:
-            continue
-        rng = np.random.default_rng([settings.seed, 5, number])
-        target = _casme2_tree(folder, settings) / subject / clip.name
-        target.mkdir(parents=True)
-        camera = Camera.draw(rng)
-        prefix, window = "img", CANVAS
-        if settings.casme2_tree == "cropped":
-            prefix, window = "reg_img", _crop(camera, rng)
-        for frame in clip.frames(settings.frames):
-            strength = settings.micro_strength * clip.intensity(frame)
-            seconds = (frame - clip.onset) / FRAMES_PER_SECOND
-            # Noise by frame number: key frames are the same pictures as among all frames.
-            noise = np.random.default_rng([settings.seed, 6, number, frame])
-            image = actor.frame(clip.units, strength, camera, seconds, noise, window)
-            _save(target / f"{prefix}{frame}.jpg", image)
-            count += 1
-    return count
+def _draw_all(
+    dataset: str,
+    recordings: tuple[Clip, ...] | tuple[Sequence, ...],
+    folder: Path,
+    settings: Simulation,
+    processes: int,
+) -> None:
+    """Draw every subject's recordings, in this process or in several."""
+    count = len(simulated_subjects(dataset, settings.size))
+    frames = sum(len(recording.frames(settings.frames)) for recording in recordings)
+    draw = partial(_draw_subject, dataset, folder, settings)
+    with tqdm(total=frames, desc=f"simulate {dataset}", unit="frame", mininterval=1.0) as bar:
+        if processes == 1:
+            for index in range(count):
+                bar.update(draw(index))
+            return
+        spawn = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(processes, spawn, initializer=cv2.setNumThreads, initargs=(1,)) as pool:
+            jobs = [pool.submit(draw, index) for index in range(count)]
+            try:
+                for job in as_completed(jobs):
+                    bar.update(job.result())
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
 
 
-def _write_ckplus_subject(folder: Path, settings: Simulation, index: int) -> int:
-    subject = simulated_subjects("ckplus", settings.size)[index]
-    actor = Actor(identity(settings.faces, settings.size, settings.seed, "ckplus", index))
-    colour = index % 6 == 5  # most recordings are grey
-    count = 0
-    for number, sequence in enumerate(plan(settings.size, settings.seed).sequences):
-        if sequence.subject != subject:
-            continue
-        rng = np.random.default_rng([settings.seed, 7, number])
-        camera = Camera.draw(rng)
-        target = folder / "cohn-kanade-images" / subject / sequence.name
-        target.mkdir(parents=True)
-        stem = f"{subject}_{sequence.name}_"
-        for frame in sequence.frames(settings.frames):
-            noise = np.random.default_rng([settings.seed, 8, number, frame])
-            image = actor.frame(sequence.units, sequence.intensity(frame), camera, frame / 30, noise)
-            if not colour:
-                image = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-            _save(target / f"{stem}{frame:08d}.png", image)
-            count += 1
-        _write_emotion(folder / "Emotion" / subject / sequence.name, f"{stem}{sequence.length:08d}", sequence)
-    return count
+def _draw_subject(dataset: str, folder: Path, settings: Simulation, index: int) -> int:
+    """Draw the recordings of one subject; returns the number of frames."""
+    subject = simulated_subjects(dataset, settings.size)[index]
+    actor = Actor(identity(settings.faces, settings.size, settings.seed, dataset, index))
+    both = plan(settings.size, settings.seed)
+    if dataset == "casme2":
+        recordings, draw = both.clips, _draw_clip
+    else:
+        # Most of the real recordings are grey, some are not.
+        recordings, draw = both.sequences, partial(_draw_sequence, colour=index % 6 == 5)
+    own = [(number, recording) for number, recording in enumerate(recordings) if recording.subject == subject]
+    return sum(draw(folder, settings, actor, number, recording) for number, recording in own)
 
 
-def _write_emotion(folder: Path, stem: str, sequence: Sequence) -> None:
-    """One float code; of sequences without label, every other has an empty folder and the rest none."""
+def _draw_clip(folder: Path, settings: Simulation, actor: Actor, number: int, clip: Clip) -> int:
+    rng = stream(settings.seed, "clip", number)
+    camera = Camera.draw(rng)
+    cropped = settings.casme2_tree == "cropped"
+    window, prefix = (_crop(camera, rng), "reg_img") if cropped else (CANVAS, "img")
+    target = folder / CASME2_TREES[settings.casme2_tree] / clip.subject / clip.name
+    target.mkdir(parents=True)
+    frames = clip.frames(settings.frames)
+    for frame in frames:
+        strength = settings.micro_strength * clip.intensity(frame)
+        seconds = (frame - clip.onset) / FRAMES_PER_SECOND
+        # Noise by frame number: key frames are the same pictures as among all frames.
+        noise = stream(settings.seed, "clip noise", number, frame)
+        image = actor.frame(clip.units, strength, camera, seconds, noise, window)
+        _save(target / f"{prefix}{frame}.jpg", image)
+    return len(frames)
+
+
+def _draw_sequence(
+    folder: Path, settings: Simulation, actor: Actor, number: int, sequence: Sequence, colour: bool
+) -> int:
+    camera = Camera.draw(stream(settings.seed, "sequence", number))
+    place = Path(sequence.subject, sequence.name)
+    stem = f"{sequence.subject}_{sequence.name}_"
+    target = folder / "cohn-kanade-images" / place
+    target.mkdir(parents=True)
+    frames = sequence.frames(settings.frames)
+    for frame in frames:
+        noise = stream(settings.seed, "sequence noise", number, frame)
+        image = actor.frame(sequence.units, sequence.intensity(frame), camera, frame / 30, noise)
+        if not colour:
+            image = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+        _save(target / f"{stem}{frame:08d}.png", image)
+    # Of the sequences without label some have an empty emotion folder, the others none.
+    emotion = folder / "Emotion" / place
+    if sequence.label or number % 2:
+        emotion.mkdir(parents=True)
     if sequence.label:
-        folder.mkdir(parents=True)
         code = f"   {EMOTION_CODES[sequence.label]:.7e}\n"
-        (folder / f"{stem}_emotion.txt").write_text(code, encoding="ascii")
-    elif sequence.length % 2:
-        folder.mkdir(parents=True)
-
-
-def _casme2_tree(folder: Path, settings: Simulation) -> Path:
-    return folder / {"cropped": "Cropped", "raw_selected": "CASME2_RAW_selected"}[settings.casme2_tree]
+        (emotion / f"{stem}{sequence.length:08d}_emotion.txt").write_text(code, encoding="ascii")
+    return len(frames)
 
 
 def _crop(camera: Camera, rng: np.random.Generator) -> Window:
@@ -186,53 +207,29 @@ def _forget_time(path: Path) -> None:
 
 
 def _save(path: Path, image: np.ndarray) -> None:
-    options = {"quality": 92} if path.suffix == ".jpg" else {"compress_level": 2}
-    Image.fromarray(image).save(path, **options)
-
-
-def _for_each(
-    write: Callable[[Path, Simulation, int], int],
-    folder: Path,
-    settings: Simulation,
-    subjects: list[str],
-    processes: int,
-    title: str,
-) -> None:
-    """Call `write` once per subject, in this process or in several."""
-    with tqdm(total=len(subjects), desc=title, unit="subject", mininterval=1.0) as bar:
-        if processes == 1:
-            for index in range(len(subjects)):
-                write(folder, settings, index)
-                bar.update()
-            return
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(
-            processes, mp_context=context, initializer=cv2.setNumThreads, initargs=(1,)
-        ) as pool:
-            jobs = [pool.submit(write, folder, settings, index) for index in range(len(subjects))]
-            try:
-                for job in as_completed(jobs):
-                    job.result()
-                    bar.update()
-            except BaseException:
-                pool.shutdown(cancel_futures=True)
-                raise
+    _, code = cv2.imencode(path.suffix, image[..., ::-1] if image.ndim == 3 else image)
+    path.write_bytes(code.tobytes())
 
 
 @contextmanager
 def _new_folder(root: Path) -> Iterator[Path]:
     """A temporary folder beside `root` that takes its place when all went well."""
-    root.parent.mkdir(parents=True, exist_ok=True)
-    temporary = root.with_name(f".{root.name}.{os.getpid()}.new")
-    outgoing = root.with_name(f".{root.name}.{os.getpid()}.old")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir()
+    fresh, outgoing = (root.with_name(f".{root.name}.{os.getpid()}.{end}") for end in ("new", "old"))
     try:
-        yield temporary
+        fresh.mkdir(parents=True)
+        yield fresh
         check_not_orphaned()
         if root.exists():
             root.rename(outgoing)
-        temporary.rename(root)
+        fresh.rename(root)
+    except OSError as error:
+        if error.errno in NO_ROOM:
+            raise UserError(
+                f"{root}: cannot be written ({error.strerror}); free space or mend permissions"
+            ) from error
+        raise
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-        shutil.rmtree(outgoing, ignore_errors=True)
+        if outgoing.exists() and not root.exists():
+            outgoing.rename(root)
+        for folder in (fresh, outgoing):
+            shutil.rmtree(folder, ignore_errors=True)
