@@ -11,7 +11,7 @@ from mer_core.config import Alignment
 from mer_core.errors import UserError
 from mer_core.faces.alignment import align_image
 from mer_core.faces.landmarks import FaceFinder
-from mer_core.faces.spotting import spot_apex
+from mer_core.faces.spotting import _smoothed, spot_apex
 
 SIZE, LENGTH, APEX = 224, 41, 16
 TOLERANCE = 5  # frames: that near the apex the intensity is still above 0.9
@@ -70,13 +70,21 @@ def clip(
 
 @pytest.mark.parametrize("landmark", [BROW, MOUTH_CORNER])
 @pytest.mark.parametrize(
-    "disturbance", [{}, {"drift": 3.0}, {"flicker": 8.0}, {"noise": 5.0}, {"drift": -2.0, "flicker": 4.0}]
+    "disturbance", [{}, {"drift": 3.0}, {"flicker": 25.0}, {"noise": 5.0}, {"drift": -2.0, "flicker": 4.0}]
 )
 def test_finds_the_apex(face: tuple[np.ndarray, np.ndarray], landmark: int, disturbance: dict) -> None:
     image, landmarks = face
     frames = clip(image, landmarks[landmark], **disturbance)
     numbers = list(range(46, 46 + LENGTH))
     assert abs(spot_apex(frames, landmarks, numbers) - (46 + APEX)) <= TOLERANCE
+
+
+def test_smoothing_damps_a_single_frame_and_leaves_a_lonely_one() -> None:
+    numbers = np.array([0.0, 1, 2, 3, 4, 5, 6, 60])
+    np.testing.assert_allclose(_smoothed(np.full(8, 3.0), numbers), 3)
+    spike = _smoothed(np.array([0, 0, 0, 9.0, 0, 0, 0, 5.0]), numbers)
+    assert spike[3] < 9 / 4
+    assert np.isclose(spike[7], 5)
 
 
 def test_motion_outside_the_face_does_not_count(face: tuple[np.ndarray, np.ndarray]) -> None:
