@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mer_core import config
-from mer_core.evaluation import figures, page, report, statistics, tables
+from mer_core.evaluation import figures, finding, page, report, statistics, tables
 
 ROOT = Path(__file__).resolve().parent.parent
 SUBJECTS = [f"sub{n:02d}" for n in range(1, 7)]
@@ -176,8 +176,12 @@ def plain(cell):
     return cell.replace(page.FIGURE_SPACE, "").replace("−", "-")
 
 
+def finding_of(made_up):
+    return finding.finding(made_up.config, made_up.metrics, made_up.tables)
+
+
 def test_finding_is_three_sentences_made_of_the_scores(made_up):
-    best, transfer, caveat = report.finding(made_up)
+    best, transfer, caveat = finding_of(made_up)
     score = max(made_up.metrics.values(), key=lambda one: one["macro_f1"]["mean"])
     floor = made_up.tables["table1_loss"].frame.set_index("variant").loc["majority"]
     assert f"{score['variant']} has the highest macro-F1, {score['macro_f1']['mean']:.3f} (95 %" in best
@@ -199,37 +203,43 @@ def with_score(made_up, name, **changes):
 
 def test_finding_names_the_printed_value_of_the_best_variant(made_up):
     perfect = {"mean": 1.0, "sd": None, "low": 0.9, "high": 1.0}
-    best = report.finding(with_score(made_up, "dual_transfer", macro_f1=perfect))[0]
+    best = finding_of(with_score(made_up, "dual_transfer", macro_f1=perfect))[0]
     assert "the paper prints 44.97 % and F1 0.3784 for it" in best
     assert (
         "the paper prints 37.34 % for it"
-        in report.finding(with_score(made_up, "resnet18_ce", macro_f1=perfect))[0]
+        in finding_of(with_score(made_up, "resnet18_ce", macro_f1=perfect))[0]
     )
+
+
+def test_other_classes_than_the_papers_are_not_compared_with_it(made_up):
+    name = finding.best(made_up.config, made_up.metrics)["variant"]
+    sentences = finding_of(with_score(made_up, name, classes=["negative", "positive", "surprise"]))
+    assert not any("the paper prints" in sentence for sentence in sentences)
 
 
 def test_a_comparison_method_is_no_variant_and_never_the_best(made_up):
     perfect = {"mean": 1.0, "sd": None, "low": 0.9, "high": 1.0}
     method = made_up.metrics["dual"] | {"variant": "lbptop_svm", "macro_f1": perfect}
     report_with = replace(made_up, metrics=dict(made_up.metrics) | {"lbptop_svm": method})
-    assert "lbptop_svm" not in report.finding(report_with)[0]
+    assert "lbptop_svm" not in finding_of(report_with)[0]
 
 
 def test_missing_folds_are_said_at_the_top(made_up):
-    name = made_up.best["variant"]
-    assert "only 6 of 26 folds" in report.finding(with_score(made_up, name, folds_expected=26))[0]
+    name = finding.best(made_up.config, made_up.metrics)["variant"]
+    assert "only 6 of 26 folds" in finding_of(with_score(made_up, name, folds_expected=26))[0]
 
 
 @pytest.mark.parametrize(("p", "words"), [(0.049, "), more than chance"), (0.051, "not more than chance")])
 def test_finding_calls_a_gain_what_the_test_says(made_up, p, words):
     transfer = made_up.tables["transfer"]
     table = replace(transfer, frame=transfer.frame.assign(p_permutation=p))
-    assert words in report.finding(replace(made_up, tables=dict(made_up.tables) | {"transfer": table}))[1]
+    assert words in finding_of(replace(made_up, tables=dict(made_up.tables) | {"transfer": table}))[1]
 
 
 def test_without_a_pair_nothing_is_said_about_transfer(made_up):
     transfer = made_up.tables["transfer"]
     table = replace(transfer, frame=transfer.frame.iloc[:1])
-    sentence = report.finding(replace(made_up, tables=dict(made_up.tables) | {"transfer": table}))[1]
+    sentence = finding_of(replace(made_up, tables=dict(made_up.tables) | {"transfer": table}))[1]
     assert sentence.startswith("No two variants differ in pretraining alone")
 
 
@@ -486,6 +496,7 @@ def test_browser_filters_by_variant(opened):
 def test_browser_reaches_the_content_first_and_everything_by_keyboard(opened):
     browser = opened(1400)
     body = browser.find_element("css selector", "body")
+    assert browser.find_element("css selector", ".skip").rect["x"] < 0, "it shows when it has the focus"
     body.send_keys("\ue004")  # the Tab key
     focused = browser.switch_to.active_element
     assert focused.text == "Skip to the content" and focused.rect["x"] >= 0

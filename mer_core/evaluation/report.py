@@ -15,8 +15,9 @@ import pandas as pd
 import yaml
 
 from mer_core import config
-from mer_core.evaluation import page, printed
+from mer_core.evaluation import page
 from mer_core.evaluation.captions import basis, describe
+from mer_core.evaluation.finding import best, finding, simulated
 from mer_core.evaluation.page import Picture, Section
 from mer_core.evaluation.tables import Table
 
@@ -76,17 +77,6 @@ class ReportInput:
     folds: Sequence[Mapping[str, Any]]
     benchmarks: pd.DataFrame
 
-    @property
-    def simulated(self) -> list[str]:
-        """Names of the datasets that the simulation drew."""
-        return [name for name in self.config.used if self.config.datasets[name].root == config.SIMULATED]
-
-    @property
-    def best(self) -> Mapping[str, Any]:
-        """The scores of the variant with the highest macro-F1, of equals the first."""
-        ours = [self.metrics[name] for name in self.config.variant if name in self.metrics]
-        return max(ours, key=lambda score: score["macro_f1"]["mean"])
-
 
 def render(report: ReportInput) -> str:
     """The report as one self-contained HTML page.
@@ -97,82 +87,17 @@ def render(report: ReportInput) -> str:
     Returns:
         HTML with style, script and images inside; the same input gives the same bytes.
     """
+    score = best(report.config, report.metrics)
     return page.fill(
         report.config,
         title=f"Micro-expression recognition: {report.config.experiment}",
-        subtitle=f"{report.config.target}, leave one subject out: {basis(report.best)}",
-        banner=BANNER if report.simulated else "",
-        finding=finding(report),
+        subtitle=f"{report.config.target}, leave one subject out: {basis(score)}",
+        banner=BANNER if simulated(report.config) else "",
+        finding=finding(report.config, report.metrics, report.tables),
         sections=[_results(report), _data(report), _provenance(report), Section("Limits", points=[*LIMITS])],
         variants=list(report.metrics),
         footer="Every score on this page was computed from the folds' predictions.csv.",
     )
-
-
-def finding(report: ReportInput) -> list[str]:
-    """Three sentences: the best variant against paper and floor, the gain by transfer, the caveat."""
-    return [_best_sentence(report), _transfer_sentence(report), _caveat(report)]
-
-
-def _best_sentence(report: ReportInput) -> str:
-    score, floor = report.best, _floor(report)
-    against = (
-        f"always answering '{floor['answer']}' gives {floor['accuracy']:.2f} % and {floor['macro_f1']:.3f}"
-    )
-    if paper := _printed(report, score["variant"]):
-        against = f"the paper prints {paper}, and {against}"
-    return (
-        f"Of {len(report.config.variants)} variants, {score['variant']} has the highest macro-F1, "
-        f"{_spell(score, 'macro_f1', 1, '.3f')}, and with it an accuracy of "
-        f"{_spell(score, 'accuracy', 100, '.2f', ' %')}, over {basis(score)}; {against}."
-    )
-
-
-def _printed(report: ReportInput, name: str) -> str:
-    """What the paper prints for a variant's settings, '' when nothing."""
-    variant = report.config.variant[name]
-    key = variant.attention, report.config.losses[variant.loss].kind, variant.init
-    rows = [row for row in printed.ROWS if row.key == key]
-    f1 = [f" and F1 {row.f1}" for row in rows if row.f1 is not None]
-    return f"{rows[0].accuracy:.2f} %{''.join(f1)} for it" if rows else ""
-
-
-def _floor(report: ReportInput) -> dict[str, Any]:
-    """The constant answer, as Table 1 has it."""
-    frame = report.tables["table1_loss"].frame
-    row = frame[frame["variant"] == "majority"].iloc[0]
-    support = {name: values["support"] for name, values in report.best["per_class"].items()}
-    answer = min(support, key=lambda name: (-support[name], name))
-    return {"answer": answer, "accuracy": row["accuracy"], "macro_f1": row["macro_f1"]}
-
-
-def _transfer_sentence(report: ReportInput) -> str:
-    pairs = report.tables["transfer"].frame
-    pairs = pairs[(pairs["before"] != "printed") & pairs["gain_clips"].notna()]
-    if pairs.empty:
-        return "No two variants differ in pretraining alone, so nothing can be said about transfer."
-    row = pairs.iloc[0]
-    surprising = row["p_permutation"] < 1 - report.config.evaluation.confidence
-    chance = "more than chance explains" if surprising else "not more than chance explains"
-    return (
-        f"Pretraining ({row['after']} against {row['before']}) changes the right answers by "
-        f"{_signed(row['gain_clips'], '.4g')} of {row['n']} clips, {_signed(row['gain'])} points "
-        f"({_signed(row['gain_low'])} to {_signed(row['gain_high'])}), {chance} "
-        f"(permutation of subjects p {_p(row['p_permutation'])}, McNemar's exact test p "
-        f"{_p(row['p_mcnemar'])}); the paper prints +{printed.TRANSFER_GAIN_CLIPS} of {printed.CLIPS}."
-    )
-
-
-def _caveat(report: ReportInput) -> str:
-    score, drawn = report.best, report.simulated
-    width = 50 * (score["accuracy"]["high"] - score["accuracy"]["low"])
-    small = (
-        f"{score['n']} clips of {score['subjects']} people pin an accuracy down to about ±{width:.0f} points"
-    )
-    if drawn:
-        drawn_are = f"{' and '.join(drawn)} {'is' if len(drawn) == 1 else 'are'} simulated here"
-        return f"{small}; above all, {drawn_are}, so no number on this page says anything about people."
-    return f"{small}, so smaller differences than that between variants are no progress yet."
 
 
 def _results(report: ReportInput) -> Section:
@@ -198,7 +123,7 @@ def _data(report: ReportInput) -> Section:
     for name, dataset in report.datasets.items():
         samples, defects, failures = dataset.manifest, dataset.defects, dataset.failures
         used = samples[samples["included"]]
-        origin = "simulated" if name in report.simulated else "own copy"
+        origin = "simulated" if name in simulated(report.config) else "own copy"
         numbers = len(samples), len(used), len(samples) - len(used), len(failures), used["subject"].nunique()
         counts.append((name, origin, *numbers))
         found += _count(name, defects[["defect", "severity"]])
@@ -302,17 +227,3 @@ def _count(name: str, rows: pd.DataFrame) -> list[tuple[Any, ...]]:
 def _each(values: Iterable[Any]) -> str:
     """The different values, usually one."""
     return ", ".join(dict.fromkeys(map(str, values)))
-
-
-def _spell(score: Mapping[str, Any], name: str, scale: float, style: str, unit: str = "") -> str:
-    """Such as '43.37 % (95 % interval 37.21 to 49.60)'."""
-    mean, low, high = (f"{scale * score[name][key]:{style}}" for key in ("mean", "low", "high"))
-    return f"{mean}{unit} ({100 * score['confidence']:g} % interval {low} to {high})"
-
-
-def _signed(value: float, style: str = ".2f") -> str:
-    return f"{value:+{style}}".replace("-", "−")
-
-
-def _p(value: float) -> str:
-    return "< 0.001" if value < 0.001 else f"= {value:.3f}"
