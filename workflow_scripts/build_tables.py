@@ -9,7 +9,8 @@ from mer_core import job
 from mer_core.config import Evaluation, Loss, Variant
 from mer_core.datasets.manifest import read_manifest
 from mer_core.evaluation.collect import expected_samples
-from mer_core.evaluation.tables import Results, build_tables, write_table
+from mer_core.evaluation.tables import Results, build_tables
+from mer_core.evaluation.typeset import write_table
 
 
 def main(snakemake):

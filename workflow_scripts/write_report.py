@@ -10,7 +10,7 @@ from mer_core.config import load_config
 from mer_core.datasets.manifest import read_manifest
 from mer_core.evaluation import report
 from mer_core.evaluation.figures import read_benchmarks
-from mer_core.evaluation.tables import Table
+from mer_core.evaluation.typeset import Table
 from mer_core.faces.cache import read_cache
 
 
