@@ -315,6 +315,12 @@ def test_links_out_of_the_root_are_not_followed(tmp_path):
     ]
 
 
+def test_case_and_blanks_of_folder_names_do_not_matter(tmp_path):
+    write_casme2(tmp_path, [row(clip="ep02_01F ")])
+    write_workbook(tmp_path / WORKBOOK, [row()])
+    assert read(tmp_path, casme2_settings(["sub01"]))[0].included.all()
+
+
 def test_repeated_rows(one):
     samples, defects = one(row(), row(), row(label="disgust"), row(clip="ep02_01F", apex=9))
     assert samples.label.tolist() == ["happiness"]

@@ -216,7 +216,7 @@ def _check_numbers(sample: dict[str, Any], inside: dict[int, Path], where: str, 
             findings.add(kind, f"sample kept; frame {number}", row=row, file=where)
     missing = sorted(set(range(onset + 1, offset)) - set(inside))
     # A copy reduced to the key frames is meant so; where an apex must be found among them it matters.
-    if missing and apex is not None and set(inside) <= {onset, apex, offset}:
+    if missing and set(inside) <= {onset, apex, offset}:
         findings.add("key_frames_only", "sample kept", row=row, file=where)
     elif missing:
         action = f"sample kept; {len(missing)} missing, first {missing[0]}"
