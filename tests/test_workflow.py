@@ -1,0 +1,269 @@
+"""The whole workflow on the smallest simulated data, through real Snakemake."""
+
+import csv
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PARTS = [
+    "Snakefile",
+    "config.yaml",
+    "profiles",
+    "rules",
+    "workflow_scripts",
+    "mer_core",
+    "envs",
+    "tests/tiny.yaml",
+]
+VARIANTS = ["resnet18_focal", "dual", "dual_transfer"]
+SUBJECTS = ["sub01", "sub02", "sub03", "sub04"]
+
+pytestmark = pytest.mark.workflow
+
+
+class Checkout:
+    """A copy of the project in which a test may run, break and edit things."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.results = folder / "results" / "tiny"
+        for part in PARTS:
+            source, target = ROOT / part, folder / part
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if source.is_dir():
+                shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copy(source, target)
+
+    def run(self, *arguments, config="tests/tiny.yaml"):
+        # The copy's mer_core comes before the installed one.
+        environment = os.environ | {"PYTHONPATH": str(self.folder)}
+        command = [sys.executable, "-m", "snakemake", *arguments, "--cores", "8", "--resources", "gpu=2"]
+        return subprocess.run(
+            [*command, "--configfile", config],
+            cwd=self.folder,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=1500,
+        )
+
+    def planned(self, *arguments, config="tests/tiny.yaml"):
+        """How many jobs of each rule a dry run plans."""
+        done = self.run("--dry-run", *arguments, config=config)
+        assert done.returncode == 0, done.stdout
+        table = re.search(r"^job +count\n[- ]+\n(.*?)^total", done.stdout, flags=re.M | re.S)
+        if table is None:
+            assert "Nothing to be done" in done.stdout, done.stdout
+            return {}
+        return {name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)$", table[1], flags=re.M)}
+
+    def edit(self, name, old, new):
+        path = self.folder / name
+        text = path.read_text()
+        assert old in text
+        path.write_text(text.replace(old, new))
+
+    def fold(self, variant, subject):
+        return self.results / "folds" / variant / "seed0" / subject / "predictions.csv"
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A checkout in which the whole experiment has run."""
+    checkout = Checkout(tmp_path_factory.mktemp("whole run"))
+    done = checkout.run()
+    assert done.returncode == 0, done.stdout[-4000:]
+    return checkout
+
+
+def rows(path):
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_every_fold_predicts_its_subject_and_nobody_else(finished):
+    manifest = [
+        row for row in rows(finished.results / "manifests" / "casme2.csv") if row["included"] == "True"
+    ]
+    assert {row["subject"] for row in manifest} == set(SUBJECTS)
+    for variant in VARIANTS:
+        for subject in SUBJECTS:
+            predicted = rows(finished.fold(variant, subject))
+            expected = {row["sample_id"]: row["label"] for row in manifest if row["subject"] == subject}
+            assert {row["sample_id"]: row["label"] for row in predicted} == expected
+
+
+def test_an_independent_recomputation_gives_the_tables_scores(finished):
+    for variant in VARIANTS:
+        predicted = [row for subject in SUBJECTS for row in rows(finished.fold(variant, subject))]
+        hits = Counter(row["label"] for row in predicted if row["label"] == row["predicted"])
+        true = Counter(row["label"] for row in predicted)
+        answers = Counter(row["predicted"] for row in predicted)
+        classes = ["happiness", "disgust", "repression", "surprise", "others"]
+        accuracy = sum(hits.values()) / len(predicted)
+        f1 = [
+            2 * hits[name] / (true[name] + answers[name]) if true[name] + answers[name] else 0
+            for name in classes
+        ]
+        uar = sum(hits[name] / true[name] for name in classes) / len(classes)
+
+        scores = json.loads((finished.results / "metrics" / f"{variant}.json").read_text())
+        assert scores["n"] == len(predicted)
+        assert scores["accuracy"]["mean"] == pytest.approx(accuracy)
+        assert scores["macro_f1"]["mean"] == pytest.approx(sum(f1) / len(f1))
+        assert scores["uar"]["mean"] == pytest.approx(uar)
+
+        listed = [
+            row
+            for table in ("table1_loss", "table2_attention", "table3_methods")
+            for row in rows(finished.results / "tables" / f"{table}.csv")
+            if row["variant"] == variant
+        ]
+        assert listed
+        for row in listed:
+            assert float(row["accuracy"]) == pytest.approx(100 * accuracy)
+            assert float(row["macro_f1"]) == pytest.approx(sum(f1) / len(f1))
+        page = (finished.results / "report.html").read_text()
+        assert f"{100 * accuracy:.2f}" in page
+
+
+def test_everything_promised_is_there(finished):
+    for path in ("report.html", "config.json", "aligned/casme2.h5", "manifests/casme2.defects.csv"):
+        assert (finished.results / path).stat().st_size > 0
+    assert (finished.results / "aligned/casme2.h5").stat().st_mode & 0o077 == 0, "faces are private"
+    logs = finished.results / "logs"
+    assert (logs / "train_fold" / "dual" / "seed0" / "sub01.log").stat().st_size > 0
+    leftovers = [
+        path
+        for path in finished.results.rglob(".*")
+        if path.name not in {".DS_Store", ".snakemake_timestamp"}
+    ]
+    assert not leftovers
+
+
+def test_nothing_is_left_to_do(finished):
+    assert finished.planned() == {}
+
+
+def test_one_lost_fold_is_made_anew_alone_and_equal(finished):
+    path = finished.fold("dual", "sub02")
+    before, tables = path.read_bytes(), (finished.results / "tables" / "table2_attention.csv").read_bytes()
+    path.unlink()
+    plan = finished.planned()
+    assert plan["train_fold"] == 1
+    assert plan["score_variant"] == 1
+    assert not plan.keys() & {"align_faces", "pretrain_model", "simulate_dataset", "write_manifest"}
+    done = finished.run()
+    assert done.returncode == 0, done.stdout[-4000:]
+    assert path.read_bytes() == before
+    assert (finished.results / "tables" / "table2_attention.csv").read_bytes() == tables
+
+
+def test_code_is_tracked_by_meaning(finished):
+    loss, figures = "mer_core/models/losses.py", "mer_core/evaluation/figures.py"
+    kept = {name: (finished.folder / name).read_text() for name in (loss, figures)}
+    try:
+        finished.edit(loss, kept[loss], "# a comment\n" + kept[loss])
+        assert finished.planned() == {}
+        finished.edit(figures, '"grid.linewidth": 0.6', '"grid.linewidth": 0.7')
+        plan = finished.planned()
+        assert plan["draw_figures"] == 1
+        assert not plan.keys() & {"train_fold", "pretrain_model", "align_faces", "score_variant"}
+        finished.edit(loss, kept[loss], kept[loss] + "\n\nEXTRA = 1\n")
+        plan = finished.planned()
+        assert plan["train_fold"] == len(VARIANTS) * len(SUBJECTS)
+        assert plan["pretrain_model"] == 2
+        assert "align_faces" not in plan
+    finally:
+        for name, text in kept.items():
+            (finished.folder / name).write_text(text)
+
+
+def test_a_new_variant_and_a_new_seed_compute_only_what_is_new(finished):
+    text = (finished.folder / "tests/tiny.yaml").read_text()
+    row = "  - {name: spatial, attention: spatial, loss: focal}\n"
+    (finished.folder / "variant.yaml").write_text(text.replace("variants:\n", "variants:\n" + row))
+    plan = finished.planned(config="variant.yaml")
+    assert plan["train_fold"] == len(SUBJECTS)
+    assert plan["score_variant"] == 1
+    assert not plan.keys() & {"align_faces", "pretrain_model"}
+    (finished.folder / "seeds.yaml").write_text(text + "\nseeds: [0, 1]\n")
+    plan = finished.planned(config="seeds.yaml")
+    assert plan["train_fold"] == len(VARIANTS) * len(SUBJECTS)
+    assert not plan.keys() & {"align_faces", "pretrain_model"}
+
+
+def test_another_crop_recomputes_from_the_caches_on(finished):
+    text = (finished.folder / "tests/tiny.yaml").read_text()
+    (finished.folder / "size.yaml").write_text(text.replace("size: 32", "size: 40"))
+    plan = finished.planned(config="size.yaml")
+    assert plan["align_faces"] == 10
+    assert plan["train_fold"] == len(VARIANTS) * len(SUBJECTS)
+    assert not plan.keys() & {"simulate_dataset", "read_dataset"}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("size: 32", "sise: 32", "alignment.sise: unknown key; did you mean 'size'?"),
+        ("epochs: 2", "epochs: none", "training.epochs: 'none' is not allowed"),
+        ("experiment: tiny", "experiment: tiny\nfolds: [sub99]", "folds: sub99 not among the subjects"),
+        ("experiment: tiny", "experiment: tiny\nfolds: [sub01]", "evaluation.partial: true"),
+        (
+            "experiment: tiny",
+            "experiment: tiny\ndatasets: {casme2: {root: /nowhere/CASME2}, ckplus: {root: /nowhere/CK}}",
+            "/nowhere/CK: no such folder; set datasets.ckplus.root",
+        ),
+    ],
+)
+def test_a_users_mistake_is_one_line_without_traceback(finished, old, new, message):
+    text = (finished.folder / "tests/tiny.yaml").read_text()
+    (finished.folder / "mistake.yaml").write_text(text.replace(old, new))
+    done = finished.run("--dry-run", config="mistake.yaml")
+    assert done.returncode == 1
+    assert message in done.stdout
+    assert "Traceback" not in done.stdout
+
+
+def test_a_mistyped_target_is_refused(finished):
+    done = finished.run("--dry-run", "results/tiny/folds/dual/seed0/sub99/predictions.csv")
+    assert done.returncode == 1
+    assert "MissingRuleException" in done.stdout
+
+
+def test_one_broken_fold_does_not_hold_up_the_others(finished):
+    """Its cause removed, the same command computes that fold and what depends on it, nothing else."""
+    script = finished.folder / "workflow_scripts" / "train_fold.py"
+    kept = script.read_text()
+    finished.edit(
+        "workflow_scripts/train_fold.py",
+        "    params = snakemake.params\n",
+        "    params = snakemake.params\n"
+        '    if Path("broken").exists() and snakemake.wildcards.subject == "sub03":\n'
+        '        raise ValueError("broken on purpose")\n',
+    )
+    (finished.folder / "broken").touch()
+    try:
+        done = finished.run()
+        assert done.returncode == 1
+        assert "broken on purpose" in done.stdout, "the log of the failed job is shown"
+        for variant in VARIANTS:
+            for subject in SUBJECTS:
+                assert finished.fold(variant, subject).exists() == (subject != "sub03")
+        (finished.folder / "broken").unlink()
+        plan = finished.planned()
+        assert plan["train_fold"] == len(VARIANTS)
+        assert finished.run().returncode == 0
+        assert finished.planned() == {}
+    finally:
+        script.write_text(kept)
