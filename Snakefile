@@ -12,6 +12,7 @@ report: "rules/report/workflow.rst"
 
 
 include: "rules/common.smk"
+include: "rules/inputs.smk"
 include: "rules/data.smk"
 include: "rules/faces.smk"
 include: "rules/pretrain.smk"

@@ -43,24 +43,3 @@ wildcard_constraints:
     seed="|".join(map(str, CONFIG.seeds)),
     split="frame|subject",
     run=r"\d+",
-
-
-def simulated_root(wildcards):
-    """The folder that the simulation writes; a user's own copy is not an input that is tracked."""
-    return dataset_root(wildcards) if CONFIG.datasets[wildcards.dataset].root == SIMULATED else []
-
-
-def dataset_root(wildcards):
-    """Where a dataset lies."""
-    root = CONFIG.datasets[wildcards.dataset].root
-    return f"results/{CONFIG.experiment}/simulated/{wildcards.dataset}" if root == SIMULATED else root
-
-
-def dataset_settings(wildcards):
-    """A dataset's section of the configuration."""
-    return dump(CONFIG.datasets[wildcards.dataset])
-
-
-def memory(wildcards, attempt):
-    """Twice as much on the second try."""
-    return f"{CONFIG.compute.memory_mb * attempt}MB"

@@ -4,16 +4,6 @@ FIGURES = ["class_distribution", "variants", "subject_accuracy", "learning_curve
 FIGURES += [f"confusion_{variant}" for variant in CONFIG.variant]
 
 
-def folds_of(wildcards):
-    """The predictions of a variant's folds, over all seeds."""
-    return collect(
-        "<results>/folds/{variant}/seed{seed}/{subject}/predictions.csv",
-        variant=wildcards.variant,
-        seed=CONFIG.seeds,
-        subject=CONFIG.folds,
-    )
-
-
 rule score_variant:
     """Pool a variant's folds and score them."""
     input:

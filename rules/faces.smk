@@ -1,13 +1,3 @@
-def shards_of(wildcards):
-    """The shards of all subjects of a dataset, and the lists of faces not found."""
-    shard = "<results>/aligned/{dataset}/{subject}"
-    subjects = CONFIG.datasets[wildcards.dataset].subjects
-    return {
-        "shards": collect(f"{shard}.h5", dataset=wildcards.dataset, subject=subjects),
-        "failures": collect(f"{shard}.failures.csv", dataset=wildcards.dataset, subject=subjects),
-    }
-
-
 rule align_faces:
     """Find, level and crop the faces of one subject; images that did not change are kept."""
     input:

@@ -1,11 +1,3 @@
-def initial_weights(wildcards):
-    """What a fold starts from, as an input: selected weights, a user's file, or nothing."""
-    init = CONFIG.variant[wildcards.variant].init
-    if init == "random":
-        return []
-    return "<results>/pretrain/{variant}/selected.safetensors" if init == "pretrained" else init
-
-
 rule train_fold:
     """Train on every subject but one; predict the one left out."""
     input:

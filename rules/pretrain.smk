@@ -2,36 +2,6 @@
 SOURCE_CLASSES = CONFIG.datasets[CONFIG.source].class_names if CONFIG.source else []
 
 
-def pretraining_runs(wildcards):
-    """Metrics of every run under both split protocols."""
-    return collect(
-        "<results>/pretrain/{variant}/{split}/run{run}/metrics.json",
-        variant=wildcards.variant,
-        split=["frame", "subject"],
-        run=range(CONFIG.pretraining.runs),
-    )
-
-
-def candidate_weights(wildcards):
-    """Weights of every run under the split protocol that feeds the transfer."""
-    return collect(
-        "<results>/pretrain/{variant}/{split}/run{run}/weights.safetensors",
-        variant=wildcards.variant,
-        split=CONFIG.pretraining.split,
-        run=range(CONFIG.pretraining.runs),
-    )
-
-
-def variant_settings(wildcards):
-    """A variant's row of the configuration."""
-    return dump(CONFIG.variant[wildcards.variant])
-
-
-def loss_settings(wildcards):
-    """The loss that a variant names."""
-    return dump(CONFIG.losses[CONFIG.variant[wildcards.variant].loss])
-
-
 rule pretrain_model:
     """Train on the source dataset with one random split into training and test."""
     input:

@@ -1,0 +1,80 @@
+"""What depends on wildcards: input files, settings, resources."""
+
+
+def simulated_root(wildcards):
+    """The folder that the simulation writes; a user's own copy is not an input that is tracked."""
+    return dataset_root(wildcards) if CONFIG.datasets[wildcards.dataset].root == SIMULATED else []
+
+
+def dataset_root(wildcards):
+    """Where a dataset lies."""
+    root = CONFIG.datasets[wildcards.dataset].root
+    return f"results/{CONFIG.experiment}/simulated/{wildcards.dataset}" if root == SIMULATED else root
+
+
+def dataset_settings(wildcards):
+    """A dataset's section of the configuration."""
+    return dump(CONFIG.datasets[wildcards.dataset])
+
+
+def memory(wildcards, attempt):
+    """Twice as much on the second try."""
+    return f"{CONFIG.compute.memory_mb * attempt}MB"
+
+
+def shards_of(wildcards):
+    """The shards of all subjects of a dataset, and the lists of faces not found."""
+    shard = "<results>/aligned/{dataset}/{subject}"
+    subjects = CONFIG.datasets[wildcards.dataset].subjects
+    return {
+        "shards": collect(f"{shard}.h5", dataset=wildcards.dataset, subject=subjects),
+        "failures": collect(f"{shard}.failures.csv", dataset=wildcards.dataset, subject=subjects),
+    }
+
+
+def pretraining_runs(wildcards):
+    """Metrics of every run under both split protocols."""
+    return collect(
+        "<results>/pretrain/{variant}/{split}/run{run}/metrics.json",
+        variant=wildcards.variant,
+        split=["frame", "subject"],
+        run=range(CONFIG.pretraining.runs),
+    )
+
+
+def candidate_weights(wildcards):
+    """Weights of every run under the split protocol that feeds the transfer."""
+    return collect(
+        "<results>/pretrain/{variant}/{split}/run{run}/weights.safetensors",
+        variant=wildcards.variant,
+        split=CONFIG.pretraining.split,
+        run=range(CONFIG.pretraining.runs),
+    )
+
+
+def variant_settings(wildcards):
+    """A variant's row of the configuration."""
+    return dump(CONFIG.variant[wildcards.variant])
+
+
+def loss_settings(wildcards):
+    """The loss that a variant names."""
+    return dump(CONFIG.losses[CONFIG.variant[wildcards.variant].loss])
+
+
+def initial_weights(wildcards):
+    """What a fold starts from, as an input: selected weights, a user's file, or nothing."""
+    init = CONFIG.variant[wildcards.variant].init
+    if init == "random":
+        return []
+    return "<results>/pretrain/{variant}/selected.safetensors" if init == "pretrained" else init
+
+
+def folds_of(wildcards):
+    """The predictions of a variant's folds, over all seeds."""
+    return collect(
+        "<results>/folds/{variant}/seed{seed}/{subject}/predictions.csv",
+        variant=wildcards.variant,
+        seed=CONFIG.seeds,
+        subject=CONFIG.folds,
+    )
