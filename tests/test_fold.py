@@ -165,7 +165,8 @@ def test_all_three_or_nothing(dataset, tmp_path, broken, monkeypatch):
 
 def test_a_subject_without_usable_samples_has_empty_predictions(tmp_path, caplog):
     gone = [f"faces/s1/c{c}f0" for c in range(3)]
-    predictions, fold = run(tmp_path, write_dataset(tmp_path, absent=gone))
+    settings = FOLD.model_copy(update={"best_on_test": True, "keep_weights": True})
+    predictions, fold = run(tmp_path, write_dataset(tmp_path, absent=gone), settings=settings)
     assert predictions.empty and list(predictions.columns)[:4] == [
         "sample_id",
         "subject",
@@ -173,6 +174,7 @@ def test_a_subject_without_usable_samples_has_empty_predictions(tmp_path, caplog
         "predicted",
     ]
     assert (fold["n_test"], fold["n_absent"], fold["epochs"]) == (0, 3, 0)
+    assert "upper_bound_best_on_test" not in fold
     assert "no sample of s1 can be used" in caplog.text
     assert (tmp_path / "history.csv").read_text().startswith("epoch,loss")
 

@@ -111,6 +111,11 @@ def train_fold(
             train, epochs=chosen, after_epoch=upper_bound.look if settings.best_on_test else None
         )
         record |= {"epochs": len(history)} | history.iloc[-1][["loss", "accuracy"]].to_dict()
+        if settings.best_on_test:
+            record["upper_bound_best_on_test"] = {
+                "epoch": upper_bound.epoch,
+                "accuracy": upper_bound.accuracy,
+            }
         clock.lap("train")
         logits = loop.predict(model, samples, test, settings)
         clock.lap("predict")
@@ -122,7 +127,6 @@ def train_fold(
     predictions[[f"p_{name}" for name in classes]] = probabilities(logits, loss).numpy()
     if settings.best_on_test:
         predictions["predicted_best_on_test"] = [classes[k] for k in upper_bound.answers]
-        record["upper_bound_best_on_test"] = {"epoch": upper_bound.epoch, "accuracy": upper_bound.accuracy}
     record = {
         "variant": variant.name,
         "seed": seed,
@@ -149,16 +153,7 @@ def train_fold(
     }
     if settings.keep_weights and len(test):
         save_weights(model, folder / "weights.safetensors")
-    # Everything is written before anything gets its name; the names are given in reverse order.
-    with ExitStack() as stack:
-        paths = [
-            stack.enter_context(job.publish(folder / name))
-            for name in ("predictions.csv", "history.csv", "fold.json")
-        ]
-        predictions.to_csv(paths[0], index=False)
-        history.to_csv(paths[1], index=False)
-        clock.lap("write")
-        paths[2].write_text(json.dumps(record | {"seconds": clock.seconds}, indent=2, allow_nan=False) + "\n")
+    _publish(folder, predictions, history, record, clock)
 
 
 def choose_epochs(
@@ -221,6 +216,19 @@ def probabilities(logits: Tensor, loss: Loss) -> Tensor:
     these are divided by their sum. Both keep the order of the logits.
     """
     return (logsigmoid(logits) if loss.form == "sigmoid" else logits).softmax(dim=1)
+
+
+def _publish(
+    folder: Path, predictions: pd.DataFrame, history: pd.DataFrame, record: dict[str, Any], clock: _Clock
+) -> None:
+    """Write the three files before any of them gets its name; predictions.csv gets it last."""
+    with ExitStack() as stack:
+        names = ("predictions.csv", "history.csv", "fold.json")
+        paths = [stack.enter_context(job.publish(folder / name)) for name in names]
+        predictions.to_csv(paths[0], index=False)
+        history.to_csv(paths[1], index=False)
+        clock.lap("write")
+        paths[2].write_text(json.dumps(record | {"seconds": clock.seconds}, indent=2, allow_nan=False) + "\n")
 
 
 class _BestOnTest:
