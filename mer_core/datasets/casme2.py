@@ -199,7 +199,7 @@ def _find_frames(sample: dict[str, Any], rule: str, tree: Tree, findings: Findin
     if apex is None and rule == "midpoint" and between:
         apex = min(between, key=lambda number: (abs(2 * number - onset - offset), number))
         sample |= {"apex": apex, "apex_source": "midpoint"}
-    if apex not in on_disk if apex is not None else not between:
+    if not (between if apex is None else apex in on_disk):
         what = f"frame between {onset} and {offset}" if apex is None else f"frame {apex}"
         findings.leave_out(sample, "missing_apex_frame", f"no {what} on disk", where)
         return
