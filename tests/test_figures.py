@@ -278,6 +278,13 @@ def test_graph_points_down_without_overlap_and_loses_no_dependency(edges):
         assert not one.overlaps(other)
 
 
+def test_lines_that_need_not_cross_do_not():
+    edges = [("a", "y"), ("b", "x"), ("y", "p"), ("x", "q"), ("p", "end"), ("q", "end")]
+    panel = rulegraph.workflow_graph(edges).axes[0]
+    x = {text.get_text(): text.get_position()[0] for text in panel.texts if text.get_text()}
+    assert (x["a"] < x["b"]) == (x["y"] < x["x"]) == (x["p"] < x["q"])
+
+
 def test_figures_and_report_need_no_torch():
     code = (
         "import sys; from mer_core.evaluation import figures, pictures, report, rulegraph; "

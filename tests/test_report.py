@@ -367,7 +367,9 @@ def test_numbers_stand_under_each_other_on_the_decimal_point(values, decimals):
     assert all(place == points[0] for place in points)
 
 
-@pytest.mark.parametrize("cells", [["dual", "cbam"], ["3 to 4", "none"], ["", "yes"]])
+@pytest.mark.parametrize(
+    "cells", [["dual", "cbam"], ["3 to 4", "none"], ["", "yes"], ["3.11.7", "2.0.1.post1"], ["64cc37", "12"]]
+)
 def test_words_are_left_alone(cells):
     assert page._align_column(cells) == cells
 

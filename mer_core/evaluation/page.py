@@ -25,7 +25,8 @@ from mer_core.evaluation.tables import Table
 
 MISSING = "–"
 FIGURE_SPACE = "\u2007"  # as wide as a digit
-NUMBER = re.compile(r"(?<![\w.])[<+−]?\d+(?=\D|$)")
+NUMBER = re.compile(r"(?<![\w.])[<+−]?\d+")
+NUMERIC = re.compile(rf"{NUMBER.pattern}(\.\d+)?(\s.*)?")  # not a digest, not a version
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ def _align(shown: pd.DataFrame) -> list[list[str]]:
 def _align_column(cells: Sequence[str]) -> list[str]:
     """Fill the integer part of each number with figure spaces up to the column's widest."""
     cells = [re.sub(r"(?<!\w)-(?=\d)", "−", cell) for cell in cells]
-    if not all(cell == MISSING or NUMBER.match(cell) for cell in cells):
+    if not all(cell == MISSING or NUMERIC.fullmatch(cell) for cell in cells):
         return cells  # words
     numbers = [NUMBER.findall(cell) for cell in cells]
     most = max(map(len, numbers))

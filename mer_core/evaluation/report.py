@@ -189,19 +189,20 @@ def _provenance(report: ReportInput) -> Section:
 
 
 def _times(benchmarks: pd.DataFrame) -> pd.DataFrame:
+    """Jobs, time and memory of each rule, the longest first."""
     rows = [
         {
             "Rule": rule,
             "Jobs": len(jobs),
             "Seconds per job (median)": f"{jobs['seconds'].median():.1f}",
-            "Seconds in all": f"{jobs['seconds'].sum():.1f}",
+            "Seconds in all": jobs["seconds"].sum().round(1),
             "Peak memory, MiB": page.MISSING
             if jobs["memory"].isna().all()
             else f"{jobs['memory'].max():.0f}",
         }
-        for rule, jobs in benchmarks.groupby("rule", sort=False)
+        for rule, jobs in benchmarks.groupby("rule")
     ]
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows).sort_values("Seconds in all", ascending=False)
 
 
 def _pictures(report: ReportInput, kinds: Iterable[str]) -> list[Picture]:

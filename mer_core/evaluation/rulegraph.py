@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from graphlib import TopologicalSorter
-from itertools import pairwise
+from itertools import combinations, pairwise
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -19,6 +19,7 @@ ROW, BOX = 0.62, 0.27  # inches from row to row, and the height of a box
 
 Edge = tuple[str, str]
 Node = str | tuple[str, str, int]  # a rule, or the way point of an edge (start, end) on a row
+Neighbours = Mapping[Node, list[Node]]
 
 
 def read_edges(mermaid: str) -> list[Edge]:
@@ -119,28 +120,64 @@ def _route(edges: list[Edge], level: dict[str, int]) -> tuple[list[list[Node]], 
 def _place(paths: list[list[Node]], rows: list[list[Node]]) -> dict[Node, float]:
     """The x of every node, in inches: neighbours one above the other, as far as boxes leave room.
 
-    Rows are ordered by barycentres, swept down and up; then every node is drawn to the mean of its
-    neighbours, with the least displacement that keeps the order and the gaps (isotonic regression).
+    The order within the rows comes first; then every node is drawn to the mean of its neighbours, with
+    the least displacement that keeps the order and the gaps (isotonic regression).
     """
-    near = defaultdict(list)
+    above, below = _neighbours(paths)
+    rows = _order(paths, rows, above, below)
+    near = {node: above[node] + below[node] for row in rows for node in row}
     for path in paths:
-        for one, other in pairwise(path):
-            near[one].append(other)
-            near[other].append(one)
-    x = {node: float(place) for row in rows for place, node in enumerate(sorted(row, key=str))}
-    for sweep in range(40):
+        for point in path[1:-1]:
+            near[point] += path[1:-1]  # so that a long edge runs straight
+    x = _in_a_row(rows)
+    for sweep in range(60):
         for row in rows if sweep % 2 == 0 else reversed(rows):
-            wanted = {node: _mean(near[node], x) for node in row}
-            if sweep < 12:
-                row.sort(key=lambda node: (wanted[node], str(node)))
             widths = np.array([_width(node) + 0.25 for node in row])
             offsets = np.cumsum(widths) - widths / 2
-            goals = np.array([wanted[node] for node in row])
+            goals = np.array([_mean(near[node], x) for node in row])
             kept = (
                 isotonic_regression(goals - offsets, weights=[_stiffness(node) for node in row]).x + offsets
             )
             x |= dict(zip(row, kept.tolist(), strict=True))
     return x
+
+
+def _order(
+    paths: list[list[Node]], rows: list[list[Node]], above: Neighbours, below: Neighbours
+) -> list[list[Node]]:
+    """The order within the rows with the fewest crossings found: barycentres, from several beginnings."""
+    generator = np.random.default_rng(0)
+    found = []
+    for _ in range(12):
+        order = [[row[k] for k in generator.permutation(len(row))] for row in rows]
+        for sweep in range(6):
+            x = _in_a_row(order)
+            near, down = (above, order) if sweep % 2 == 0 else (below, reversed(order))
+            for row in down:
+                row.sort(key=lambda node: np.mean([x[other] for other in near[node]] or x[node]))
+                x |= _in_a_row([row])
+            found.append([[*row] for row in order])
+    return min(found, key=lambda order: _crossings(order, paths))
+
+
+def _neighbours(paths: list[list[Node]]) -> tuple[Neighbours, Neighbours]:
+    above, below = defaultdict(list), defaultdict(list)
+    for path in paths:
+        for upper, lower in pairwise(path):
+            above[lower].append(upper)
+            below[upper].append(lower)
+    return above, below
+
+
+def _in_a_row(rows: list[list[Node]]) -> dict[Node, float]:
+    return {node: place - len(row) / 2 for row in rows for place, node in enumerate(row)}
+
+
+def _crossings(rows: list[list[Node]], paths: list[list[Node]]) -> int:
+    """How many pairs of lines between neighbouring rows cross."""
+    place = {node: (y, x) for y, row in enumerate(rows) for x, node in enumerate(row)}
+    lines = [(*place[one], place[other][1]) for path in paths for one, other in pairwise(path)]
+    return sum(y == v and (a - c) * (b - d) < 0 for (y, a, b), (v, c, d) in combinations(lines, 2))
 
 
 def _mean(nodes: list[Node], x: dict[Node, float]) -> float:
