@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from mer_core.config import SIMULATED, dump, load_config
-from mer_core.datasets import list_subjects
+from mer_core.datasets.reading import list_subjects
 from mer_core.errors import UserError
 from mer_core.provenance import code_digest
 from mer_core.simulation.plan import simulated_subjects

@@ -7,7 +7,7 @@ import numpy as np
 import openpyxl
 
 from mer_core.config import load_config
-from mer_core.datasets import read_dataset
+from mer_core.datasets.reading import read_dataset
 from mer_core.images import write_image
 
 CONFIG = load_config(Path(__file__).parent.parent / "config.yaml")

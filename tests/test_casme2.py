@@ -16,8 +16,9 @@ from dataset_samples import (
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mer_core.datasets import clip_frames, list_subjects
+from mer_core.datasets.casme2 import clip_frames
 from mer_core.datasets.manifest import is_to_be_spotted
+from mer_core.datasets.reading import list_subjects
 from mer_core.errors import UserError
 
 APEXES = {"sub01/EP02_01f": 8, "sub01/EP03_02": 101, "sub02/EP01_2": 7, "sub02/EP09f": 10}

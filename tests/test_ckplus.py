@@ -7,8 +7,8 @@ from dataset_samples import ckplus_settings, draw, read, write_ckplus
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mer_core.datasets import list_subjects
 from mer_core.datasets.ckplus import CODES, parse_label
+from mer_core.datasets.reading import list_subjects
 from mer_core.errors import UserError
 
 SEQUENCES = [("S005", "001", 11, 3), ("S010", "002", 9, 7), ("S010", "004", 12, None), ("S011", "001", 4, 5)]
@@ -139,9 +139,7 @@ def test_any_text_is_a_label_or_none(tmp_path, text):
     assert label is None or CODES[int(float(text))] == label
 
 
-@pytest.mark.parametrize(
-    "text", ["", "8", "-1", "3.5", "nan", "inf", "happy", "3 4", "3\0", "x" * 10**6]
-)
+@pytest.mark.parametrize("text", ["", "8", "-1", "3.5", "nan", "inf", "happy", "3 4", "3\0", "x" * 10**6])
 def test_a_bad_label_file_costs_its_sequence_only(tmp_path, text):
     write_ckplus(tmp_path, SEQUENCES)
     label_file(tmp_path, text)

@@ -4,7 +4,7 @@ import pytest
 from dataset_samples import draw, read
 
 from mer_core.config import Tabular
-from mer_core.datasets import list_subjects
+from mer_core.datasets.reading import list_subjects
 from mer_core.errors import UserError
 
 CLASSES = {"Happiness": "happy", "other label": "other", "fear": None}

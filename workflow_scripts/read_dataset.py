@@ -6,8 +6,9 @@ from pydantic import TypeAdapter
 
 from mer_core import job
 from mer_core.config import Dataset, Doctor
-from mer_core.datasets import doctor, read_dataset
+from mer_core.datasets import doctor
 from mer_core.datasets.manifest import write_manifest
+from mer_core.datasets.reading import read_dataset
 
 
 def main(snakemake):

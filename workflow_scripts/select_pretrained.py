@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 from mer_core import job
+from mer_core.models.weights import digest_path
 from mer_core.training.pretrain import select
 
 
@@ -14,8 +15,9 @@ def main(snakemake):
     weights = next(path for path in snakemake.input.weights if Path(path).parent.name == f"run{run}")
     with job.publish(snakemake.output.weights) as temporary:
         shutil.copyfile(weights, temporary)
-    with job.publish(snakemake.output.digest) as temporary:
-        shutil.copyfile(f"{weights}.sha256", temporary)
+    # In the form of sha256sum, with the file's new name.
+    digest = Path(digest_path(weights)).read_text().split()[0]
+    job.write_text(snakemake.output.digest, f"{digest}  {Path(snakemake.output.weights).name}\n")
     job.write_json(snakemake.output.selected, selected)
     print(f"run {run}: {selected['rule']}, accuracy {selected['accuracy']:.4f}")
 

@@ -1,0 +1,73 @@
+"""From the datasets' own on-disk layouts to one manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from mer_core.config import CASME2_SUBJECTS, SIMULATED, Dataset
+from mer_core.datasets import casme2, checks, ckplus, manifest, tabular
+from mer_core.datasets.defects import Findings
+from mer_core.errors import UserError
+
+_LAYOUTS = {"casme2": casme2, "ckplus": ckplus, "tabular": tabular}
+
+
+def read_dataset(
+    name: str, settings: Dataset, root: Path, severity: Mapping[str, str]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Examine a dataset on disk.
+
+    Args:
+        name: of the dataset in the configuration; sample ids begin with it.
+        settings: of the dataset.
+        root: its folder.
+        severity: kind of defect -> severity, where it differs from `defects.DEFECTS`.
+
+    Returns:
+        The manifest (see `manifest.SCHEMA`) and the table of defects (columns `defects.COLUMNS`).
+
+    Raises:
+        UserError: the folder cannot be read as a dataset of this layout at all. Defects of single
+            samples do not raise; `doctor.stop_on_errors` does.
+    """
+    findings = Findings(severity)
+    root = _existing(name, root)
+    try:
+        samples = _LAYOUTS[settings.layout].read(name, settings, root, findings)
+        checks.check_images(samples, root, findings)
+    except OSError as error:  # a folder that may not be entered, say
+        raise UserError(
+            f"{error.filename}: cannot be read ({error.strerror}); mend its permissions"
+        ) from None
+    checks.check_subjects(samples, _listed(settings), name, findings)
+    frame = manifest.assemble(samples)
+    checks.check_classes(frame, findings)
+    return frame, findings.table()
+
+
+def list_subjects(name: str, settings: Dataset, root: Path) -> list[str]:
+    """The subjects of a dataset, cheaply: those of the configuration, else those on disk.
+
+    Raises:
+        UserError: they must be looked up on disk, and the folder is missing or of another layout.
+    """
+    if settings.subjects is not None:
+        return list(settings.subjects)
+    return _LAYOUTS[settings.layout].list_subjects(settings, _existing(name, root))
+
+
+def _listed(settings: Dataset) -> list[str] | None:
+    """The subjects that the data are held against; None where whatever is on disk counts."""
+    if settings.subjects is None and settings.layout == "casme2" and settings.root != SIMULATED:
+        return list(CASME2_SUBJECTS)
+    return settings.subjects
+
+
+def _existing(name: str, root: Path) -> Path:
+    root = Path(root).resolve()
+    if not root.is_dir():
+        raise UserError(f"{root}: no such folder; set datasets.{name}.root to your copy of the dataset")
+    return root
