@@ -142,7 +142,7 @@ def portrait(path: Path) -> Face:
         UserError: no face was found.
     """
     image = read_image(path)
-    detector, predictor = _dlib()
+    detector, predictor = dlib_models()
     # At one size, since the detector misses faces under 80 pixels and takes its time over large images.
     scale = DETECTION_EDGE / max(image.shape)
     method = cv2.INTER_CUBIC if scale > 1 else cv2.INTER_AREA
@@ -159,6 +159,7 @@ def portrait(path: Path) -> Face:
 @lru_cache(maxsize=1)
 def packaged_faces() -> tuple[Face, Face]:
     """Collins without her smile and Hopper without her glasses: each lent the other's part."""
+    # The outlines below are in pixels of the canvas; they were drawn for these two portraits.
     collins = portrait(_inside("skimage") / "data/astronaut.png")
     hopper = portrait(_inside("matplotlib") / "mpl-data/sample_data/grace_hopper.jpg")
     closed = collins.landmarks.copy()
@@ -212,6 +213,7 @@ def reshape(face: Face, landmarks: np.ndarray) -> Face:
 
 
 def _on_canvas(image: np.ndarray, landmarks: np.ndarray) -> Face:
+    """Turn, scale and shift a picture so that its eyes are where the canvas has them."""
     left, right = landmarks[36:42].mean(axis=0), landmarks[42:48].mean(axis=0)
     scale = EYE_DISTANCE / eye_distance(landmarks)
     angle = math.atan2(right[1] - left[1], right[0] - left[0])
@@ -231,11 +233,17 @@ def _on_canvas(image: np.ndarray, landmarks: np.ndarray) -> Face:
 
 
 def _transplant(donor: Face, host: Face, outline: np.ndarray, feather: float, portion: float = 1.0) -> Face:
-    """Put the donor's image over the host's inside an outline: colours matched, edge feathered."""
+    """Put the donor's image over the host's inside an outline: colours matched, edge feathered.
+
+    Args:
+        donor, host: with the same landmarks.
+        outline: float (P, 2); its convex hull is exchanged.
+        feather: width of the soft edge, in pixels.
+        portion: opacity of the donor.
+    """
     mask = np.zeros(CANVAS.shape, np.uint8)
     cv2.fillConvexPoly(mask, cv2.convexHull(np.rint(outline).astype(np.int32)), 255)
-    # Both show the same place of the same geometry, so that the skin between nose and cheeks tells how
-    # the two photographs differ in light.
+    # The skin round the nose tells how the two photographs differ in light.
     skin = np.zeros(CANVAS.shape, np.uint8)
     patch = control_points(host.landmarks)[[29, 68, 69, 74, 75, 51]]
     cv2.fillConvexPoly(skin, cv2.convexHull(np.rint(patch).astype(np.int32)), 255)
@@ -261,7 +269,8 @@ def _to_bytes(image: np.ndarray) -> np.ndarray:
 
 
 @lru_cache(maxsize=1)
-def _dlib() -> tuple[dlib.fhog_object_detector, dlib.shape_predictor]:
+def dlib_models() -> tuple[dlib.fhog_object_detector, dlib.shape_predictor]:
+    """dlib's frontal detector and 68-point predictor."""
     # Found without an import: the package's __init__ needs pkg_resources, which new setuptools lack.
     model = _inside("face_recognition_models") / "models/shape_predictor_68_face_landmarks.dat"
     return dlib.get_frontal_face_detector(), dlib.shape_predictor(str(model))

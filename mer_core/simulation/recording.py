@@ -22,8 +22,16 @@ from mer_core.simulation.warping import (
     sample,
 )
 
-# Share of the light that each channel (RGB) loses in the deepest furrow: skin reddens in the shade.
-FURROW_DEPTH = np.array([0.15, 0.21, 0.23], np.float32)
+# How each channel (RGB) fades in the deepest furrow, as an exponent: skin reddens in the shade.
+FURROW_DEPTH = np.array([0.12, 0.24, 0.30], np.float32)
+# Landmarks that lie above each other, and the least share of their distance that any expression leaves.
+FACING = (
+    *((19, 37), (20, 38), (21, 39), (22, 42), (23, 43), (24, 44)),  # brow and upper lid
+    *((37, 41), (38, 40), (43, 47), (44, 46)),  # lids
+    *((50, 61), (51, 62), (52, 63), (67, 58), (66, 57), (65, 56)),  # edges of each lip
+    *((61, 67), (62, 66), (63, 65)),  # lips
+)
+LEAST_GAP = 0.35
 MOUTH = np.array([52, 22, 20], np.float32)
 TEETH = np.array([205, 196, 184], np.float32)
 
@@ -106,7 +114,7 @@ class Actor:
             uint8 (height, width, 3), RGB.
         """
         units = list(units)
-        target = self.points + EYE_DISTANCE * displacement(units, strength)
+        target = self._moved(units, strength)
         transform = camera.transform(seconds)
         places = backward_map(self.points, target, window, cv2.invertAffineTransform(transform))
         image = sample(self._skin(units, strength), places).astype(np.float32)
@@ -114,13 +122,22 @@ class Actor:
         image += camera.noise * rng.standard_normal((*window.shape, 1), dtype=np.float32)
         return np.clip(np.rint(image), 0, 255).astype(np.uint8)
 
+    def _moved(self, units: list[ActionUnit], strength: float) -> np.ndarray:
+        """The control points under an expression. Lids, lips and brows come near, but never cross."""
+        target = self.points + EYE_DISTANCE * displacement(units, strength)
+        for upper, lower in FACING:
+            least = LEAST_GAP * (self.points[lower, 1] - self.points[upper, 1])
+            lack = max(0.0, least - (target[lower, 1] - target[upper, 1])) / 2
+            target[[upper, lower], 1] += -lack, lack
+        return target
+
     def _skin(self, units: list[ActionUnit], strength: float) -> np.ndarray:
         """The neutral face with its furrows, which the warp then carries along."""
         folded = [unit for unit in units if unit.number in FURROWS]
         if strength == 0 or not folded:
             return self.image
         depth = sum(unit.intensity * self._furrows(unit.number, unit.side) for unit in folded)
-        return np.rint(self.image * (1 - strength * depth[..., None] * FURROW_DEPTH)).astype(np.uint8)
+        return np.rint(self.image * np.exp(-strength * depth[..., None] * FURROW_DEPTH)).astype(np.uint8)
 
     def _open_mouth(self, image: np.ndarray, target: np.ndarray, transform: np.ndarray) -> None:
         """Paint what is seen between parted lips: dark, with a hint of the upper teeth."""
@@ -133,9 +150,8 @@ class Actor:
         # A row that ends halfway to the corners, where the lips cover it.
         ends = (upper[[0, 4]] + upper[[1, 3]]) / 2
         row = np.vstack([ends[:1], upper[1:4], ends[1:]])
-        teeth = np.vstack(
-            [row, row[::-1] + reach * np.array([[0, 0.4], [0, 0.9], [0, 1], [0, 0.9], [0, 0.4]])]
-        )
+        edge = row + reach * np.array([[0, 0.4], [0, 0.9], [0, 1], [0, 0.9], [0, 0.4]])
+        teeth = np.vstack([row, edge[::-1]])
         _paint(image, np.vstack([upper, lower]), transform, 0.85, MOUTH)
         _paint(image, teeth, transform, 0.7 * min(1.0, parted / (0.1 * EYE_DISTANCE)), TEETH)
 

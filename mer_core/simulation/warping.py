@@ -100,7 +100,7 @@ class Window(NamedTuple):
 
 # Every face is first brought to this canvas, eyes level: centre between the eyes, and their distance.
 CANVAS = Window(0, 0, 640, 480)
-EYES = np.array([320.0, 200.0])
+EYES = np.array([320.0, 222.0])
 EYE_DISTANCE = 105.0
 IDENTITY = np.eye(2, 3)
 
