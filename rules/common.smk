@@ -28,6 +28,11 @@ SIMULATED_DATASETS = [name for name, dataset in CONFIG.datasets.items() if datas
 # Faces are drawn where the configuration allows it; subject by subject the script decides.
 FACES_SHOWN = CONFIG.datasets if CONFIG.report.show_faces is True else SIMULATED_DATASETS
 FACES_SHOWN = FACES_SHOWN if CONFIG.report.show_faces else []
+ATTENTION_SHOWN = [
+    name
+    for name in PRETRAINED
+    if CONFIG.target in FACES_SHOWN and CONFIG.variant[name].attention in {"spatial", "dual", "cbam"}
+]
 
 
 pathvars:

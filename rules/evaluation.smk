@@ -132,6 +132,38 @@ rule draw_faces:
         "../workflow_scripts/draw_faces.py"
 
 
+rule draw_attention:
+    """Where the spatial attention looks that pretraining has learnt, over faces that may be shown."""
+    input:
+        cache=f"<results>/aligned/{CONFIG.target}.h5",
+        manifest=f"<results>/manifests/{CONFIG.target}.csv",
+        weights="<results>/pretrain/{variant}/selected.safetensors",
+    output:
+        png="<results>/figures/attention_{variant}.png",
+        svg="<results>/figures/attention_{variant}.svg",
+    log:
+        "<logs>/draw_attention/{variant}.log",
+    benchmark:
+        "<benchmarks>/draw_attention/{variant}.tsv"
+    conda:
+        "../envs/training.yaml"
+    resources:
+        mem="4GB",
+        runtime="10m",
+    params:
+        variant=variant_settings,
+        target=CONFIG.target,
+        dataset=dump(CONFIG.datasets[CONFIG.target]),
+        classes=CONFIG.datasets[CONFIG.target].class_names,
+        normalization=CONFIG.pretraining.normalization,
+        reduction=CONFIG.reduction,
+        report=dump(CONFIG.report),
+        simulated=SIMULATED_DATASETS,
+        code=code_digest("workflow_scripts/draw_attention.py"),
+    script:
+        "../workflow_scripts/draw_attention.py"
+
+
 rule draw_workflow:
     """Draw the graph of the rules."""
     input:
@@ -186,6 +218,7 @@ rule write_report:
         tables="<results>/tables/tables.json",
         figures=collect("<results>/figures/{figure}.svg", figure=[*FIGURES, "workflow", "times"]),
         faces=collect("<results>/figures/faces_{dataset}.png", dataset=FACES_SHOWN),
+        attention=collect("<results>/figures/attention_{variant}.png", variant=ATTENTION_SHOWN),
         folds=collect(
             "<results>/folds/{variant}/seed{seed}/{subject}/fold.json",
             variant=CONFIG.variant,

@@ -18,12 +18,13 @@ def main(snakemake):
     given = snakemake.input
     config = load_config(given.config)
     scores = [json.loads(Path(path).read_text()) for path in given.metrics]
+    pictures = [*given.figures, *given.faces, *given.attention]
     page = report.render(
         report.ReportInput(
             config=config,
             metrics={score["variant"]: score for score in scores},
             tables=read_tables(Path(given.tables)),
-            figures={Path(path).stem: Path(path) for path in [*given.figures, *given.faces]},
+            figures={Path(path).stem: Path(path) for path in pictures},
             datasets={
                 name: report.DatasetFindings(
                     manifest=read_manifest(manifest),

@@ -68,7 +68,8 @@ def describe(
         ),
         "attention": (
             f"Spatial attention of {about}",
-            "The gate S of equation 3 over aligned faces, a column per residual unit, one scale for all.",
+            f"The gate S of equation 3 over one face of each class, as pretraining on {settings.source} has "
+            "learnt it, before any fold; the last unit of each stage, one scale for all.",
             "Aligned faces with the spatial gate laid over them as colour.",
         ),
         "faces": (

@@ -91,9 +91,11 @@ def attention_maps(
         credit: the notice of `notice`.
 
     Returns:
-        A row per face: the face, then each unit's gates over it. One scale for the whole figure, so
+        A row per face (with none, a sentence that says so): the face, then each unit's gates over it. One scale for the whole figure, so
         that units can be compared; its ends are the smallest and the largest gate shown.
     """
+    if not len(images):
+        return contact_sheet(images, [], [])
     everything = np.concatenate([gates.ravel() for gates in maps.values()])
     scale = Normalize(everything.min(), everything.max())
     columns = len(maps) + 1
