@@ -91,8 +91,9 @@ def attention_maps(
         credit: the notice of `notice`.
 
     Returns:
-        A row per face (with none, a sentence that says so): the face, then each unit's gates over it. One scale for the whole figure, so
-        that units can be compared; its ends are the smallest and the largest gate shown.
+        A row per face: the face, then each unit's gates over it; without faces, a sentence that says
+        so. One scale for the whole figure, so that units can be compared; its ends are the smallest and
+        the largest gate shown.
     """
     if not len(images):
         return contact_sheet(images, [], [])
