@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import stat
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -71,6 +74,35 @@ def test_failure_leaves_the_old_cache_and_no_litter(tmp_path: Path) -> None:
     before = path.read_bytes()
     with pytest.raises(TypeError):
         write_cache(path, faces(when=object()))
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+FULL_DISK = """
+import resource, signal, sys
+from test_cache import faces
+from mer_core.errors import UserError
+from mer_core.faces.cache import write_cache
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))
+try:
+    write_cache(sys.argv[1], faces(4))
+except UserError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize("room", [0, 10, 100, 1000, 2000, 3000, 5000, 8000])
+def test_a_full_disk_is_one_sentence_and_loses_nothing(tmp_path: Path, room: int) -> None:
+    path = tmp_path / "cache.h5"
+    write_cache(path, faces())
+    before = path.read_bytes()
+    tests = Path(__file__).parent
+    environment = os.environ | {"PYTHONPATH": f"{tests}{os.pathsep}{tests.parent}"}
+    command = [sys.executable, "-c", FULL_DISK, str(path), str(room)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == f"{path}: cannot be written (File too large); free space or mend permissions\n"
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
 

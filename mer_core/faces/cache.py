@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -175,28 +176,49 @@ def _write(
     n = len(texts["sample_id"])
     shapes = {"images": (n, *image_shape), "landmarks": (n, 68, 2), "transform": (n, 2, 3)}
     hashes = {name: hashlib.sha256() for name in shapes}
-    # Private: the faces are biometric data. v110: its headers carry checksums, so damage cannot crash HDF5.
-    with (
-        job.publish(path, mode=0o600) as temporary,
-        h5py.File(temporary, "w", libver=("v110", "v110")) as file,
-    ):
-        for name, shape in shapes.items():
-            file.create_dataset(name, shape, _COLUMNS[name])
-        for name, text in texts.items():
-            file[name] = text
-        start = 0
-        for part in parts:
-            stop = start + len(part.sample_id)
-            for name in shapes:
-                column = np.ascontiguousarray(getattr(part, name))
-                file[name][start:stop] = column
-                hashes[name].update(column)
-            start = stop
-        digests = {name: h.hexdigest() for name, h in hashes.items()}
-        digests |= {name: _hash(text) for name, text in texts.items()}
-        file.attrs.update(
-            schema=SCHEMA, sha256=_digest(digests, attributes), attributes=json.dumps(attributes)
-        )
+    # Private: the faces are biometric data.
+    with job.publish(path, mode=0o600) as temporary, _Guarded(temporary, "r+") as disk:
+        # Headers of v110 carry checksums, so that damage to them cannot crash HDF5.
+        with h5py.File(disk, "w", libver=("v110", "v110")) as file:
+            for name, shape in shapes.items():
+                file.create_dataset(name, shape, _COLUMNS[name])
+            file.update(texts)
+            start = 0
+            for part in parts:
+                stop = start + len(part.sample_id)
+                for name in shapes:
+                    column = np.ascontiguousarray(getattr(part, name))
+                    file[name][start:stop] = column
+                    hashes[name].update(column)
+                start = stop
+            digests = {name: h.hexdigest() for name, h in hashes.items()}
+            digests |= {name: _hash(text) for name, text in texts.items()}
+            seal = _digest(digests, attributes)
+            file.attrs.update(schema=SCHEMA, sha256=seal, attributes=json.dumps(attributes))
+        if disk.failure:
+            raise disk.failure
+
+
+class _Guarded(io.FileIO):
+    """A file that keeps its first failure to itself: HDF5 crashes when the disk is full."""
+
+    failure: OSError | None = None
+
+    def write(self, data: bytes) -> int:
+        rest = memoryview(data).cast("B")
+        try:
+            while rest and not self.failure:
+                rest = rest[super().write(rest) :]
+        except OSError as error:
+            self.failure = error
+        return len(data)
+
+    def truncate(self, size: int | None = None) -> int:
+        try:
+            return super().truncate(size)
+        except OSError as error:
+            self.failure = self.failure or error
+            return size or 0
 
 
 @contextlib.contextmanager
