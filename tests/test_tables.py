@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from mer_core.config import Evaluation, Loss, Variant
 from mer_core.evaluation import printed
 from mer_core.evaluation.statistics import holm, score_variant
-from mer_core.evaluation.tables import Results, build_tables, floor_score, write_table
+from mer_core.evaluation.tables import Results, build_tables, floor_score
+from mer_core.evaluation.typeset import read_tables, write_table, write_tables
 
 SETTINGS = Evaluation(confidence=0.95, bootstrap=200, permutations=500, seed=0, partial=False)
 LOSSES = {"ce": Loss(kind="cross_entropy"), "fl": Loss(kind="focal"), "fl5": Loss(kind="focal", gamma=5)}
@@ -333,3 +334,14 @@ def test_written_figures_are_those_of_the_metrics(tables, shipped, tmp_path):
     percent = f"{100 * (rows['predicted'] == rows['label']).mean():.2f}"
     line = next(line for line in (tmp_path / "t.md").read_text().splitlines() if "| v1 |" in line)
     assert f"| {percent} [" in line
+
+
+def test_written_tables_are_read_back(tables, tmp_path):
+    write_tables(tables, tmp_path / "tables.json")
+    again = read_tables(tmp_path / "tables.json")
+    assert list(again) == list(tables)
+    for name, table in tables.items():
+        assert again[name].caption == table.caption
+        assert again[name].notes == tuple(table.notes)
+        pd.testing.assert_frame_equal(again[name].shown, table.shown)
+        assert (tmp_path / f"{name}.csv").exists()

@@ -10,7 +10,7 @@ from mer_core.config import Evaluation, Loss, Variant
 from mer_core.datasets.manifest import read_manifest
 from mer_core.evaluation.collect import expected_samples
 from mer_core.evaluation.tables import Results, build_tables
-from mer_core.evaluation.typeset import write_table
+from mer_core.evaluation.typeset import write_tables
 
 
 def main(snakemake):
@@ -34,21 +34,9 @@ def main(snakemake):
         pretrained=selected,
     )
     tables = build_tables(results)
-    folder = Path(snakemake.output.json).parent
-    for name, table in tables.items():
-        write_table(table, folder / name)
+    write_tables(tables, Path(snakemake.output.json))
+    for table in tables.values():
         print(f"{table.caption}\n{table.shown.to_string(index=False)}\n")
-    job.write_json(
-        snakemake.output.json,
-        {
-            name: {
-                "caption": table.caption,
-                "notes": list(table.notes),
-                "rows": table.shown.to_dict("records"),
-            }
-            for name, table in tables.items()
-        },
-    )
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from mer_core.config import load_config
 from mer_core.datasets.manifest import read_manifest
 from mer_core.evaluation import report
 from mer_core.evaluation.figures import read_benchmarks
-from mer_core.evaluation.typeset import Table
+from mer_core.evaluation.typeset import read_tables
 from mer_core.faces.cache import read_cache
 
 
@@ -42,19 +42,6 @@ def main(snakemake):
     )
     job.write_text(snakemake.output.html, page)
     print(f"{len(page) / 1e6:.1f} MB")
-
-
-def read_tables(index):
-    """The tables as `build_tables` wrote them."""
-    return {
-        name: Table(
-            frame=pd.read_csv(index.with_name(f"{name}.csv")),
-            shown=pd.DataFrame(table["rows"]),
-            caption=table["caption"],
-            notes=tuple(table["notes"]),
-        )
-        for name, table in json.loads(index.read_text()).items()
-    }
 
 
 if __name__ == "__main__":

@@ -14,9 +14,7 @@ import pandas as pd
 from mer_core.config import Evaluation, Loss, Variant
 from mer_core.evaluation import printed
 from mer_core.evaluation.statistics import Comparison, compare, holm, majority_answers, score_variant
-from mer_core.evaluation.typeset import Row, Table, interval, make_table, number, p_value, text, write_table
-
-__all__ = ["Results", "Table", "build_tables", "floor_score", "write_table"]
+from mer_core.evaluation.typeset import Row, Table, interval, make_table, number, p_value, text
 
 TITLES = {
     "table1_loss": "Table 1: loss functions on the plain ResNet18",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -71,6 +72,30 @@ def write_table(table: Table, stem: Path) -> None:
     tabular = table.shown.to_latex(index=False, escape=True)
     caption, notes = table.caption.translate(LATEX), " ".join(table.notes).translate(LATEX)
     job.write_text(f"{stem}.tex", LATEX_TABLE % (caption, Path(stem).name, tabular, notes))
+
+
+def write_tables(tables: Mapping[str, Table], index: Path) -> None:
+    """Write every table's files beside `index`, a JSON file from which `read_tables` has them back."""
+    for name, table in tables.items():
+        write_table(table, index.with_name(name))
+    words = {
+        name: {"caption": table.caption, "notes": table.notes, "shown": table.shown.to_dict("list")}
+        for name, table in tables.items()
+    }
+    job.write_json(index, words)
+
+
+def read_tables(index: Path) -> dict[str, Table]:
+    """The tables that `write_tables` wrote, in the same order."""
+    return {
+        name: Table(
+            frame=pd.read_csv(index.with_name(f"{name}.csv")),
+            shown=pd.DataFrame(words["shown"], dtype=str),
+            caption=words["caption"],
+            notes=tuple(words["notes"]),
+        )
+        for name, words in json.loads(index.read_text(encoding="utf-8")).items()
+    }
 
 
 def text(key: str, missing: str = MISSING) -> Cell:
