@@ -15,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from mer_core import job
 from mer_core.errors import UserError
 from mer_core.faces.cache import SHARD, Aligned, merge_caches, read_cache, write_cache
 
@@ -212,6 +213,17 @@ def test_a_size_beyond_the_file_is_refused_before_memory_is_taken(tmp_path: Path
         file.create_dataset("images", (10**9, 224, 224, 3), np.uint8)
     with pytest.raises(UserError, match="images is larger than the file"):
         read_cache(path)
+
+
+def test_a_stopped_job_does_not_blame_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_cache(tmp_path / "cache.h5", faces())
+
+    def stop(*_: object) -> None:
+        raise job.Terminated("stopped by SIGTERM")
+
+    monkeypatch.setattr(h5py.Dataset, "__getitem__", stop)
+    with pytest.raises(job.Terminated):
+        read_cache(tmp_path / "cache.h5")
 
 
 def test_inconsistent_faces_cannot_be_made() -> None:

@@ -118,9 +118,8 @@ def read_cache(path: str | Path, expect: Mapping[str, Attribute] | None = None) 
                     "delete this file and run again"
                 )
         columns = {name: file[name][:] for name in _COLUMNS}
-        if file.attrs["sha256"] != _digest(
-            {name: _hash(column) for name, column in columns.items()}, attributes
-        ):
+        digests = {name: _hash(column) for name, column in columns.items()}
+        if file.attrs["sha256"] != _digest(digests, attributes):
             raise UserError(f"{path}: the data do not match their checksum; delete this file and run again")
         texts = {name: [text.decode() for text in columns.pop(name)] for name in ("sample_id", "detector")}
         return Aligned(**columns, **texts, attributes=attributes)
@@ -241,6 +240,8 @@ def _opened(path: Path) -> Iterator[h5py.File]:
                 if column.nbytes > path.stat().st_size:
                     raise ValueError(f"{name} is larger than the file")
             yield file
+    except job.Terminated:  # a RuntimeError, too, but no word on the file
+        raise
     except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
         reason = " ".join(str(error).split())
         raise UserError(
