@@ -41,11 +41,15 @@ rule build_tables:
         manifest=f"<results>/manifests/{CONFIG.target}.csv",
         failures=f"<results>/aligned/{CONFIG.target}.failures.csv",
     output:
-        csv=report(
-            collect("<results>/tables/{table}.csv", table=TABLES),
-            caption="report/tables.rst",
-            category="Tables",
-        ),
+        csv=[
+            report(
+                f"<results>/tables/{table}.csv",
+                caption="report/tables.rst",
+                category="Tables",
+                labels={"table": table},
+            )
+            for table in TABLES
+        ],
         md=collect("<results>/tables/{table}.md", table=TABLES),
         tex=collect("<results>/tables/{table}.tex", table=TABLES),
         json="<results>/tables/tables.json",
@@ -78,11 +82,15 @@ rule draw_figures:
         tables=collect("<results>/tables/{table}.csv", table=TABLES[:3]),
     output:
         png=collect("<results>/figures/{figure}.png", figure=FIGURES),
-        svg=report(
-            collect("<results>/figures/{figure}.svg", figure=FIGURES),
-            caption="report/figures.rst",
-            category="Figures",
-        ),
+        svg=[
+            report(
+                f"<results>/figures/{figure}.svg",
+                caption="report/figures.rst",
+                category="Figures",
+                labels={"figure": figure},
+            )
+            for figure in FIGURES
+        ],
     log:
         "<logs>/draw_figures.log",
     benchmark:

@@ -155,6 +155,15 @@ def test_nothing_is_left_to_do(finished):
     assert finished.planned() == {}
 
 
+def test_snakemakes_own_report_holds_tables_and_figures(finished):
+    done = finished.run("--report", "own.html")
+    assert done.returncode == 0, done.stdout[-2000:]
+    page = (finished.folder / "own.html").read_text()
+    for words in ("table2_attention", "learning_curves", "Intervals are bootstrap", "aligned faces"):
+        assert words in page
+    assert not re.search(r'(src|href)="https?:', page)
+
+
 def test_one_lost_fold_is_made_anew_alone_and_equal(finished):
     path = finished.fold("dual", "sub02")
     before, tables = path.read_bytes(), (finished.results / "tables" / "table2_attention.csv").read_bytes()
