@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import cv2
 import pandas as pd
 
 from mer_core import job
@@ -14,6 +15,7 @@ from mer_core.provenance import file_digest, value_digest
 
 
 def main(snakemake):
+    cv2.setNumThreads(snakemake.threads)
     shard, failures = Path(snakemake.output.shard), Path(snakemake.output.failures)
     root = Path(snakemake.params.root)
     samples = included(read_manifest(snakemake.input.manifest))

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import cv2
 import pandas as pd
 
 from mer_core import job
@@ -19,6 +20,7 @@ SPOTTING_SIZE = 224  # micro-motion is lost in the small crops that a quick run 
 
 
 def main(snakemake):
+    cv2.setNumThreads(snakemake.threads)
     defects = snakemake.input.defects
     stop_on_errors(pd.read_csv(defects, keep_default_na=False), defects)
     root = Path(snakemake.params.root)
