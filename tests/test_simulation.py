@@ -124,6 +124,8 @@ def test_plans_suit_their_purpose(size: str, seed: int) -> None:
             assert len({clip.label for clip in drawn.clips if clip.subject == subject} & FIVE) >= 3
     if size == "demo":
         assert 1 in Counter(clip.subject for clip in drawn.clips).values()
+    kept = [clip.subject for clip in drawn.clips if clip.label not in ("sadness", "fear")]
+    assert set(kept) == set(simulated_subjects("casme2", size)), "nobody has only classes that are left out"
 
 
 def test_the_plan_depends_on_the_seed_alone() -> None:

@@ -52,7 +52,6 @@ DEFECTS: dict[str, tuple[str, str]] = {
         "Subjects of the configuration have no sample; their fold would be empty.",
     ),
     "unlabelled_subject": ("warning", "CK+ subjects of the configuration have no labelled sequence."),
-    "no_face": ("warning", "No step of the detector's chain found a face."),
 }
 """Kind of defect -> its default severity and what it means. An error stops the run."""
 

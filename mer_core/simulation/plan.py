@@ -244,12 +244,14 @@ def _ckplus(size: str, rng: np.random.Generator) -> list[Sequence]:
 def _deal(classes: dict[str, int], places: dict[str, int], rng: np.random.Generator) -> dict[str, list[str]]:
     """Deal labels like cards, class after class, to subjects who have places left.
 
-    A subject so gets as many different classes as it can hold.
+    A subject so gets as many different classes as it can hold. Those with most places come first, so
+    that the rarest classes, which most experiments leave out, are nobody's only one.
     """
     hands: dict[str, list[str]] = {subject: [] for subject in places}
     cards = [label for label, count in classes.items() for _ in range(count)]
     while cards:
-        for subject in rng.permutation(list(places)).tolist():
+        shuffled = rng.permutation(list(places)).tolist()
+        for subject in sorted(shuffled, key=lambda name: len(hands[name]) - places[name]):
             if cards and len(hands[subject]) < places[subject]:
                 hands[subject].append(cards.pop())
     for hand in hands.values():
