@@ -26,7 +26,7 @@ lint: $(READY)
 	$(BIN)/snakemake --lint
 
 test: lint
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses auto --dist loadfile
 	@echo "All tests passed."
 
 clean:
