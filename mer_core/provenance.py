@@ -29,7 +29,8 @@ def code_digest(script: str) -> str:
     """Digest of what a step's code means: its script and every project module that it imports.
 
     Taken over syntax trees, so comments and layout do not count. Imports are followed through this
-    project's files only, in functions too; dynamic imports are not seen.
+    project's files only, in functions too; dynamic imports are not seen. Data files beside a module that
+    bear its name (a template, say) count by their bytes.
 
     Args:
         script: a path relative to the repository, such as 'workflow_scripts/train_fold.py'.
@@ -37,6 +38,8 @@ def code_digest(script: str) -> str:
     digest = hashlib.sha256()
     for path in sorted(_closure(ROOT / script)):
         digest.update(f"{path.relative_to(ROOT)}\n{_tree_digest(path)}\n".encode())
+        for data in sorted(set(path.parent.glob(f"{path.stem}.*")) - {path}):
+            digest.update(f"{data.name}\n{file_digest(data)}\n".encode())
     return digest.hexdigest()
 
 

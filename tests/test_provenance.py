@@ -18,6 +18,8 @@ def project(tmp_path, monkeypatch):
         "core/deep/__init__.py": "",
         "core/deep/base.py": "N = 1\n",
         "core/figures.py": "COLOR = 'red'\n",
+        "core/loss.html.j2": "",
+        "core/figures.html.j2": "",
     }
     for name, text in files.items():
         path = tmp_path / name
@@ -39,6 +41,7 @@ def digest():
         ("core/loss.py", "+ 1", "+ 2"),
         ("core/deep/base.py", "N = 1", "N = 2"),
         ("core/deep/__init__.py", "", "X = 1"),
+        ("core/loss.html.j2", "", "<p>"),
     ],
 )
 def test_an_edit_of_anything_that_is_imported_counts(project, name, old, new):
@@ -53,6 +56,7 @@ def test_comments_layout_and_other_modules_do_not_count(project):
     path = project / "core/loss.py"
     path.write_text("# why\n" + path.read_text().replace("base.N + 1", "(base.N\n            + 1)"))
     (project / "core/figures.py").write_text("COLOR = 'blue'\n")
+    (project / "core/figures.html.j2").write_text("<p>")
     assert digest() == before
 
 

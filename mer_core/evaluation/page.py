@@ -86,7 +86,7 @@ def fill(settings: config.Config, **words: Any) -> str:
         trim_blocks=True,
     )
     environment.filters |= {"csp": _csp_hash, "laid_out": _lay_out}
-    return environment.get_template("report.html.j2").render(**words) + "\n"
+    return environment.get_template("page.html.j2").render(**words) + "\n"
 
 
 def split_caption(table: Table) -> tuple[str, str]:
