@@ -324,12 +324,12 @@ def test_banner_stands_on_simulated_data_only(made_up, html, tmp_path):
 def test_no_absolute_path_is_shown(made_up):
     settings = config.dump(made_up.config)
     settings["datasets"]["casme2"] |= {
-        "root": "/home/jane doe/My CASME II",
+        "root": "/users/jane doe/My CASME II",
         "workbook": "~/secret/coding.xlsx",
     }
     settings["datasets"]["ckplus"]["root"] = "C:\\Users\\Jane Doe\\CK+"
     action = (
-        "file /home/jane doe/My CASME II/sub01/img1.jpg, /srv/jane/x.py, D:\\jane\\frames\\img2.jpg; "
+        "file /users/jane doe/My CASME II/sub01/img1.jpg, /srv/jane/x.py, D:\\jane\\frames\\img2.jpg; "
         "left/right and 8:2 stay"
     )
     findings = made_up.datasets["casme2"]
