@@ -274,3 +274,20 @@ def test_one_broken_fold_does_not_hold_up_the_others(finished):
         assert finished.planned() == {}
     finally:
         script.write_text(kept)
+
+
+def test_other_subjects_keep_their_aligned_faces(finished):
+    """Another list of subjects makes another manifest, yet no face that is there is sought again."""
+    text = (finished.folder / "tests/tiny.yaml").read_text()
+    (finished.folder / "fewer.yaml").write_text(
+        f"{text}\ndatasets: {{casme2: {{subjects: [sub01, sub02, sub03]}}}}\n"
+        "doctor: {severity: {unlisted_subject: warning}}\n"
+    )
+    shards = finished.results / "aligned" / "casme2"
+    before = {path.name: path.read_bytes() for path in shards.glob("*.h5")}
+    done = finished.run("results/tiny/aligned/casme2.h5", config="fewer.yaml")
+    assert done.returncode == 0, done.stdout[-2000:]
+    for subject in ("sub01", "sub02", "sub03"):
+        log = (finished.results / "logs" / "align_faces" / "casme2" / f"{subject}.log").read_text()
+        assert "unchanged: kept" in log
+    assert {path.name: path.read_bytes() for path in shards.glob("*.h5")} == before
