@@ -26,8 +26,9 @@ except UserError as error:
 PRETRAINED = [variant.name for variant in CONFIG.variants if variant.init == "pretrained"]
 SIMULATED_DATASETS = [name for name, dataset in CONFIG.datasets.items() if dataset.root == SIMULATED]
 # Faces are drawn where the configuration allows it; subject by subject the script decides.
-FACES_SHOWN = CONFIG.datasets if CONFIG.report.show_faces is True else SIMULATED_DATASETS
-FACES_SHOWN = FACES_SHOWN if CONFIG.report.show_faces else []
+FACES_SHOWN = {True: list(CONFIG.datasets), "simulated": SIMULATED_DATASETS, False: []}[
+    CONFIG.report.show_faces
+]
 ATTENTION_SHOWN = [
     name
     for name in PRETRAINED
