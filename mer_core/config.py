@@ -11,7 +11,7 @@ import json
 import typing
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -24,6 +24,12 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
+Points = Annotated[int, Field(ge=4, le=16)]
+Frames = Annotated[int, Field(ge=2)]
+Codes = Literal["u2", "full"]
+Flow = Literal["dis", "tvl1", "farneback"]
+Strain = Literal["four_term", "three_term"]
+Needs = Literal["apex", "pair", "clip"]
 
 CASME2_SUBJECTS = tuple(f"sub{n:02d}" for n in range(1, 27))
 
@@ -186,6 +192,88 @@ class Variant(Section):
     init: str = "random"
 
 
+class Features(Section):
+    """What all baselines are computed on: grey clips, aligned by the apex's transform."""
+
+    size: int = Field(ge=32, le=1024)
+
+
+class Lbp(Section):
+    """Local binary patterns of the apex frame."""
+
+    needs: ClassVar[Needs] = "apex"
+    kind: Literal["lbp"] = "lbp"
+    blocks: Count = 5
+    points: Points = 8
+    radius: Count = 1
+    mapping: Codes = "u2"
+
+
+class LbpTop(Section):
+    """Local binary patterns on three orthogonal planes; radii along x, y and t.
+
+    `frames` is the length that temporal interpolation brings every clip to; null leaves clips as they are.
+    """
+
+    needs: ClassVar[Needs] = "clip"
+    kind: Literal["lbptop"] = "lbptop"
+    blocks: Count = 5
+    temporal_blocks: Count = 1
+    points: Points = 4
+    radii: tuple[Count, Count, Count] = (1, 1, 4)
+    mapping: Codes = "u2"
+    frames: Frames | None = None
+
+
+class Osw(LbpTop):
+    """Optical strain weighted LBP-TOP (Liong et al. 2014)."""
+
+    kind: Literal["osw"] = "osw"
+    flow: Flow = "dis"
+    strain: Strain = "four_term"
+
+
+class Fdm(Section):
+    """Facial dynamics map: principal directions of the flow in cuboids (Xu et al. 2017)."""
+
+    needs: ClassVar[Needs] = "clip"
+    kind: Literal["fdm"] = "fdm"
+    blocks: Count = 8
+    temporal_blocks: Count = 2
+    direction: Literal["sweep", "fixed_point"] = "sweep"
+    flow: Flow = "dis"
+
+
+class BiWoof(Section):
+    """Bi-weighted oriented optical flow from onset to apex (Liong et al. 2018)."""
+
+    needs: ClassVar[Needs] = "pair"
+    kind: Literal["bi_woof"] = "bi_woof"
+    blocks: Count = 5
+    bins: int = Field(default=8, ge=2)
+    flow: Flow = "dis"
+    strain: Strain = "four_term"
+
+
+class FlowImage(Section):
+    """The flow from onset to apex itself, as a small image."""
+
+    needs: ClassVar[Needs] = "pair"
+    kind: Literal["flow"] = "flow"
+    size: Count = 32
+    flow: Flow = "dis"
+
+
+Description = Annotated[Lbp | LbpTop | Osw | Fdm | BiWoof | FlowImage, Field(discriminator="kind")]
+
+
+class Baseline(Section):
+    """One comparison method: how a sample is described, and how descriptions are classified."""
+
+    name: Name
+    features: Description | None = None
+
+
 class Evaluation(Section):
     """Statistics over the folds' predictions."""
 
@@ -235,6 +323,8 @@ class Config(Section):
     training: FoldTraining
     pretraining: Pretraining
     transfer: Transfer
+    features: Features
+    baselines: list[Baseline]
     evaluation: Evaluation
     report: Report
     compute: Compute
@@ -250,6 +340,9 @@ class Config(Section):
         names = [variant.name for variant in self.variants]
         for name in sorted({name for name in names if names.count(name) > 1}):
             yield f"variants: the name '{name}' stands twice; names must differ"
+        names += [row.name for row in self.baselines]
+        for name in sorted({row.name for row in self.baselines if names.count(row.name) > 1}):
+            yield f"baselines: the name '{name}' stands twice, here or under variants; names must differ"
         if len(set(self.seeds)) < len(self.seeds):
             yield "seeds: a seed stands twice; seeds must differ"
         if self.target not in self.datasets:
@@ -262,9 +355,24 @@ class Config(Section):
                 yield f"variants.{variant.name}.loss: '{variant.loss}' is not under losses ({known})"
             if variant.init == "pretrained" and self.source is None:
                 yield f"variants.{variant.name}.init: 'pretrained' needs a dataset; name one under source"
+        yield from self._missing_frames()
         for name, dataset in self.datasets.items():
             if dataset.root == SIMULATED and dataset.layout == "tabular":
                 yield f"datasets.{name}.root: this layout cannot be simulated; give a folder"
+
+    def _missing_frames(self) -> Iterator[str]:
+        """Baselines that need more of a clip than the target has."""
+        dataset = self.datasets.get(self.target)
+        for row in self.baselines:
+            if dataset is None or row.features is None or row.features.needs == "apex":
+                continue
+            where = f"baselines.{row.name}: features '{row.features.kind}' need"
+            if dataset.layout != "casme2":
+                yield f"{where} annotated clips and {self.target} has none; leave out this baseline"
+            elif (
+                row.features.needs == "clip" and dataset.root == SIMULATED and self.simulation.frames == "key"
+            ):
+                yield f"{where} every frame; set simulation.frames: all or leave out this baseline"
 
     @property
     def variant(self) -> Mapping[str, Variant]:
@@ -376,15 +484,19 @@ def _wishes(problem: Any) -> Iterator[tuple[str, str]]:
         yield "missing; ", "add it (the shipped config.yaml explains it)"
     elif kind == "union_tag_invalid":
         tag, allowed = problem["ctx"]["tag"], problem["ctx"]["expected_tags"]
-        yield f"'{tag}' is not a layout; ", f"it should be one of {allowed}"
+        yield f"'{tag}' is not a {_discriminator(problem)}; ", f"it should be one of {allowed}"
     elif kind == "union_tag_not_found":
-        yield "layout: missing; ", "it should be casme2, ckplus or tabular"
+        yield f"{_discriminator(problem)}: missing; ", "add it (the shipped config.yaml explains it)"
     elif kind == "value_error":
         yield from ((line, "") for line in str(problem["ctx"]["error"]).splitlines())
     else:
         shown = repr(value) if len(repr(value)) <= 60 else repr(value)[:57] + "..."
         message = problem["msg"].removeprefix("Input ")
         yield f"{shown} is not allowed; it ", message[:1].lower() + message[1:]
+
+
+def _discriminator(problem: Any) -> str:
+    return problem["ctx"]["discriminator"].strip("'")
 
 
 def _spell(loc: tuple, source: Any) -> str:
@@ -421,8 +533,8 @@ def _step(annotation: Any, part: Any) -> Any:
 
 
 def _tag(model: type[BaseModel]) -> Any:
-    layout = model.model_fields.get("layout")
-    return typing.get_args(layout.annotation)[0] if layout else None
+    key = model.model_fields.get("layout") or model.model_fields.get("kind")
+    return typing.get_args(key.annotation)[0] if key else None
 
 
 def _models(annotation: Any) -> list[type[BaseModel]]:
