@@ -195,7 +195,7 @@ class Variant(Section):
 class Features(Section):
     """What all baselines are computed on: grey clips, aligned by the apex's transform."""
 
-    size: int = Field(ge=32, le=1024)
+    size: int = Field(ge=32, le=512)
 
 
 class Lbp(Section):
@@ -271,7 +271,7 @@ class Baseline(Section):
     """One comparison method: how a sample is described, and how descriptions are classified."""
 
     name: Name
-    features: Description | None = None
+    features: Description
 
 
 class Evaluation(Section):
@@ -364,7 +364,7 @@ class Config(Section):
         """Baselines that need more of a clip than the target has."""
         dataset = self.datasets.get(self.target)
         for row in self.baselines:
-            if dataset is None or row.features is None or row.features.needs == "apex":
+            if dataset is None or row.features.needs == "apex":
                 continue
             where = f"baselines.{row.name}: features '{row.features.kind}' need"
             if dataset.layout != "casme2":

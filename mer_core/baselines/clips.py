@@ -1,0 +1,131 @@
+"""A clip as the baselines see it: grey frames from onset to offset, all aligned as the apex is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+
+from mer_core.baselines.flow import optical_flow
+from mer_core.config import Flow
+from mer_core.datasets.casme2 import clip_frames
+from mer_core.errors import UserError
+from mer_core.faces.alignment import warp
+from mer_core.images import read_image
+
+COMPLETE = 0.9  # share of a clip's frames that must be there; frames beside a gap count as consecutive
+
+
+class AlignedFrames(Mapping[int, np.ndarray]):
+    """Frame number -> uint8 (size, size), decoded and aligned whenever it is asked for."""
+
+    def __init__(self, files: Mapping[int, Path], transform: np.ndarray, size: int) -> None:
+        """`transform`, (2, 3), takes source pixels to pixels of a crop with edge `size`."""
+        self.files, self.transform, self.size = files, transform, size
+
+    def __getitem__(self, number: int) -> np.ndarray:
+        gray = cv2.cvtColor(read_image(self.files[number]), cv2.COLOR_RGB2GRAY)
+        return warp(gray, self.transform, self.size)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.files)
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+
+@dataclass(frozen=True, eq=False)
+class Clip:
+    """One sample: what it consists of, each part computed once and only when needed.
+
+    Attributes:
+        sample_id: for messages.
+        images: frame number -> uint8 (H, W), ascending, from onset to offset as far as they exist.
+        onset, apex, offset: frame numbers; all the same for a single image.
+    """
+
+    sample_id: str
+    images: Mapping[int, np.ndarray]
+    onset: int
+    apex: int
+    offset: int
+    _flows: dict[Flow, np.ndarray] = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def apex_image(self) -> np.ndarray:
+        """uint8 (H, W)."""
+        return self.images[self.apex]
+
+    @cached_property
+    def frames(self) -> np.ndarray:
+        """The whole clip, uint8 (T, H, W).
+
+        Raises:
+            UserError: this is a single image, or more than a tenth of the frames are missing.
+        """
+        self._check_is_clip()
+        length = self.offset - self.onset + 1
+        if len(self.images) < max(2, COMPLETE * length):
+            raise UserError(
+                f"{self.sample_id}: has {len(self.images)} of {length} frames; set simulation.frames: all, "
+                "complete your copy of the dataset, or leave out the baseline"
+            )
+        return np.stack(list(self.images.values()))
+
+    def flows(self, estimator: Flow) -> np.ndarray:
+        """Flow between consecutive frames, float32 (T - 1, H, W, 2). Raises as `frames`."""
+        if estimator not in self._flows:
+            pairs = zip(self.frames[:-1], self.frames[1:], strict=True)
+            self._flows[estimator] = np.stack([optical_flow(*pair, estimator) for pair in pairs])
+        return self._flows[estimator]
+
+    def flow_to_apex(self, estimator: Flow) -> np.ndarray:
+        """Flow from onset to apex, float32 (H, W, 2).
+
+        Raises:
+            UserError: this is a single image, or the onset's frame is missing.
+        """
+        self._check_is_clip()
+        if self.onset not in self.images:
+            raise UserError(
+                f"{self.sample_id}: the onset, frame {self.onset}, is missing; "
+                "complete your copy of the dataset, or leave out the baseline"
+            )
+        return optical_flow(self.images[self.onset], self.apex_image, estimator)
+
+    def _check_is_clip(self) -> None:
+        if self.onset == self.offset:
+            raise UserError(f"{self.sample_id}: is a single image, not a clip; leave out the baseline")
+
+
+def open_clip(root: str | Path, row: pd.Series, transform: np.ndarray, size: int) -> Clip:
+    """The clip of a sample; nothing is decoded yet.
+
+    Args:
+        root: the dataset's folder.
+        row: of the manifest, an included sample.
+        transform: float (2, 3), source pixels to pixels of the crop (see `scaled`).
+        size: edge of the crop in pixels.
+
+    Raises:
+        UserError: the clip's folder is gone.
+    """
+    if pd.isna(row["onset"]):
+        files, interval = {0: Path(root) / row["frame_path"]}, (0, 0, 0)
+    else:
+        files = clip_frames(Path(root), row)
+        interval = (int(row["onset"]), int(row["apex"]), int(row["offset"]))
+    return Clip(row["sample_id"], AlignedFrames(files, transform, size), *interval)
+
+
+def scaled(transform: np.ndarray, size: int, wanted: int) -> np.ndarray:
+    """The transform to a crop of edge `wanted` that shows the same as one of edge `size`; float (2, 3)."""
+    factor = wanted / size
+    result = factor * np.asarray(transform, float)
+    result[:, 2] += (factor - 1) / 2  # pixel centres carry whole numbers
+    return result
