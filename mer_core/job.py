@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import glob
 import itertools
 import json
 import logging
@@ -28,7 +29,7 @@ class Orphaned(RuntimeError):
 
 
 class Terminated(RuntimeError):
-    """The scheduler asked this job to stop (SIGTERM)."""
+    """The scheduler (SIGTERM) or the user (SIGINT) asked this job to stop."""
 
 
 def _lineage() -> tuple[int, ...]:
@@ -77,7 +78,9 @@ def publish(path: str | os.PathLike[str], mode: int = 0o644) -> Iterator[Path]:
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix)
+        check_not_orphaned()
+        clear_leftovers(path)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
         os.close(handle)
     except OSError as error:
         raise _cannot_write(path, error) from error
@@ -97,6 +100,15 @@ def publish(path: str | os.PathLike[str], mode: int = 0o644) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def clear_leftovers(path: Path) -> None:
+    """Remove the temporary files that killed jobs have left beside `path`.
+
+    A job that is still at work on one is an orphan, since Snakemake runs one job for a file at a time.
+    """
+    for leftover in path.parent.glob(f".{glob.escape(path.name)}.{'[a-z0-9_]' * 8}{path.suffix}"):
+        leftover.unlink(missing_ok=True)
+
+
 def write_text(path: str | os.PathLike[str], text: str) -> None:
     """Publish a text file."""
     with publish(path) as temporary:
@@ -112,21 +124,27 @@ def write_json(path: str | os.PathLike[str], value: Any) -> None:
 def logged(log: str | os.PathLike[str]) -> Iterator[None]:
     """Run a job's body: everything it prints goes to `log`, errors end the process with status 1.
 
-    A `UserError` is one line in the log, anything else a traceback. SIGTERM, which schedulers send at
-    the time limit, is raised as `Terminated` so that temporary files are removed.
+    What a user can cause or has caused (a `UserError`, the end of a time limit) is one line in the log,
+    anything else a traceback. SIGTERM, which schedulers send at the time limit, is raised as `Terminated`
+    so that temporary files are removed.
     """
     path = Path(log)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", buffering=1, encoding="utf-8") as file:
-        # Descriptors rather than sys.stdout: libraries in C print, too.
-        os.dup2(file.fileno(), 1)
-        os.dup2(file.fileno(), 2)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.unlink(missing_ok=True)  # rather than emptied: an orphan may still be writing to it
+        with path.open("w", buffering=1, encoding="utf-8") as file:
+            # Descriptors rather than sys.stdout: libraries in C print, too.
+            os.dup2(file.fileno(), 1)
+            os.dup2(file.fileno(), 2)
+    except OSError as error:
+        sys.exit(f"error: {_cannot_write(path, error)}")
     sys.stdout.reconfigure(line_buffering=True)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    signal.signal(signal.SIGTERM, _terminate)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _terminate)
     try:
         yield
-    except UserError as error:
+    except (UserError, Terminated, Orphaned) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
     except Exception:
@@ -135,7 +153,8 @@ def logged(log: str | os.PathLike[str]) -> Iterator[None]:
 
 
 def _terminate(signum: int, frame: Any) -> None:
-    raise Terminated("stopped by SIGTERM (time limit or cancellation); run the same command again")
+    name = signal.Signals(signum).name
+    raise Terminated(f"stopped by {name} (time limit or cancellation); run the same command again")
 
 
 def _cannot_write(path: Path, error: OSError) -> UserError:

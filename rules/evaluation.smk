@@ -7,7 +7,7 @@ FIGURES += [f"confusion_{variant}" for variant in CONFIG.variant]
 rule score_variant:
     """Pool a variant's folds and score them."""
     input:
-        predictions=folds_of,
+        unpack(folds_of),
         manifest=f"<results>/manifests/{CONFIG.target}.csv",
         failures=f"<results>/aligned/{CONFIG.target}.failures.csv",
     output:

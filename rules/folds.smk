@@ -25,7 +25,7 @@ rule train_fold:
         loss=loss_settings,
         classes=CONFIG.datasets[CONFIG.target].class_names,
         training=dump(CONFIG.training),
-        transfer=dump(CONFIG.transfer),
+        transfer=transfer_settings,
         reduction=CONFIG.reduction,
         slots=CONFIG.compute.slots_per_device,
         code=code_digest("workflow_scripts/train_fold.py"),

@@ -70,11 +70,28 @@ def initial_weights(wildcards):
     return "<results>/pretrain/{variant}/selected.safetensors" if init == "pretrained" else init
 
 
-def folds_of(wildcards):
-    """The predictions of a variant's folds, over all seeds."""
+def transfer_settings(wildcards):
+    """What a fold does with the weights it starts from; nothing where they are random."""
+    return None if CONFIG.variant[wildcards.variant].init == "random" else dump(CONFIG.transfer)
+
+
+def every_fold(wildcards):
+    """Every file of every fold: Snakemake makes a lost file anew only where it is asked for."""
     return collect(
-        "<results>/folds/{variant}/seed{seed}/{subject}/predictions.csv",
-        variant=wildcards.variant,
+        "<results>/folds/{variant}/seed{seed}/{subject}/{file}",
+        variant=CONFIG.variant,
         seed=CONFIG.seeds,
         subject=CONFIG.folds,
+        file=["predictions.csv", "history.csv", "fold.json"],
     )
+
+
+def folds_of(wildcards):
+    """What a variant's folds have written, over all seeds."""
+    folder = "<results>/folds/{variant}/seed{seed}/{subject}"
+    which = {"variant": wildcards.variant, "seed": CONFIG.seeds, "subject": CONFIG.folds}
+    return {
+        "predictions": collect(f"{folder}/predictions.csv", **which),
+        "histories": collect(f"{folder}/history.csv", **which),
+        "folds": collect(f"{folder}/fold.json", **which),
+    }

@@ -37,7 +37,7 @@ def run(folder, dataset, subject="s1", settings=ONE_EPOCH, **changes):
         "variant": PLAIN,
         "loss": CROSS_ENTROPY,
         "classes": CLASSES,
-        "transfer": TRANSFER,
+        "transfer": None,
         "reduction": 16,
         "seed": 0,
         "initial_weights": None,

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -33,6 +34,23 @@ def test_publish_leaves_nothing_behind_after_an_error(tmp_path):
         temporary.write_text("half")
         raise ZeroDivisionError
     assert list(tmp_path.iterdir()) == []
+
+
+def test_publish_clears_what_killed_jobs_have_left_of_this_file_alone(tmp_path):
+    code = f"""
+import os, signal
+from mer_core.job import publish
+with publish({str(tmp_path / "x[1].csv")!r}) as temporary:
+    temporary.write_text("half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    subprocess.run([sys.executable, "-c", code], timeout=60)
+    assert len(list(tmp_path.iterdir())) == 1
+    others = [".x[1].csv.csv", ".x[1].data.abcdefgh.csv", ".x1.csv.abcdefgh.csv"]
+    for name in others:
+        (tmp_path / name).touch()
+    job.write_text(tmp_path / "x[1].csv", "whole")
+    assert {path.name for path in tmp_path.iterdir()} == {"x[1].csv", *others}
 
 
 def test_publish_says_what_cannot_be_written(tmp_path):
@@ -90,18 +108,49 @@ def test_any_other_error_leaves_its_traceback_in_the_log(tmp_path):
     assert "ZeroDivisionError" in log
 
 
-def test_sigterm_removes_temporary_files(tmp_path):
+def test_a_log_that_cannot_be_written_is_said_on_the_terminal(tmp_path):
+    (tmp_path / "logs").write_text("not a folder")
+    code = f"from mer_core import job\nwith job.logged({str(tmp_path / 'logs/x.log')!r}): pass"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert re.fullmatch(
+        r"error: .*/logs/x\.log: cannot be written \(.*; free space or mend permissions\n", done.stderr
+    )
+
+
+def test_the_log_of_a_rerun_is_not_written_to_by_an_orphan(tmp_path):
+    log = tmp_path / "x.log"
+    code = f"""
+import sys
+from mer_core import job
+with job.logged({str(log)!r}):
+    print("the orphan is here")
+    sys.stdin.read()
+    print("and still here")
+"""
+    orphan = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE)
+    end = time.monotonic() + 30
+    while not (log.exists() and "here" in log.read_text()) and time.monotonic() < end:
+        time.sleep(0.01)
+    rerun = f"from mer_core import job\nwith job.logged({str(log)!r}): print('rerun')"
+    subprocess.run([sys.executable, "-c", rerun], check=True, timeout=60)
+    orphan.communicate(timeout=30)
+    assert log.read_text() == "rerun\n"
+
+
+@pytest.mark.parametrize("how", ["SIGTERM", "SIGINT"])
+def test_a_stopped_job_removes_temporary_files_and_says_so_in_one_line(tmp_path, how):
     target = tmp_path / "out" / "x.txt"
     done, log = run_job(
         tmp_path,
         f"""
         with job.publish({str(target)!r}) as temporary:
             temporary.write_text("half")
-            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), signal.{how})
         """,
     )
     assert done.returncode == 1
-    assert "SIGTERM" in log
+    assert re.fullmatch(f"error: stopped by {how} .*; run the same command again\n", log)
     assert list(target.parent.iterdir()) == []
 
 

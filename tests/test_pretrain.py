@@ -125,7 +125,8 @@ def test_a_killed_run_goes_on_to_the_same_weights(tmp_path, straight, how, caplo
     assert {path.name for path in folder.glob("[!.]*")} == {"checkpoint.safetensors"}, (
         "nothing looks complete"
     )
-    (folder / ".checkpoint.abc.safetensors").write_bytes(b"as a kill in the midst of a save leaves it")
+    # As a kill in the midst of a save leaves it.
+    (folder / ".checkpoint.safetensors.abcd_123.safetensors").write_bytes(b"half")
     caplog.set_level("INFO")
     metrics = run(folder, dataset, PRETRAINING.model_copy(update={"epochs": 6}))
     assert "going on after epoch" in caplog.text

@@ -6,12 +6,14 @@ import hashlib
 import re
 import subprocess
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 
 import dlib
 import numpy as np
 import openpyxl
+import psutil
 import pytest
 from PIL import Image
 
@@ -431,6 +433,44 @@ def test_a_failure_leaves_the_older_folder(tmp_path: Path) -> None:
         simulate_casme2(root, settings(faces=str(tmp_path / "nowhere")))
     assert (root / "old.txt").read_text() == "kept"
     assert [path.name for path in tmp_path.iterdir()] == ["casme2"]
+
+
+KILLED = """
+import sys
+from mer_core.config import Simulation
+from mer_core.simulation.writers import simulate_casme2
+if __name__ == "__main__":
+    simulate_casme2(sys.argv[1], Simulation.model_validate_json(sys.argv[2]), processes=2)
+"""
+
+
+def lives(process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def test_a_killed_simulation_leaves_no_worker_and_the_next_clears_up(casme2: Path, tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(KILLED)  # a file, since workers are spawned
+    root = tmp_path / "data" / "casme2"
+    command = [sys.executable, tmp_path / "script.py", root, settings().model_dump_json()]
+    job = subprocess.Popen(command)
+    end = time.monotonic() + 60
+    while not list(root.parent.glob(".casme2.*.new/*/*/*/*.jpg")):
+        assert job.poll() is None and time.monotonic() < end
+        time.sleep(0.01)
+    children = psutil.Process(job.pid).children(recursive=True)
+    job.kill()
+    job.wait()
+    assert len(children) >= 2
+    while any(lives(child) for child in children):
+        assert time.monotonic() < end, "they live on"
+        time.sleep(0.01)
+    assert [path.name for path in root.parent.iterdir()] == [f".casme2.{job.pid}.new"]
+    simulate_casme2(root, settings())
+    assert digests(root) == digests(casme2)
+    assert [path.name for path in root.parent.iterdir()] == ["casme2"]
 
 
 def test_an_older_folder_is_replaced_as_a_whole(tmp_path: Path, ckplus: Path) -> None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from mer_core.errors import UserError
 from mer_core.models import ATTENTION, build_model
-from mer_core.models.weights import digest_path, load_weights, save_weights
+from mer_core.models.weights import copy_weights, digest_path, load_weights, save_weights
 
 
 def model_of(kind, num_classes=5, seed=0):
@@ -165,6 +165,17 @@ def test_every_truncation_and_a_flip_of_any_bit_are_refused(saved):
         changed[position] ^= 1 << position % 8
         saved.write_bytes(changed)
         refuse(saved, "differs from the sha256")
+
+
+def test_a_copy_has_its_own_digest_and_damage_is_not_copied(saved):
+    copy = saved.with_name("copy.safetensors")
+    copy_weights(saved, copy)
+    assert copy.read_bytes() == saved.read_bytes()
+    assert digest_path(copy).read_text() == digest_path(saved).read_text().replace("small", "copy")
+    saved.write_bytes(saved.read_bytes()[:-1] + b"!")
+    with pytest.raises(UserError, match=r"small\.safetensors: differs from the sha256 .* delete both"):
+        copy_weights(saved, saved.with_name("damaged.safetensors"))
+    assert not saved.with_name("damaged.safetensors").exists()
 
 
 @pytest.mark.parametrize("suffix", [".safetensors", ".pt"])

@@ -1,11 +1,10 @@
 """Select the pretraining run that is transferred, and publish its weights."""
 
 import json
-import shutil
 from pathlib import Path
 
 from mer_core import job
-from mer_core.models.weights import digest_path
+from mer_core.models.weights import copy_weights
 from mer_core.training.pretrain import select
 
 
@@ -13,11 +12,7 @@ def main(snakemake):
     metrics = [json.loads(Path(path).read_text()) for path in snakemake.input.metrics]
     run, selected = select(metrics, snakemake.params.split)
     weights = next(path for path in snakemake.input.weights if Path(path).parent.name == f"run{run}")
-    with job.publish(snakemake.output.weights) as temporary:
-        shutil.copyfile(weights, temporary)
-    # In the form of sha256sum, with the file's new name.
-    digest = Path(digest_path(weights)).read_text().split()[0]
-    job.write_text(snakemake.output.digest, f"{digest}  {Path(snakemake.output.weights).name}\n")
+    copy_weights(weights, snakemake.output.weights)
     job.write_json(snakemake.output.selected, selected)
     print(f"run {run}: {selected['rule']}, accuracy {selected['accuracy']:.4f}")
 

@@ -24,7 +24,7 @@ def main(snakemake):
             loss=Loss.model_validate(params.loss),
             classes=params.classes,
             settings=FoldTraining.model_validate(params.training),
-            transfer=Transfer.model_validate(params.transfer),
+            transfer=Transfer.model_validate(params.transfer) if weights else None,
             reduction=params.reduction,
             seed=int(snakemake.wildcards.seed),
             initial_weights=Path(weights) if weights else None,

@@ -30,12 +30,17 @@ def save_weights(model: nn.Module, path: str | Path) -> None:
         path: the file to write. It appears whole or not at all; its digest follows, and a file
             without its digest is refused by load_weights.
     """
-    path = Path(path)
     state = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
-    data = save(state, metadata={"writer": _WRITER})
-    with publish(path) as temporary:
-        temporary.write_bytes(data)
-    write_text(digest_path(path), f"{_sha256(data)}  {path.name}\n")
+    _write(Path(path), save(state, metadata={"writer": _WRITER}))
+
+
+def copy_weights(source: str | Path, path: str | Path) -> None:
+    """Copy a weights file, and its digest under the new name.
+
+    Raises:
+        UserError: the source cannot be read or differs from its digest.
+    """
+    _write(Path(path), _verified(Path(source)))
 
 
 def load_weights(model: nn.Module, path: str | Path, skip_classifier: bool = False) -> None:
@@ -75,13 +80,32 @@ def digest_path(path: str | Path) -> Path:
     return Path(f"{path}.sha256")
 
 
-def _read(path: Path) -> dict[str, Tensor]:
-    """The tensors of a file that is read once, so that what was verified is what is used."""
+def _write(path: Path, data: bytes) -> None:
+    with publish(path) as temporary:
+        temporary.write_bytes(data)
+    write_text(digest_path(path), f"{_sha256(data)}  {path.name}\n")
+
+
+def _verified(path: Path) -> bytes:
+    """The bytes of a file, held against its digest where it has one."""
     try:
         data = path.read_bytes()
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); name a safetensors file") from None
-    _check_digest(path, data)
+    beside = digest_path(path)
+    if beside.exists():
+        recorded = beside.read_text(encoding="utf-8", errors="replace").split()[:1]
+        if recorded != [_sha256(data)]:
+            raise UserError(
+                f"{path}: differs from the sha256 in {beside.name}; delete both and run again, "
+                "or fetch both again"
+            )
+    return data
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    """The tensors of a file that is read once, so that what was verified is what is used."""
+    data = _verified(path)
     try:
         state = load(data)
     except (SafetensorError, KeyError, ValueError, RuntimeError) as error:
@@ -97,15 +121,6 @@ def _read(path: Path) -> dict[str, Tensor]:
     if metadata.get("writer") == _WRITER and not digest_path(path).exists():
         raise UserError(f"{path}: {digest_path(path).name} is missing beside it; copy both files")
     return state
-
-
-def _check_digest(path: Path, data: bytes) -> None:
-    beside = digest_path(path)
-    if not beside.exists():
-        return
-    recorded = beside.read_text(encoding="utf-8", errors="replace").split()[:1]
-    if recorded != [_sha256(data)]:
-        raise UserError(f"{path}: differs from the sha256 in {beside.name}; make or fetch both again")
 
 
 def _check_tensor(path: Path, name: str, tensor: Tensor, wanted: Tensor) -> None:

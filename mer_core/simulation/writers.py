@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import datetime
+import glob
 import multiprocessing
 import os
 import re
 import shutil
+import threading
 import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -104,7 +106,7 @@ def _draw_all(
                 bar.update(draw(index))
             return
         spawn = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(processes, spawn, initializer=cv2.setNumThreads, initargs=(1,)) as pool:
+        with ProcessPoolExecutor(processes, spawn, initializer=_start_worker) as pool:
             jobs = [pool.submit(draw, index) for index in range(count)]
             try:
                 for job in as_completed(jobs):
@@ -112,6 +114,17 @@ def _draw_all(
             except BaseException:
                 pool.shutdown(cancel_futures=True)
                 raise
+
+
+def _start_worker() -> None:
+    cv2.setNumThreads(1)
+    # Nothing else ends a worker whose parent was killed: it would wait for work for ever.
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    multiprocessing.parent_process().join()
+    os._exit(1)
 
 
 def _draw_subject(dataset: str, folder: Path, settings: Simulation, index: int) -> int:
@@ -215,6 +228,9 @@ def _save(path: Path, image: np.ndarray) -> None:
 def _new_folder(root: Path) -> Iterator[Path]:
     """A temporary folder beside `root` that takes its place when all went well."""
     fresh, outgoing = (root.with_name(f".{root.name}.{os.getpid()}.{end}") for end in ("new", "old"))
+    for end in ("new", "old"):
+        for leftover in root.parent.glob(f".{glob.escape(root.name)}.[0-9]*.{end}"):  # of killed jobs
+            shutil.rmtree(leftover, ignore_errors=True)
     try:
         fresh.mkdir(parents=True)
         yield fresh

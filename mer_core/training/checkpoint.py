@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import nn
 
-from mer_core.job import publish
+from mer_core.job import clear_leftovers, publish
 
 _LOG = logging.getLogger(__name__)
 SECONDS_BETWEEN_SAVES = 10.0  # short epochs are cheaper to repeat than to save
@@ -91,8 +91,8 @@ class Checkpoint:
 
     def remove(self) -> None:
         """Forget the state, after the training's results are on disk; also what killed saves have left."""
-        for path in [self.path, *self.path.parent.glob(f".{self.path.stem}.*{self.path.suffix}")]:
-            path.unlink(missing_ok=True)
+        self.path.unlink(missing_ok=True)
+        clear_leftovers(self.path)
 
 
 def _parameters(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:

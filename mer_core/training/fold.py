@@ -40,7 +40,7 @@ def train_fold(
     loss: Loss,
     classes: Sequence[str],
     settings: FoldTraining,
-    transfer: Transfer,
+    transfer: Transfer | None,
     reduction: int,
     seed: int,
     initial_weights: Path | None,
@@ -68,7 +68,7 @@ def train_fold(
         loss: the variant's loss.
         classes: the target's classes in order.
         settings: the block `training`.
-        transfer: freezing and learning rates; without effect where weights start at random.
+        transfer: freezing and learning rates, for weights that do not start at random.
         reduction: of the channel attention.
         seed: of the classifier, the order of the samples and their augmentation.
         initial_weights: safetensors file for all but the classifier; None starts at random.
@@ -141,7 +141,7 @@ def train_fold(
         "digests": {
             "configuration": value_digest(
                 [
-                    *(section.model_dump() for section in (variant, loss, settings, transfer)),
+                    *(part.model_dump() for part in (variant, loss, settings, transfer) if part),
                     list(classes),
                     reduction,
                 ]
