@@ -2,85 +2,22 @@
 
 import csv
 import json
-import os
 import re
-import shutil
-import subprocess
-import sys
 from collections import Counter
-from pathlib import Path
 
 import pytest
+from checkout import Checkout
 
-ROOT = Path(__file__).parent.parent
-PARTS = [
-    "Snakefile",
-    "config.yaml",
-    "profiles",
-    "rules",
-    "workflow_scripts",
-    "mer_core",
-    "envs",
-    "tests/tiny.yaml",
-]
 VARIANTS = ["resnet18_focal", "dual", "dual_transfer"]
 SUBJECTS = ["sub01", "sub02", "sub03", "sub04"]
 
 pytestmark = pytest.mark.workflow
 
 
-class Checkout:
-    """A copy of the project in which a test may run, break and edit things."""
-
-    def __init__(self, folder):
-        self.folder = folder
-        self.results = folder / "results" / "tiny"
-        for part in PARTS:
-            source, target = ROOT / part, folder / part
-            target.parent.mkdir(parents=True, exist_ok=True)
-            if source.is_dir():
-                shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
-            else:
-                shutil.copy(source, target)
-
-    def run(self, *arguments, config="tests/tiny.yaml"):
-        # The copy's mer_core comes before the installed one.
-        environment = os.environ | {"PYTHONPATH": str(self.folder)}
-        command = [sys.executable, "-m", "snakemake", *arguments, "--cores", "8", "--resources", "gpu=2"]
-        return subprocess.run(
-            [*command, "--configfile", config],
-            cwd=self.folder,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=1500,
-        )
-
-    def planned(self, *arguments, config="tests/tiny.yaml"):
-        """How many jobs of each rule a dry run plans."""
-        done = self.run("--dry-run", *arguments, config=config)
-        assert done.returncode == 0, done.stdout
-        table = re.search(r"^job +count\n[- ]+\n(.*?)^total", done.stdout, flags=re.M | re.S)
-        if table is None:
-            assert "Nothing to be done" in done.stdout, done.stdout
-            return {}
-        return {name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)$", table[1], flags=re.M)}
-
-    def edit(self, name, old, new):
-        path = self.folder / name
-        text = path.read_text()
-        assert old in text
-        path.write_text(text.replace(old, new))
-
-    def fold(self, variant, subject):
-        return self.results / "folds" / variant / "seed0" / subject / "predictions.csv"
-
-
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """A checkout in which the whole experiment has run."""
-    checkout = Checkout(tmp_path_factory.mktemp("whole run"))
+    checkout = Checkout(tmp_path_factory.mktemp("whole run"), "tests/tiny.yaml")
     done = checkout.run()
     assert done.returncode == 0, done.stdout[-4000:]
     return checkout
@@ -176,6 +113,19 @@ def test_one_fold_is_a_target_and_comes_out_equal(finished):
     assert (finished.results / "tables" / "table2_attention.csv").read_bytes() == tables
 
 
+@pytest.mark.parametrize("name", ["predictions.csv", "history.csv", "fold.json"])
+def test_a_lost_file_of_a_fold_is_made_anew(finished, name):
+    """Although everything made of it is there and newer."""
+    path = finished.fold("dual", "sub02").with_name(name)
+    path.rename(finished.folder / name)
+    try:
+        plan = finished.planned()
+    finally:
+        (finished.folder / name).rename(path)
+    assert plan["train_fold"] == plan["score_variant"] == plan["build_tables"] == 1
+    assert finished.planned() == {}
+
+
 def test_code_is_tracked_by_meaning(finished):
     loss, figures = "mer_core/models/losses.py", "mer_core/evaluation/figures.py"
     kept = {name: (finished.folder / name).read_text() for name in (loss, figures)}
@@ -208,6 +158,15 @@ def test_a_new_variant_and_a_new_seed_compute_only_what_is_new(finished):
     plan = finished.planned(config="seeds.yaml")
     assert plan["train_fold"] == len(VARIANTS) * len(SUBJECTS)
     assert not plan.keys() & {"align_faces", "pretrain_model"}
+
+
+def test_settings_of_the_transfer_are_nothing_to_variants_that_start_at_random(finished):
+    text = (finished.folder / "tests/tiny.yaml").read_text()
+    (finished.folder / "transfer.yaml").write_text(text + "\ntransfer: {freeze_stages: 1}\n")
+    plan = finished.planned(config="transfer.yaml")
+    assert plan["train_fold"] == len(SUBJECTS)
+    assert plan["score_variant"] == 1
+    assert "pretrain_model" not in plan
 
 
 def test_another_crop_recomputes_from_the_caches_on(finished):
