@@ -8,7 +8,7 @@ from pydantic import TypeAdapter
 
 from mer_core import job
 from mer_core.baselines.clips import open_clip, scaled
-from mer_core.baselines.features import Features, describe, kept_features, write_features
+from mer_core.baselines.features import Features, describe, read_subject, write_features
 from mer_core.config import Description
 from mer_core.datasets.manifest import included, read_manifest
 from mer_core.errors import UserError
@@ -25,7 +25,7 @@ def main(snakemake):
     ]
     size = snakemake.params.size
     digests = {name: value_digest([sources, own, size, code]) for name, own in settings.items()}
-    features = kept_features(output, digests)
+    features = {name: own for name, own in earlier(output).items() if own.digest == digests.get(name)}
     print(f"{len(features)} of {len(settings)} baselines are unchanged: kept")
     # Baselines that differ in their classifier alone share what is computed.
     wanted = {digests[name]: name for name in settings if name not in features}
@@ -35,6 +35,14 @@ def main(snakemake):
         features[name] = Features(samples, computed[wanted[digests[name]]], digests[name])
     write_features(output, {name: features[name] for name in settings})
     print(f"{len(samples)} clips described")
+
+
+def earlier(output):
+    """The features of an earlier run, if there are any and they are whole."""
+    try:
+        return read_subject(output)
+    except UserError:
+        return {}
 
 
 def open_clips(snakemake):

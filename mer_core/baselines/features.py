@@ -3,14 +3,14 @@
     {baseline}/values      float32  (N, D)
     {baseline}/sample_id   UTF-8    (N,)    fixed width
 
-with the attributes `digest` (what the features were made of) and `sha256` (of the group's content).
+with the attribute `digest`, of what the features were made of. HDF5 can hang on a damaged file, so its user
+block, the first 512 bytes, holds a checksum of all that follows, which is verified before HDF5 sees anything.
 """
 
 from __future__ import annotations
 
 import hashlib
 import io
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,9 @@ from mer_core.baselines import lbp, motion
 from mer_core.baselines.clips import Clip
 from mer_core.baselines.interpolation import interpolate
 from mer_core.errors import UserError
+
+SCHEMA = "mer-core features 1"
+BLOCK = 512  # bytes, the smallest user block
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,14 +106,15 @@ def write_features(path: str | Path, features: Mapping[str, Features]) -> None:
     """Publish the features of a subject, by baseline; readable by the owner alone, as the faces are."""
     # In memory, since HDF5 crashes on a full disk; a subject's features are a few megabytes.
     buffer = io.BytesIO()
-    with h5py.File(buffer, "w", libver=("v110", "v110")) as file:
+    with h5py.File(buffer, "w", userblock_size=BLOCK) as file:
         for name, own in features.items():
             group = file.create_group(name)
             group["values"] = own.values.astype(np.float32)
             group["sample_id"] = _encode(own.sample_id)
-            group.attrs.update(digest=own.digest, sha256=_seal(own))
+            group.attrs["digest"] = own.digest
+    content = buffer.getvalue()[BLOCK:]
     with job.publish(path, mode=0o600) as temporary:
-        temporary.write_bytes(buffer.getvalue())
+        temporary.write_bytes(_header(content) + content)
 
 
 def read_features(paths: Iterable[str | Path], name: str) -> Features:
@@ -127,7 +131,15 @@ def read_features(paths: Iterable[str | Path], name: str) -> Features:
         UserError: a file is missing, damaged or lacks the baseline, or lengths differ between files.
     """
     paths = [Path(path) for path in paths]
-    parts = [_read(path, name) for path in paths]
+    parts = []
+    for path in paths:
+        subject = read_subject(path)
+        if name not in subject:
+            found = ", ".join(subject) or "none"
+            raise UserError(
+                f"{path}: holds no features of '{name}' (found: {found}); delete this file and run again"
+            )
+        parts.append(subject[name])
     lengths = {part.values.shape[1]: path for path, part in zip(paths, parts, strict=True) if part.sample_id}
     if len(lengths) > 1:
         (one, first), (other, second) = list(lengths.items())[:2]
@@ -141,60 +153,30 @@ def read_features(paths: Iterable[str | Path], name: str) -> Features:
     )
 
 
-def kept_features(path: str | Path, digests: Mapping[str, str]) -> dict[str, Features]:
-    """What may be kept of an earlier file: baselines whose digest is the same and which are not damaged.
+def read_subject(path: str | Path) -> dict[str, Features]:
+    """Read all features of a subject, by baseline.
 
-    Args:
-        path: the earlier file, if there is one.
-        digests: of what would be computed, by baseline.
+    Raises:
+        UserError: the file is missing or damaged.
     """
-    kept = {}
-    for name, digest in digests.items():
-        try:
-            earlier = _read(Path(path), name)
-        except UserError:
-            continue
-        if earlier.digest == digest:
-            kept[name] = earlier
-    return kept
-
-
-def _read(path: Path, name: str) -> Features:
     try:
-        content = io.BytesIO(path.read_bytes())
+        whole = Path(path).read_bytes()
     except OSError as error:
         reason = error.strerror or error
         raise UserError(f"{path}: cannot be read ({reason}); run the workflow up to this file") from None
-    try:
-        with h5py.File(content, "r") as file:
-            if name not in file:
-                found = ", ".join(file) or "none"
-                raise UserError(
-                    f"{path}: holds no features of '{name}' (found: {found}); delete this file and run again"
-                )
-            group = file[name]
-            own = Features(
-                [text.decode() for text in group["sample_id"][:]],
-                np.asarray(group["values"][:], np.float32),
-                str(group.attrs["digest"]),
+    if whole[:BLOCK] != _header(whole[BLOCK:]):
+        raise UserError(f"{path}: does not match its checksum; delete this file and run again")
+    with h5py.File(io.BytesIO(whole), "r") as file:
+        return {
+            name: Features(
+                [text.decode() for text in group["sample_id"][:]], group["values"][:], group.attrs["digest"]
             )
-            intact = group.attrs["sha256"] == _seal(own)
-    except job.Terminated:  # a RuntimeError, too, but no word on the file
-        raise
-    except (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(
-            f"{path}: cannot be read as features ({reason}); delete this file and run again"
-        ) from None
-    if not intact:
-        raise UserError(f"{path}: '{name}' does not match its checksum; delete this file and run again")
-    return own
+            for name, group in file.items()
+        }
 
 
-def _seal(features: Features) -> str:
-    head = json.dumps([features.sample_id, features.values.shape, features.digest])
-    values = np.ascontiguousarray(features.values, np.float32)
-    return hashlib.sha256(head.encode() + values.tobytes()).hexdigest()
+def _header(content: bytes) -> bytes:
+    return f"{SCHEMA}\nsha256 {hashlib.sha256(content).hexdigest()}\n".encode().ljust(BLOCK, b"\0")
 
 
 def _encode(texts: Sequence[str]) -> np.ndarray:
