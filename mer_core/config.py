@@ -267,11 +267,40 @@ class FlowImage(Section):
 Description = Annotated[Lbp | LbpTop | Osw | Fdm | BiWoof | FlowImage, Field(discriminator="kind")]
 
 
+class SupportVectorMachine(Section):
+    """One-versus-one support vector machines on features that are normalised by the training clips."""
+
+    transductive: ClassVar[bool] = False
+    kind: Literal["svm"]
+    kernel: Literal["linear", "rbf"] = "linear"
+    normalization: Literal["none", "l2", "hellinger", "standard"] = "none"
+    cost: list[Positive] = Field(default=[1.0], min_length=1)
+    class_weight: Literal["balanced"] | None = None
+
+
+class AdaBoost(Section):
+    """Multi-class AdaBoost (SAMME) of decision stumps."""
+
+    kind: Literal["adaboost"]
+    rounds: Count = 50
+    learning_rate: Positive = 1.0
+    weights: Literal["uniform", "kmm", "stm"] = "uniform"
+
+    @property
+    def transductive(self) -> bool:
+        """Whether training looks at the unlabelled clips of the subject left out."""
+        return self.weights != "uniform"
+
+
+Classifier = Annotated[SupportVectorMachine | AdaBoost, Field(discriminator="kind")]
+
+
 class Baseline(Section):
     """One comparison method: how a sample is described, and how descriptions are classified."""
 
     name: Name
     features: Description
+    classifier: Classifier
 
 
 class Evaluation(Section):
@@ -378,6 +407,15 @@ class Config(Section):
     def variant(self) -> Mapping[str, Variant]:
         """Variants by name."""
         return {variant.name: variant for variant in self.variants}
+
+    @property
+    def baseline(self) -> Mapping[str, Baseline]:
+        """Comparison methods by name."""
+        return {row.name: row for row in self.baselines}
+
+    def seeds_of(self, name: str) -> list[int]:
+        """The seeds that a variant or a comparison method runs with: methods need but one, the first."""
+        return self.seeds if name in self.variant else self.seeds[:1]
 
     @property
     def used(self) -> list[str]:

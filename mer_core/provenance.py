@@ -21,6 +21,8 @@ REPORTED = (
     "h5py",
     "dlib-bin",
     "opencv-python-headless",
+    "scikit-learn",
+    "osqp",
     "snakemake",
 )
 

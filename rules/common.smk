@@ -23,6 +23,19 @@ try:
 except UserError as error:
     raise WorkflowError(str(error))
 
+# Variants and comparison methods make the same files, one folder per fold.
+METHODS = [*CONFIG.variant, *CONFIG.baseline]
+FOLDS = {
+    method: collect(
+        "<results>/folds/{method}/seed{seed}/{subject}",
+        method=method,
+        seed=CONFIG.seeds_of(method),
+        subject=CONFIG.folds,
+    )
+    for method in METHODS
+}
+# Only networks have learning curves.
+HISTORIES = [f"{fold}/history.csv" for variant in CONFIG.variant for fold in FOLDS[variant]]
 PRETRAINED = [variant.name for variant in CONFIG.variants if variant.init == "pretrained"]
 SIMULATED_DATASETS = [name for name, dataset in CONFIG.datasets.items() if dataset.root == SIMULATED]
 # Faces are drawn where the configuration allows it; subject by subject the script decides.
@@ -46,6 +59,7 @@ wildcard_constraints:
     dataset="|".join(CONFIG.datasets),
     subject="|".join(subject for dataset in CONFIG.datasets.values() for subject in dataset.subjects),
     variant="|".join(CONFIG.variant),
+    baseline="|".join(CONFIG.baseline),
     seed="|".join(map(str, CONFIG.seeds)),
     split="frame|subject",
     run=r"\d+",

@@ -1,11 +1,11 @@
 TABLES = ["table1_loss", "table2_attention", "table3_methods", "per_class", "transfer"]
 TABLES += ["pretraining"] if PRETRAINED else []
 FIGURES = ["class_distribution", "variants", "subject_accuracy", "learning_curves"]
-FIGURES += [f"confusion_{variant}" for variant in CONFIG.variant]
+FIGURES += [f"confusion_{method}" for method in METHODS]
 
 
 rule score_variant:
-    """Pool a variant's folds and score them."""
+    """Pool the folds of a variant or a comparison method and score them."""
     input:
         unpack(folds_of),
         manifest=f"<results>/manifests/{CONFIG.target}.csv",
@@ -13,11 +13,12 @@ rule score_variant:
     output:
         metrics="<results>/metrics/{variant}.json",
         predictions="<results>/metrics/{variant}.predictions.csv",
-        history="<results>/metrics/{variant}.history.csv",
     log:
         "<logs>/score_variant/{variant}.log",
     benchmark:
         "<benchmarks>/score_variant/{variant}.tsv"
+    wildcard_constraints:
+        variant="|".join(METHODS),
     conda:
         "../envs/evaluation.yaml"
     resources:
@@ -25,7 +26,7 @@ rule score_variant:
         runtime="10m",
     params:
         classes=CONFIG.datasets[CONFIG.target].class_names,
-        seeds=CONFIG.seeds,
+        seeds=seeds_of,
         evaluation=dump(CONFIG.evaluation),
         code=code_digest("workflow_scripts/score_variant.py"),
     script:
@@ -35,8 +36,8 @@ rule score_variant:
 rule build_tables:
     """The paper's tables recomputed beside the printed figures, and our own."""
     input:
-        metrics=collect("<results>/metrics/{variant}.json", variant=CONFIG.variant),
-        predictions=collect("<results>/metrics/{variant}.predictions.csv", variant=CONFIG.variant),
+        metrics=collect("<results>/metrics/{variant}.json", variant=METHODS),
+        predictions=collect("<results>/metrics/{variant}.predictions.csv", variant=METHODS),
         selected=collect("<results>/pretrain/{variant}/selected.json", variant=PRETRAINED),
         manifest=f"<results>/manifests/{CONFIG.target}.csv",
         failures=f"<results>/aligned/{CONFIG.target}.failures.csv",
@@ -64,6 +65,7 @@ rule build_tables:
         runtime="10m",
     params:
         variants=dump(CONFIG.variants),
+        transductive=[row.name for row in CONFIG.baselines if row.classifier.transductive],
         losses={name: dump(loss) for name, loss in CONFIG.losses.items()},
         evaluation=dump(CONFIG.evaluation),
         target=CONFIG.target,
@@ -76,8 +78,8 @@ rule build_tables:
 rule draw_figures:
     """Draw what was measured: classes, confusion, subjects, learning curves, variants."""
     input:
-        predictions=collect("<results>/metrics/{variant}.predictions.csv", variant=CONFIG.variant),
-        histories=collect("<results>/metrics/{variant}.history.csv", variant=CONFIG.variant),
+        predictions=collect("<results>/metrics/{variant}.predictions.csv", variant=METHODS),
+        histories=HISTORIES,
         manifests=collect("<results>/manifests/{dataset}.csv", dataset=CONFIG.datasets),
         tables=collect("<results>/tables/{table}.csv", table=TABLES[:3]),
     output:
@@ -222,17 +224,12 @@ rule write_report:
     """Everything on one self-contained page."""
     input:
         config="<results>/config.json",
-        metrics=collect("<results>/metrics/{variant}.json", variant=CONFIG.variant),
+        metrics=collect("<results>/metrics/{variant}.json", variant=METHODS),
         tables="<results>/tables/tables.json",
         figures=collect("<results>/figures/{figure}.svg", figure=[*FIGURES, "workflow", "times"]),
         faces=collect("<results>/figures/faces_{dataset}.png", dataset=FACES_SHOWN),
         attention=collect("<results>/figures/attention_{variant}.png", variant=ATTENTION_SHOWN),
-        folds=collect(
-            "<results>/folds/{variant}/seed{seed}/{subject}/fold.json",
-            variant=CONFIG.variant,
-            seed=CONFIG.seeds,
-            subject=CONFIG.folds,
-        ),
+        folds=[f"{fold}/fold.json" for folds in FOLDS.values() for fold in folds],
         manifests=collect("<results>/manifests/{dataset}.csv", dataset=CONFIG.datasets),
         defects=collect("<results>/manifests/{dataset}.defects.csv", dataset=CONFIG.datasets),
         caches=collect("<results>/aligned/{dataset}.h5", dataset=CONFIG.datasets),

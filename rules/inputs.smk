@@ -57,6 +57,11 @@ def variant_settings(wildcards):
     return dump(CONFIG.variant[wildcards.variant])
 
 
+def baseline_settings(wildcards):
+    """A comparison method's row of the configuration."""
+    return dump(CONFIG.baseline[wildcards.baseline])
+
+
 def loss_settings(wildcards):
     """The loss that a variant names."""
     return dump(CONFIG.losses[CONFIG.variant[wildcards.variant].loss])
@@ -75,23 +80,21 @@ def transfer_settings(wildcards):
     return None if CONFIG.variant[wildcards.variant].init == "random" else dump(CONFIG.transfer)
 
 
+def seeds_of(wildcards):
+    """The seeds that a variant or a comparison method runs with."""
+    return CONFIG.seeds_of(wildcards.variant)
+
+
 def every_fold(wildcards):
     """Every file of every fold: Snakemake makes a lost file anew only where it is asked for."""
-    return collect(
-        "<results>/folds/{variant}/seed{seed}/{subject}/{file}",
-        variant=CONFIG.variant,
-        seed=CONFIG.seeds,
-        subject=CONFIG.folds,
-        file=["predictions.csv", "history.csv", "fold.json"],
-    )
+    every = [fold for folds in FOLDS.values() for fold in folds]
+    return [*collect("{fold}/{file}", fold=every, file=["predictions.csv", "fold.json"]), *HISTORIES]
 
 
 def folds_of(wildcards):
-    """What a variant's folds have written, over all seeds."""
-    folder = "<results>/folds/{variant}/seed{seed}/{subject}"
-    which = {"variant": wildcards.variant, "seed": CONFIG.seeds, "subject": CONFIG.folds}
+    """What the folds of a variant or a comparison method have written, over its seeds."""
+    folds = FOLDS[wildcards.variant]
     return {
-        "predictions": collect(f"{folder}/predictions.csv", **which),
-        "histories": collect(f"{folder}/history.csv", **which),
-        "folds": collect(f"{folder}/fold.json", **which),
+        "predictions": collect("{fold}/predictions.csv", fold=folds),
+        "folds": collect("{fold}/fold.json", fold=folds),
     }

@@ -217,6 +217,22 @@ def test_other_classes_than_the_papers_are_not_compared_with_it(made_up):
     assert not any("the paper prints" in sentence for sentence in sentences)
 
 
+def test_a_comparison_method_has_no_epochs_and_digests_of_its_own(made_up):
+    fold = made_up_fold("lbp_apex", "sub01") | {
+        "digests": {"configuration": "ab" * 32, "features": "ef" * 32}
+    }
+    del fold["epochs"]
+    tables = Page(report.render(replace(made_up, folds=[*made_up.folds, fold]))).tables
+    training = {row[0]: row for row in tables["Training"]}
+    epochs = training["Variant"].index("Epochs")
+    assert training["lbp_apex"][epochs].strip(page.FIGURE_SPACE) == page.MISSING
+    assert training["dual"][epochs] == "12"
+    digests = {row[0]: row[1:] for row in tables["Digests (first 12 digits of sha256)"]}
+    kinds = digests["Variant"]
+    assert digests["lbp_apex"][kinds.index("Features")] == "ef" * 6
+    assert digests["lbp_apex"][kinds.index("Cache")] == page.MISSING
+
+
 def test_a_comparison_method_is_no_variant_and_never_the_best(made_up):
     perfect = {"mean": 1.0, "sd": None, "low": 0.9, "high": 1.0}
     method = made_up.metrics["dual"] | {"variant": "lbptop_svm", "macro_f1": perfect}

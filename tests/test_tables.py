@@ -1,6 +1,7 @@
 """The tables: which rows, which figures, what they say, and the files."""
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -187,6 +188,36 @@ def test_comparison_methods_plug_in_by_name():
     assert rows.loc["bi_woof", "note"] == "not in the paper"
     assert not np.isnan(rows.loc["bi_woof", "p_holm"])
     assert "FDM" in set(frame["method"])
+
+
+def test_a_transductive_method_is_marked_and_explained():
+    table = build_tables(
+        results(methods=["adaboost", "adaboost_stm_tim"], transductive=["adaboost_stm_tim"])
+    )["table3_methods"]
+    notes = table.frame.set_index("variant")["note"]
+    assert (notes["adaboost"], notes["adaboost_stm_tim"]) == ("", "transductive")
+    (explained,) = [note for note in table.notes if note.startswith("Transductive")]
+    assert "adaboost_stm_tim also looked at the clips of the subject left out" in explained
+    plain = build_tables(results(methods=["adaboost"]))["table3_methods"]
+    assert not [note for note in plain.notes if "ransductive" in note]
+
+
+def test_methods_of_one_seed_are_tested_on_that_seed():
+    """A method with one seed beside variants with three: the same test as against that seed's answers."""
+    both = results(methods=["bi_woof"], seeds=(0, 1, 2))
+    first = {name: rows.query("seed == 0") for name, rows in both.predictions.items()}
+    scores = {name: score_variant(name, rows, printed.CLASSES, SETTINGS) for name, rows in first.items()}
+    alone = replace(both, metrics=scores, predictions=first)
+    mixed = replace(
+        both,
+        metrics=both.metrics | {"bi_woof": scores["bi_woof"]},
+        predictions=both.predictions | {"bi_woof": first["bi_woof"]},
+    )
+    found, expected = (build_tables(one)["table3_methods"] for one in (mixed, alone))
+    for column in ("accuracy", "gain_clips", "p_permutation", "p_mcnemar"):
+        values = [table.frame.set_index("variant").loc["bi_woof", column] for table in (found, expected)]
+        assert values[0] == pytest.approx(values[1])
+    assert "Comparison methods ran with the first seed only, and are tested on it." in found.notes
 
 
 def test_what_was_not_run_is_said():

@@ -9,6 +9,7 @@ import pytest
 from checkout import Checkout
 
 VARIANTS = ["resnet18_focal", "dual", "dual_transfer"]
+BASELINES = ["lbp_apex", "boosted"]
 SUBJECTS = ["sub01", "sub02", "sub03", "sub04"]
 
 pytestmark = pytest.mark.workflow
@@ -33,7 +34,7 @@ def test_every_fold_predicts_its_subject_and_nobody_else(finished):
         row for row in rows(finished.results / "manifests" / "casme2.csv") if row["included"] == "True"
     ]
     assert {row["subject"] for row in manifest} == set(SUBJECTS)
-    for variant in VARIANTS:
+    for variant in VARIANTS + BASELINES:
         for subject in SUBJECTS:
             predicted = rows(finished.fold(variant, subject))
             expected = {row["sample_id"]: row["label"] for row in manifest if row["subject"] == subject}
@@ -41,7 +42,7 @@ def test_every_fold_predicts_its_subject_and_nobody_else(finished):
 
 
 def test_an_independent_recomputation_gives_the_tables_scores(finished):
-    for variant in VARIANTS:
+    for variant in VARIANTS + BASELINES:
         predicted = [row for subject in SUBJECTS for row in rows(finished.fold(variant, subject))]
         hits = Counter(row["label"] for row in predicted if row["label"] == row["predicted"])
         true = Counter(row["label"] for row in predicted)
@@ -167,6 +168,32 @@ def test_settings_of_the_transfer_are_nothing_to_variants_that_start_at_random(f
     assert plan["train_fold"] == len(SUBJECTS)
     assert plan["score_variant"] == 1
     assert "pretrain_model" not in plan
+
+
+def test_comparison_methods_stand_in_table_3(finished):
+    table = {row["variant"]: row for row in rows(finished.results / "tables" / "table3_methods.csv")}
+    assert (table["lbp_apex"]["method"], table["lbp_apex"]["printed_accuracy"]) == ("LBP", "39.68")
+    assert table["boosted"]["note"] == "not in the paper, transductive"
+    assert all(table[name]["p_permutation"] for name in BASELINES)
+
+
+def test_a_new_comparison_method_trains_no_network_and_keeps_the_features(finished):
+    """A new classifier computes no features; new features leave the others in the file as they are."""
+    text = (finished.folder / "tests/tiny.yaml").read_text()
+    (finished.folder / "classifier.yaml").write_text(text.replace("rounds: 5", "rounds: 4"))
+    plan = finished.planned(config="classifier.yaml")
+    assert (plan["classify_folds"], plan["score_variant"]) == (1, 1)
+    assert not plan.keys() & {"train_fold", "extract_features", "align_faces"}
+    row = "  - {name: bi_woof, features: {kind: bi_woof}, classifier: {kind: svm}}\n"
+    (finished.folder / "row.yaml").write_text(text + row)
+    plan = finished.planned(config="row.yaml")
+    assert plan["extract_features"] == len(SUBJECTS)
+    assert not plan.keys() & {"train_fold", "pretrain_model", "align_faces"}
+    features = "results/tiny/features/casme2/sub01.h5"
+    assert finished.run(features, config="row.yaml").returncode == 0
+    log = finished.results / "logs" / "extract_features" / "casme2" / "sub01.log"
+    assert "2 of 3 baselines are unchanged: kept" in log.read_text()
+    assert finished.run(features).returncode == 0
 
 
 def test_another_crop_recomputes_from_the_caches_on(finished):

@@ -32,6 +32,7 @@ def main(snakemake):
         dataset=params.target,
         simulated=params.simulated,
         pretrained=selected,
+        transductive=params.transductive,
     )
     tables = build_tables(results)
     write_tables(tables, Path(snakemake.output.json))

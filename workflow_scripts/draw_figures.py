@@ -16,14 +16,15 @@ METRICS = {"accuracy": ("accuracy, %", 1), "macro_f1": ("macro-F1, %", 100)}
 def main(snakemake):
     params, folder = snakemake.params, Path(snakemake.output.svg[0]).parent
     classes = params.classes[params.target]
-    predictions = read_all(snakemake.input.predictions, ".predictions.csv")
+    predictions = pd.concat([*map(read_predictions, snakemake.input.predictions)], ignore_index=True)
+    histories = pd.concat([*map(read_history, snakemake.input.histories)], ignore_index=True)
     manifests = [included(read_manifest(path)) for path in snakemake.input.manifests]
     tables = pd.concat([pd.read_csv(path) for path in snakemake.input.tables])
     drawn = {
         "class_distribution": draw_classes(manifests, params.classes, params.target),
         "variants": draw_variants(tables, params.confidence),
         "subject_accuracy": draw_subjects(predictions),
-        "learning_curves": figures.learning_curves(read_all(snakemake.input.histories, ".history.csv")),
+        "learning_curves": figures.learning_curves(histories),
     }
     for variant, rows in predictions.groupby("variant", sort=False):
         matrix = confusion_matrices(rows, classes, by=["seed"]).mean(axis=0)
@@ -32,10 +33,15 @@ def main(snakemake):
         figures.save_figure(figure, folder / name)
 
 
-def read_all(paths, suffix):
-    """The variants' tables as one, each row with its variant's name."""
-    parts = [pd.read_csv(path).assign(variant=Path(path).name.removesuffix(suffix)) for path in paths]
-    return pd.concat(parts, ignore_index=True)
+def read_predictions(path):
+    """The pooled predictions of one variant or comparison method, with its name."""
+    return pd.read_csv(path).assign(variant=Path(path).name.removesuffix(".predictions.csv"))
+
+
+def read_history(path):
+    """The learning curve of folds/{variant}/seed{seed}/{subject}/history.csv, with these names."""
+    *_, variant, seed, subject, _ = Path(path).parts
+    return pd.read_csv(path).assign(variant=variant, fold=f"{seed}/{subject}")
 
 
 def draw_classes(manifests, classes, target):

@@ -22,15 +22,8 @@ def main(snakemake):
     scores = score_variant(variant, folds.predictions, params.classes, settings, folds.expected)
     job.write_json(snakemake.output.metrics, scores)
     job.write_text(snakemake.output.predictions, folds.predictions.to_csv(index=False))
-    job.write_text(snakemake.output.history, histories(snakemake.input.histories).to_csv(index=False))
     accuracy, macro_f1 = scores["accuracy"]["mean"], scores["macro_f1"]["mean"]
     print(f"{variant}: accuracy {accuracy:.4f}, macro-F1 {macro_f1:.4f}, n = {scores['n']}")
-
-
-def histories(paths):
-    """The learning curves of all folds, a row per fold and epoch."""
-    parts = [pd.read_csv(path).assign(fold="/".join(Path(path).parts[-3:-1])) for path in paths]
-    return pd.concat(parts, ignore_index=True)
 
 
 if __name__ == "__main__":

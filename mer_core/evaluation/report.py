@@ -102,7 +102,7 @@ def render(report: ReportInput) -> str:
 
 def _results(report: ReportInput) -> Section:
     text = (
-        "Every clip is predicted once per seed by a network that never saw its subject, and scores are "
+        "Every clip is predicted once per seed by a model that was trained on other subjects, and scores are "
         f"taken over all clips together. Brackets hold {100 * report.config.evaluation.confidence:g} % "
         "intervals, from a bootstrap over subjects."
     )
@@ -157,7 +157,8 @@ def _provenance(report: ReportInput) -> Section:
         f"{evaluation.bootstrap} bootstrap draws, {evaluation.permutations} permutations."
     )
     training, digests = [], []
-    for variant, rows in pd.DataFrame(report.folds).groupby("variant", sort=False):
+    folds = pd.DataFrame(report.folds, dtype=object).fillna({"epochs": page.MISSING})
+    for variant, rows in folds.groupby("variant", sort=False):
         seconds = rows["seconds"].map(lambda phases: sum(phases.values()))
         training.append(
             {
@@ -179,7 +180,7 @@ def _provenance(report: ReportInput) -> Section:
     versions = pd.DataFrame([fold["versions"] for fold in report.folds]).agg(_each)
     items = [
         _table("Training", pd.DataFrame(training)),
-        _table("Digests (first 12 digits of sha256)", pd.DataFrame(digests)),
+        _table("Digests (first 12 digits of sha256)", pd.DataFrame(digests).fillna(page.MISSING)),
         _table("Versions", versions.rename_axis("Package").reset_index(name="Version")),
         _table("Time per rule", _times(report.benchmarks)),
         *_pictures(report, ["times", "workflow"]),

@@ -37,6 +37,7 @@ class Results:
         dataset: the target's name.
         simulated: names of the datasets, target or source, that are simulated.
         pretrained: selected.json of each pretrained variant, by name.
+        transductive: names of the methods whose training sees the unlabelled clips of the subject left out.
     """
 
     metrics: Mapping[str, Mapping[str, Any]]
@@ -48,6 +49,7 @@ class Results:
     dataset: str
     simulated: Sequence[str] = ()
     pretrained: Mapping[str, Mapping[str, Any]] | None = None
+    transductive: Sequence[str] = ()
 
     @property
     def classes(self) -> list[str]:
@@ -145,11 +147,13 @@ def _row(row: printed.Printed | None, name: str | None, baseline: str | None, re
     against = row.accuracy if row and score and results.comparable else None
     tested = results.compare(baseline, name)
     if row is None:
-        note = "not in the paper"
+        notes = ["not in the paper"]
     elif score is None:
-        note = "printed only, on its authors' own samples" if row.methods else "not run"
+        notes = ["printed only, on its authors' own samples" if row.methods else "not run"]
     else:
-        note = "baseline" if name == baseline else ""
+        notes = ["baseline"] if name == baseline else []
+    if name in results.transductive:
+        notes.append("transductive")
     return {
         "method": row.method if row else name,
         "variant": name,
@@ -163,7 +167,7 @@ def _row(row: printed.Printed | None, name: str | None, baseline: str | None, re
         "p_permutation": tested.p_permutation if tested else None,
         "p_permutation_f1": tested.p_permutation_f1 if tested else None,
         "p_holm": None,
-        "note": note,
+        "note": ", ".join(notes),
     }
 
 
@@ -320,6 +324,13 @@ def _paper_notes(baseline: str | None, measured: Sequence[str], results: Results
         yield "The classes are not the paper's five, so no difference is taken."
     elif len(results.samples) != printed.CLIPS:
         yield f"The paper counts {printed.CLIPS} clips; here are {len(results.samples)}."
+    if transductive := [name for name in measured if name in results.transductive]:
+        yield (
+            f"Transductive: to train, {', '.join(transductive)} also looked at the clips of the subject left "
+            "out, without their labels; no other row did."
+        )
+    if len({len(results.metrics[name]["seeds"]) for name in measured}) > 1:
+        yield "Comparison methods ran with the first seed only, and are tested on it."
     yield from _never_notes(measured, results)
     for name in measured:
         if bound := results.metrics[name]["upper_bound_best_on_test"]:

@@ -1,0 +1,114 @@
+"""All leave-one-subject-out folds of one comparison method, in one process."""
+
+from __future__ import annotations
+
+import logging
+import resource
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from mer_core import job, provenance
+from mer_core.baselines.classify import Training, classify
+from mer_core.baselines.features import read_features
+from mer_core.config import Baseline
+from mer_core.datasets import manifest
+from mer_core.errors import UserError
+
+_LOG = logging.getLogger(__name__)
+
+
+def classify_folds(
+    shards: Sequence[Path],
+    samples: Path,
+    subjects: Sequence[str],
+    folder: Path,
+    *,
+    baseline: Baseline,
+    classes: Sequence[str],
+    seed: int,
+    code: str = "",
+) -> None:
+    """Answer for each subject by a classifier that was trained on the others.
+
+    Writes `{folder}/{subject}/predictions.csv` and `fold.json`, as `training.fold.train_fold` does. A
+    subject without features gets a predictions.csv without rows.
+
+    Args:
+        shards: the feature files of all subjects of the target.
+        samples: the target's manifest.
+        subjects: who is left out in turn.
+        folder: of the folds.
+        baseline: the method.
+        classes: the target's classes in order.
+        seed: of the classifier.
+        code: digest of the code, for the record.
+
+    Raises:
+        UserError: a file is damaged, a label is no class, or the training clips do not suit the classifier.
+    """
+    started = time.monotonic()
+    features = read_features(shards, baseline.name)
+    everything = manifest.included(manifest.read_manifest(samples))
+    at = pd.Index(features.sample_id).get_indexer(everything["sample_id"])
+    table, values = everything[at >= 0].reset_index(drop=True), features.values[at[at >= 0]]
+    labels = pd.Index(classes).get_indexer(table["label"])
+    if (labels < 0).any():
+        row = table[labels < 0].iloc[0]
+        raise UserError(
+            f"{samples}: sample '{row.sample_id}' has the label '{row.label}', which is none of "
+            f"{', '.join(classes)}; delete the manifest and run again"
+        )
+    owners = table["subject"].to_numpy()
+    _LOG.info("%s: %d clips, %d features, read in %.1f s", baseline.name, *values.shape, _since(started))
+    digests = {
+        "configuration": provenance.value_digest([baseline.model_dump(mode="json"), list(classes), seed]),
+        "features": features.digest,
+        "manifest": provenance.value_digest(table[["sample_id", "subject", "label"]].to_numpy().tolist()),
+        "code": code,
+    }
+    for subject in subjects:
+        started, test = time.monotonic(), owners == subject
+        training = Training(values[~test], labels[~test], owners[~test])
+        scores, details = np.empty((0, len(classes))), {}
+        if test.any():
+            try:
+                scores, details = classify(training, values[test], baseline.classifier, len(classes), seed)
+            except UserError as error:
+                raise UserError(f"{baseline.name} without {subject}: {error}") from None
+        else:
+            _LOG.warning("no sample of %s can be used: predictions.csv has no rows", subject)
+        predictions = table.loc[test, ["sample_id", "subject", "label"]]
+        predictions["predicted"] = [classes[k] for k in scores.argmax(axis=1)]
+        predictions[[f"p_{name}" for name in classes]] = scores
+        record = {
+            "variant": baseline.name,
+            "seed": seed,
+            "subject": subject,
+            "n_train": int((~test).sum()),
+            "n_test": int(test.sum()),
+            "n_absent": int((at < 0).sum()),
+            "n_train_per_class": dict(
+                zip(classes, np.bincount(training.labels, minlength=len(classes)).tolist(), strict=True)
+            ),
+            "classifier": details,
+            "device": "cpu",
+            "versions": provenance.versions(),
+            "peak_memory_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+            "digests": digests,
+            "seconds": {"classify": _since(started)},
+        }
+        _LOG.info("%s: %d of %d right, %s", subject, _hits(predictions), len(predictions), details)
+        job.write_json(folder / subject / "fold.json", record)
+        job.write_text(folder / subject / "predictions.csv", predictions.to_csv(index=False))
+
+
+def _hits(predictions: pd.DataFrame) -> int:
+    return int((predictions["label"] == predictions["predicted"]).sum())
+
+
+def _since(started: float) -> float:
+    return time.monotonic() - started

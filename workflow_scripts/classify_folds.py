@@ -1,0 +1,26 @@
+"""Train and test a comparison method's classifier on every leave-one-subject-out fold."""
+
+from pathlib import Path
+
+from mer_core import job
+from mer_core.baselines.folds import classify_folds
+from mer_core.config import Baseline
+
+
+def main(snakemake):
+    params = snakemake.params
+    classify_folds(
+        [Path(path) for path in snakemake.input.features],
+        Path(snakemake.input.manifest),
+        params.subjects,
+        Path(snakemake.output.predictions[0]).parents[1],
+        baseline=Baseline.model_validate(params.baseline),
+        classes=params.classes,
+        seed=params.seed,
+        code=params.code,
+    )
+
+
+if __name__ == "__main__":
+    with job.logged(snakemake.log[0]):
+        main(snakemake)
