@@ -59,7 +59,7 @@ wildcard_constraints:
     dataset="|".join(CONFIG.datasets),
     subject="|".join(subject for dataset in CONFIG.datasets.values() for subject in dataset.subjects),
     variant="|".join(CONFIG.variant),
-    baseline="|".join(CONFIG.baseline),
+    baseline="|".join(CONFIG.baseline) or "(?!)",  # which matches nothing
     seed="|".join(map(str, CONFIG.seeds)),
     split="frame|subject",
     run=r"\d+",

@@ -177,6 +177,14 @@ def test_comparison_methods_stand_in_table_3(finished):
     assert all(table[name]["p_permutation"] for name in BASELINES)
 
 
+def test_comparison_methods_may_be_left_out(finished):
+    text = (finished.folder / "tests/tiny.yaml").read_text()
+    (finished.folder / "without.yaml").write_text(text[: text.index("\nbaselines:")] + "\nbaselines: []\n")
+    plan = finished.planned(config="without.yaml")
+    assert plan["build_tables"] == 1
+    assert not plan.keys() & {"train_fold", "score_variant", "extract_features", "classify_folds"}
+
+
 def test_a_new_comparison_method_trains_no_network_and_keeps_the_features(finished):
     """A new classifier computes no features; new features leave the others in the file as they are."""
     text = (finished.folder / "tests/tiny.yaml").read_text()
