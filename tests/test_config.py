@@ -89,23 +89,18 @@ def test_the_shipped_file_is_valid_and_survives_dumping():
         ("seeds", [], "seeds: [] is not allowed"),
         ("datasets.casme2.classes", {"a": "x", "b": None}, "needs at least two classes"),
         (
-            "baselines",
-            [{"name": "osw", "features": {"kind": "osw"}}],
-            "baselines.osw: features 'osw' need every frame; set simulation.frames: all or leave out",
+            "baselines.0.features.kind",
+            "osw",
+            "baselines.lbp_apex: features 'osw' need every frame; set simulation.frames: all or leave out",
         ),
         (
-            "baselines",
-            [{"name": "dual", "features": {"kind": "lbp"}}],
-            "baselines: the name 'dual' stands twice, here or under variants",
-        ),
-        (
-            "baselines",
-            [{"name": "osw", "features": {"kind": "lbptop", "radius": 1}}],
+            "baselines.0.features",
+            {"kind": "lbptop", "radius": 1},
             "baselines.0.features.radius: unknown key; did you mean 'radii'?",
         ),
         (
-            "baselines",
-            [{"name": "osw", "features": {"kind": "hog"}}],
+            "baselines.0.features.kind",
+            "hog",
             "baselines.0.features: 'hog' is not a kind; it should be one of 'lbp', 'lbptop'",
         ),
         ("experiment", "$(rm -r x)", "experiment: '$(rm -r x)' is not allowed"),
@@ -148,10 +143,7 @@ def test_a_missing_file_is_named(tmp_path):
 
 def test_baselines_of_clips_are_refused_where_there_are_none():
     settings = changed("target", "ckplus")
-    settings["baselines"] = [
-        {"name": "lbp_apex", "features": {"kind": "lbp"}},
-        {"name": "bi_woof", "features": {"kind": "bi_woof"}},
-    ]
+    settings["baselines"] = settings["baselines"][:2]  # of the apex; of onset and apex
     with pytest.raises(UserError, match=r"baselines\.bi_woof: .* ckplus has none; leave out") as caught:
         load_config(settings)
     assert len(str(caught.value).splitlines()) == 1
