@@ -17,8 +17,8 @@ def optical_flow(first: np.ndarray, second: np.ndarray, estimator: Flow) -> np.n
     Args:
         first, second: uint8 (H, W).
         estimator: dis (Kroeger et al. 2016, OpenCV's preset medium: the faster ones miss micro-motion), tvl1
-            (Zach et al. 2007, scikit-image's defaults; about fifty times slower) or farneback (2003, three
-            levels, windows of 15 pixels, neighbourhoods of 5).
+            (Zach et al. 2007, scikit-image's defaults; many times slower) or farneback (2003, three levels,
+            windows of 15 pixels, neighbourhoods of 5).
 
     Returns:
         float32 (H, W, 2), pixels to the right and downwards.
