@@ -122,8 +122,33 @@ def test_what_counts_as_out_of_memory():
     assert not device.is_out_of_memory(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
 
 
-def test_circumstances_name_device_and_peak_memory():
-    told = device.circumstances(torch.device("cpu"))
-    assert told["device"] == "cpu" and told["threads"] == torch.get_num_threads()
+@pytest.mark.parametrize(
+    ("has", "vendor", "chosen"),
+    [
+        ({"amx_bf16": True, "avx512_bf16": True}, "GenuineIntel", torch.bfloat16),
+        ({"amx_bf16": False, "avx512_bf16": True}, "GenuineIntel", torch.float32),
+        ({"amx_bf16": False, "avx512_bf16": True}, "AuthenticAMD", torch.bfloat16),
+        ({"amx_bf16": False, "avx512_bf16": False}, "AuthenticAMD", torch.float32),
+        ({"neon": True}, "", torch.float32),
+    ],
+)
+def test_bfloat16_is_chosen_where_it_is_faster_and_taken_where_it_is_asked_for(
+    has, vendor, chosen, monkeypatch
+):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: has)
+    monkeypatch.setattr(device, "_is_amd", lambda: vendor == "AuthenticAMD")
+    cpu = torch.device("cpu")
+    assert device.choose_precision("auto", cpu) == chosen
+    assert device.choose_precision("bfloat16", cpu) == torch.bfloat16
+    assert device.choose_precision("float32", cpu) == torch.float32
+
+
+def test_circumstances_name_device_precision_and_peak_memory():
+    told = device.circumstances(torch.device("cpu"), "bfloat16")
+    assert (
+        told["device"] == "cpu"
+        and told["precision"] == "bfloat16"
+        and told["threads"] == torch.get_num_threads()
+    )
     assert 50 < told["peak_memory_mb"] < 100_000
     assert told["versions"]["torch"] == torch.__version__.split("+")[0]

@@ -323,8 +323,9 @@ def test_stopping_early_keeps_the_schedule():
     assert short["learning_rate"].tolist() == whole["learning_rate"].tolist()[:1]
 
 
-@pytest.mark.parametrize(("precision", "dtype"), [("auto", torch.float32), ("bfloat16", torch.bfloat16)])
-def test_precision_on_the_cpu(precision, dtype):
+@pytest.mark.parametrize(("precision", "dtype"), [("float32", torch.float32), ("bfloat16", torch.bfloat16)])
+def test_the_network_computes_in_the_precision_asked_for(precision, dtype, caplog):
+    caplog.set_level(logging.INFO)
     seen = []
 
     class Watching(Net):
@@ -339,11 +340,20 @@ def test_precision_on_the_cpu(precision, dtype):
 
     run(Watching(), criterion=criterion, precision=precision)
     assert set(seen) == {dtype}
+    assert f"computing in {dtype}" in caplog.text
 
 
-def test_inputs_are_channels_last_and_prediction_leaves_the_model_alone():
+@pytest.mark.parametrize(("size", "layout"), [(48, torch.contiguous_format), (224, torch.channels_last)])
+def test_images_and_weights_lie_in_memory_as_the_cpu_likes_their_size(size, layout):
+    data = samples(n=2, size=size)
+    assert data.normalize(data.pixels(torch.arange(2))).is_contiguous(memory_format=layout)
+    model = nn.Sequential(nn.Conv2d(3, 4, 3, 2), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3))
+    run(model, data, epochs=1)
+    assert model[0].weight.is_contiguous(memory_format=layout)
+
+
+def test_prediction_leaves_the_model_alone():
     data, model = samples(), Net()
-    assert data.normalize(data.pixels(torch.arange(4))).is_contiguous(memory_format=torch.channels_last)
     run(model)
     before = {name: value.clone() for name, value in model.state_dict().items()}
     all_at_once = predict(model, data, torch.arange(8), SETTINGS)

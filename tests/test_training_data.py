@@ -87,7 +87,7 @@ def test_gray_becomes_three_channels(tmp_path, kind):
     everything = torch.arange(12)
     samples = data.with_normalization(samples, kind, everything)
     inputs = samples.normalize(samples.pixels(everything))
-    assert inputs.shape == (12, 3, 16, 16) and inputs.is_contiguous(memory_format=torch.channels_last)
+    assert inputs.shape == (12, 3, 16, 16)
     if kind != "imagenet":
         assert torch.equal(inputs[:, 0], inputs[:, 1]) and torch.equal(inputs[:, 0], inputs[:, 2])
 

@@ -75,10 +75,25 @@ def lease(
         os.close(lock)
 
 
+def choose_precision(wanted: Literal["auto", "float32", "bfloat16"], device: torch.device) -> torch.dtype:
+    """What the network computes in; `auto` is bfloat16 where the device multiplies it faster than float32.
+
+    That is so on GPUs that have it, and on CPUs with matrix units (AMX) or AMD's AVX-512; Intel's AVX-512
+    and all older CPUs take longer over it (docs/performance.md).
+    """
+    if wanted != "auto":
+        return getattr(torch, wanted)
+    if device.type == "cuda":
+        faster = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        has = torch.cpu.get_capabilities()
+        faster = has.get("amx_bf16") or (has.get("avx512_bf16") and _is_amd())
+    return torch.bfloat16 if faster else torch.float32
+
+
 def autocast(precision: Literal["auto", "float32", "bfloat16"], device: torch.device) -> torch.autocast:
-    """The context in which the network computes: bfloat16 where asked for, else float32."""
-    auto = precision == "auto" and device.type == "cuda"
-    enabled = precision == "bfloat16" or (auto and torch.cuda.is_bf16_supported(including_emulation=False))
+    """The context in which the network computes, see choose_precision."""
+    enabled = choose_precision(precision, device) == torch.bfloat16
     return torch.autocast(device.type, torch.bfloat16, enabled=enabled)
 
 
@@ -104,12 +119,12 @@ def is_out_of_memory(error: RuntimeError) -> bool:
     return isinstance(error, torch.OutOfMemoryError) or any(text in str(error) for text in NO_MEMORY)
 
 
-def circumstances(device: torch.device) -> dict[str, Any]:
+def circumstances(device: torch.device, precision: Literal["auto", "float32", "bfloat16"]) -> dict[str, Any]:
     """What a training's results and times depend on besides its settings, for its record.
 
     Returns:
-        device (its name), threads, versions, and peak_memory_mb: of the GPU's allocator, or on the CPU
-        the process's largest resident set, each since the process started.
+        device (its name), precision (as chosen), threads, versions, and peak_memory_mb: of the GPU's
+        allocator, or on the CPU the process's largest resident set, each since the process started.
     """
     if device.type == "cuda":
         name, peak = torch.cuda.get_device_name(device), torch.cuda.max_memory_allocated(device)
@@ -117,10 +132,16 @@ def circumstances(device: torch.device) -> dict[str, Any]:
         name, peak = "cpu", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     return {
         "device": name,
+        "precision": str(choose_precision(precision, device)).removeprefix("torch."),
         "threads": torch.get_num_threads(),
         "versions": provenance.versions(),
         "peak_memory_mb": round(peak / 2**20),
     }
+
+
+def _is_amd() -> bool:
+    cpu = Path("/proc/cpuinfo")
+    return cpu.exists() and "AuthenticAMD" in cpu.read_text()
 
 
 def _wait_for_slot(names: Sequence[str], slots: int, folder: Path) -> tuple[int, int, int]:

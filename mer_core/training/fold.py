@@ -137,7 +137,7 @@ def train_fold(
         "n_train_per_class": dict(zip(classes, samples.counts(train), strict=True)),
         "selection": settings.selection,
         **record,
-        **device.circumstances(on),
+        **device.circumstances(on, settings.precision),
         "digests": {
             "configuration": value_digest(
                 [

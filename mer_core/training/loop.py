@@ -18,7 +18,7 @@ from mer_core.errors import UserError
 from mer_core.training.augment import augment
 from mer_core.training.checkpoint import Checkpoint
 from mer_core.training.data import Samples
-from mer_core.training.device import autocast, deterministic, is_out_of_memory
+from mer_core.training.device import autocast, choose_precision, deterministic, is_out_of_memory
 
 if TYPE_CHECKING:
     from mer_core.config import Training
@@ -85,12 +85,13 @@ def fit(
     if len(train) < 2:
         raise UserError("training needs at least two images, since batch norm does; look at the manifest")
     device = samples.images.device
-    model.to(memory_format=torch.channels_last)
+    model.to(memory_format=samples.memory_format)
     groups = groups or [{"params": [p for p in model.parameters() if p.requires_grad], "scale": 1.0}]
     optimizer = build_optimizer(groups, settings)
     step = _Step(model, criterion, optimizer, settings, reduction, device)
     epochs = epochs or settings.epochs
     history = checkpoint.load(model, optimizer) if checkpoint else []
+    _LOG.info("computing in %s", choose_precision(settings.precision, device))
     resumed, started = len(history), time.monotonic()
     for epoch in range(resumed + 1, epochs + 1):
         rate = learning_rate(settings, epoch)

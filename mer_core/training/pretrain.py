@@ -84,8 +84,8 @@ def pretrain(
         "initial_weights": initial,
         "code": code,
     }
-    circumstances = device.circumstances(on)
-    same = {key: circumstances[key] for key in ("device", "threads", "versions")}
+    circumstances = device.circumstances(on, settings.precision)
+    same = {key: circumstances[key] for key in ("device", "precision", "threads", "versions")}
     checkpoint = Checkpoint(folder / "checkpoint.safetensors", value_digest([digests, same, split, run]))
     truth = samples.labels[test].cpu()
 
@@ -131,7 +131,7 @@ def pretrain(
         "same_person_share": shared["same_person"],
         "epochs": len(history),
         "seconds": time.monotonic() - begun,
-        **device.circumstances(on),
+        **device.circumstances(on, settings.precision),
         "digests": digests,
     }
     job.write_json(folder / "metrics.json", metrics)
