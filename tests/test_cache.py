@@ -12,8 +12,6 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from mer_core import job
 from mer_core.errors import UserError
@@ -94,7 +92,7 @@ except UserError as error:
 """
 
 
-@pytest.mark.parametrize("room", [0, 10, 100, 1000, 2000, 3000, 5000, 8000])
+@pytest.mark.parametrize("room", [0, 10, 100, 1000, 2000, 3000, 5000])
 def test_a_full_disk_is_one_sentence_and_loses_nothing(tmp_path: Path, room: int) -> None:
     path = tmp_path / "cache.h5"
     write_cache(path, faces())
@@ -127,26 +125,20 @@ def test_truncated(tmp_path: Path, keep: float) -> None:
         read_cache(path)
 
 
-@pytest.fixture(scope="module")
-def intact(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, bytes]:
-    path = tmp_path_factory.mktemp("flipped") / "cache.h5"
+def test_a_flipped_bit_is_found_or_harmless(tmp_path: Path) -> None:
+    path = tmp_path / "cache.h5"
     write_cache(path, faces())
-    return path, path.read_bytes()
-
-
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(data=st.data())
-def test_a_flipped_bit_is_found_or_harmless(intact: tuple[Path, bytes], data: st.DataObject) -> None:
-    path, content = intact
-    damaged = bytearray(content)
-    damaged[data.draw(st.integers(0, len(content) - 1))] ^= 1 << data.draw(st.integers(0, 7))
-    path.write_bytes(damaged)
-    try:
-        read = read_cache(path)
-    except UserError as error:
-        assert "delete this file and run again" in str(error)
-    else:  # the bit lay in bytes that HDF5 leaves unused
-        assert_same(read, faces())
+    content = path.read_bytes()
+    for place in range(0, len(content), 7):
+        damaged = bytearray(content)
+        damaged[place] ^= 1 << place % 8
+        path.write_bytes(damaged)
+        try:
+            read = read_cache(path)
+        except UserError as error:
+            assert "delete this file and run again" in str(error)
+        else:  # the bit lay in bytes that HDF5 leaves unused
+            assert_same(read, faces())
 
 
 @pytest.mark.parametrize("column", ["images", "landmarks", "transform", "sample_id", "detector"])
@@ -163,7 +155,7 @@ def test_attributes_are_under_the_checksum(tmp_path: Path) -> None:
     path = tmp_path / "cache.h5"
     write_cache(path, faces())
     with h5py.File(path, "r+") as file:
-        file.attrs["attributes"] = file.attrs["attributes"].replace("0.24", "0.25")
+        file.attrs["attributes"] = np.bytes_(file.attrs["attributes"].replace(b"0.24", b"0.25"))
     with pytest.raises(UserError, match="do not match their checksum"):
         read_cache(path, expect={"eye_distance": 0.25})
 
@@ -177,7 +169,7 @@ def test_foreign_files(tmp_path: Path) -> None:
         read_cache(path)
     with h5py.File(path, "w") as file:
         file["images"] = np.zeros((2, 4, 4, 3), np.uint8)
-    with pytest.raises(UserError, match="is not a cache of 'mer-core aligned faces 1' but 'None'"):
+    with pytest.raises(UserError, match="is not a cache of 'mer-core aligned faces 2'"):
         read_cache(path)
 
 

@@ -29,7 +29,7 @@ import numpy as np
 from mer_core import job
 from mer_core.errors import UserError
 
-SCHEMA = "mer-core aligned faces 1"
+SCHEMA = b"mer-core aligned faces 2"
 SHARD = "shard"  # the attribute in which shards of one cache may differ
 
 Attribute = str | int | float
@@ -119,7 +119,7 @@ def read_cache(path: str | Path, expect: Mapping[str, Attribute] | None = None) 
                 )
         columns = {name: file[name][:] for name in _COLUMNS}
         digests = {name: _hash(column) for name, column in columns.items()}
-        if file.attrs["sha256"] != _digest(digests, attributes):
+        if file.attrs["sha256"] != _digest(digests, attributes).encode():
             raise UserError(f"{path}: the data do not match their checksum; delete this file and run again")
         texts = {name: [text.decode() for text in columns.pop(name)] for name in ("sample_id", "detector")}
         return Aligned(**columns, **texts, attributes=attributes)
@@ -193,7 +193,10 @@ def _write(
             digests = {name: h.hexdigest() for name, h in hashes.items()}
             digests |= {name: _hash(text) for name, text in texts.items()}
             seal = _digest(digests, attributes)
-            file.attrs.update(schema=SCHEMA, sha256=seal, attributes=json.dumps(attributes))
+            # Of fixed length: damage to the heap that holds variable texts can make HDF5 hang.
+            file.attrs["schema"] = np.bytes_(SCHEMA)
+            file.attrs["sha256"] = np.bytes_(seal.encode())
+            file.attrs["attributes"] = np.bytes_(json.dumps(attributes).encode())
         if disk.failure:
             raise disk.failure
 
@@ -230,8 +233,7 @@ def _opened(path: Path) -> Iterator[h5py.File]:
         with h5py.File(path, "r", locking="best-effort") as file:
             if file.attrs.get("schema") != SCHEMA:
                 raise UserError(
-                    f"{path}: is not a cache of '{SCHEMA}' but '{file.attrs.get('schema')}'; "
-                    "delete this file and run again"
+                    f"{path}: is not a cache of {SCHEMA.decode()!r}; delete this file and run again"
                 )
             for name, kind in _COLUMNS.items():
                 column = file[name]
