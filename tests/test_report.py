@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mer_core import config
-from mer_core.evaluation import figures, finding, page, report, statistics, tables
+from mer_core.evaluation import captions, figures, finding, page, report, statistics, tables
 
 ROOT = Path(__file__).resolve().parent.parent
 SUBJECTS = [f"sub{n:02d}" for n in range(1, 7)]
@@ -231,6 +231,17 @@ def test_a_comparison_method_has_no_epochs_and_digests_of_its_own(made_up):
     kinds = digests["Variant"]
     assert digests["lbp_apex"][kinds.index("Features")] == "ef" * 6
     assert digests["lbp_apex"][kinds.index("Cache")] == page.MISSING
+
+
+def test_figures_of_all_rows_say_that_comparison_methods_have_one_seed(made_up):
+    def of(kind, metrics):
+        return captions.describe(kind, "", Path("f.svg"), made_up.config, metrics).caption
+
+    several = {"dual": made_up.metrics["dual"] | {"seeds": [0, 1]}, "lbp_apex": made_up.metrics["dual"]}
+    for kind in ("variants", "subject_accuracy"):
+        assert "comparison methods: the first seed" in of(kind, several)
+        assert "comparison methods" not in of(kind, made_up.metrics)
+    assert "comparison methods" not in of("learning_curves", several)
 
 
 def test_a_comparison_method_is_no_variant_and_never_the_best(made_up):

@@ -34,7 +34,9 @@ def describe(
         The figure with its words.
     """
     score = metrics.get(about) or next(iter(metrics.values()))
-    rests_on = basis(score)
+    rests_on = everything = basis(score)
+    if len({len(one["seeds"]) for one in metrics.values()}) > 1:
+        everything += "; comparison methods: the first seed"
     words = {
         "class_distribution": (
             "Classes",
@@ -45,13 +47,13 @@ def describe(
         "variants": (
             "Variants beside the paper",
             f"Points: mean over seeds. Bars: {100 * settings.evaluation.confidence:g} % interval, bootstrap "
-            f"over subjects ({rests_on} each). Diamonds: printed in the paper. Dashed: always answering the "
+            f"over subjects ({everything}). Diamonds: printed in the paper. Dashed: always answering the "
             "commonest class.",
-            "Points with intervals per variant; the numbers stand in Tables 1 to 3.",
+            "Points with intervals per variant and comparison method; the numbers stand in Tables 1 to 3.",
         ),
         "subject_accuracy": (
             "Accuracy per subject",
-            f"Percent of each left-out subject's clips that are right, mean over seeds ({rests_on}). With "
+            f"Percent of each left-out subject's clips that are right, mean over seeds ({everything}). With "
             "one seed, a subject of two clips can only be at 0, 50 or 100.",
             "Bars of the number of clips per subject above a matrix of accuracies, variants by subjects.",
         ),
