@@ -8,22 +8,65 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
+import reprlib
 import typing
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from mer_core.errors import UserError
 
 SIMULATED = "simulated"
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
+NAME = r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}"
+MAX_VALUES = 100_000  # of a configuration, aliases followed; the shipped one holds 200
+# What a pattern asks for, and a kind of problem means, in words.
+WISHES = {
+    rf"^{NAME}$": "should be letters, digits, - and _, no more than 64",
+    rf"^{NAME}/{NAME}$": "should be a dataset and a subject, such as casme2/sub12",
+    r"^\d{1,6}(MB|GB)$": "should be a size, such as 6GB",
+    r"^\d{1,6}[smhd]$": "should be a time, such as 1h",
+    "model_type": "should be a block of keys and values",
+    "model_attributes_type": "should be a block of keys and values",
+    "dict_type": "should be a block of keys and values",
+    "invalid_key": "should be text",
+    "list_type": "should be a list, such as [a, b]",
+}
+
+
+def _printable(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError(f"{text[:60]!r} is not allowed; it should hold printable characters only")
+    return text
+
+
+def _unlike(names: list[str] | None) -> list[str] | None:
+    twice = sorted({name for name in names or [] if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"{', '.join(twice)} stands twice; names must differ")
+    return names
+
+
+Name = Annotated[str, Field(pattern=rf"^{NAME}$")]
+Names = Annotated[list[Name] | None, Field(min_length=1), AfterValidator(_unlike)]
+PathText = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_printable)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Draws = Annotated[int, Field(ge=100, le=1_000_000)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
 Points = Annotated[int, Field(ge=4, le=16)]
 Frames = Annotated[int, Field(ge=2)]
 Codes = Literal["u2", "full"]
@@ -66,32 +109,32 @@ class Casme2(ClassMap):
     """CASME II: one apex frame per annotated clip (Yan et al. 2014)."""
 
     layout: Literal["casme2"]
-    root: str
-    workbook: str | None = None
+    root: PathText
+    workbook: PathText | None = None
     frames: Literal["auto", "raw", "raw_selected", "cropped"] = "auto"
     missing_apex: Literal["spot", "midpoint", "drop"] = "spot"
-    subjects: list[Name] | None = None
+    subjects: Names = None
 
 
 class Ckplus(ClassMap):
     """CK+: the last frames of each labelled sequence (Lucey et al. 2010)."""
 
     layout: Literal["ckplus"]
-    root: str
+    root: PathText
     last_frames: Count = 3
-    subjects: list[Name] | None = None
+    subjects: Names = None
 
 
 class Tabular(ClassMap):
     """Any images listed in a CSV table with a subject and a label each."""
 
     layout: Literal["tabular"]
-    root: str
-    table: str
+    root: PathText
+    table: PathText
     path_column: str = "path"
     subject_column: str = "subject"
     label_column: str = "label"
-    subjects: list[Name] | None = None
+    subjects: Names = None
 
 
 Dataset = Annotated[Casme2 | Ckplus | Tabular, Field(discriminator="layout")]
@@ -101,11 +144,11 @@ class Simulation(Section):
     """The stand-in for licensed data."""
 
     size: Literal["tiny", "demo", "full"]
-    faces: str
+    faces: PathText
     frames: Literal["key", "all"]
     casme2_tree: Literal["cropped", "raw_selected"]
     micro_strength: Positive
-    seed: int = Field(ge=0)
+    seed: Seed
 
 
 class Doctor(Section):
@@ -173,7 +216,7 @@ class Pretraining(Training):
     runs: Count
     test_fraction: float = Field(gt=0, lt=1)
     split: Literal["frame", "subject"]
-    init: str
+    init: PathText
 
 
 class Transfer(Section):
@@ -189,7 +232,7 @@ class Variant(Section):
     name: Name
     attention: Name
     loss: Name
-    init: str = "random"
+    init: PathText = "random"
 
 
 class Features(Section):
@@ -307,9 +350,9 @@ class Evaluation(Section):
     """Statistics over the folds' predictions."""
 
     confidence: float = Field(gt=0.5, lt=1)
-    bootstrap: int = Field(ge=100)
-    permutations: int = Field(ge=100)
-    seed: int = Field(ge=0)
+    bootstrap: Draws
+    permutations: Draws
+    seed: Seed
     partial: bool
 
 
@@ -317,7 +360,7 @@ class Report(Section):
     """What the report may show."""
 
     show_faces: bool | Literal["simulated"]
-    never_show: list[str]
+    never_show: list[Annotated[str, Field(pattern=rf"^{NAME}/{NAME}$")]]
 
 
 class Compute(Section):
@@ -325,8 +368,8 @@ class Compute(Section):
 
     threads: Count
     slots_per_device: Count
-    memory: str = Field(pattern=r"^\d+(MB|GB)$")
-    runtime: str = Field(pattern=r"^\d+[smhd]$")
+    memory: str = Field(pattern=r"^\d{1,6}(MB|GB)$")
+    runtime: str = Field(pattern=r"^\d{1,6}[smhd]$")
 
     @property
     def memory_mb(self) -> int:
@@ -338,11 +381,11 @@ class Config(Section):
     """The whole experiment."""
 
     experiment: Name
-    seeds: list[Annotated[int, Field(ge=0)]] = Field(min_length=1)
+    seeds: list[Seed] = Field(min_length=1)
     datasets: dict[Name, Dataset]
     target: Name
     source: Name | None
-    folds: list[Name] | None
+    folds: Names
     simulation: Simulation
     doctor: Doctor
     alignment: Alignment
@@ -470,6 +513,10 @@ def load_config(source: str | Path | Mapping[str, Any]) -> Config:
     where = "configuration"
     if not isinstance(source, Mapping):
         where, source = str(source), _read_yaml(Path(source))
+    if _count_values(source) > MAX_VALUES:
+        raise UserError(
+            f"{where}: more than {MAX_VALUES:,} values; aliases (&, *) multiply them, write them out"
+        )
     try:
         return Config.model_validate(source)
     except ValidationError as error:
@@ -490,7 +537,7 @@ def _read_yaml(path: Path) -> Mapping[str, Any]:
         raise UserError(f"{path}: cannot be read ({error}); name a readable YAML file") from None
     try:
         value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, RecursionError, ValueError) as error:  # of an endless number, say
         place = " ".join(str(error).split())
         raise UserError(f"{path}: is not valid YAML ({place}); mend the syntax there") from None
     if not isinstance(value, Mapping):
@@ -498,11 +545,23 @@ def _read_yaml(path: Path) -> Mapping[str, Any]:
     return value
 
 
+def _count_values(source: Any) -> int:
+    """How many values a mapping holds, or enough of them to say that they are too many."""
+    pending, count = [source], 0
+    while pending and count <= MAX_VALUES:
+        value = pending.pop()
+        count += 1
+        if isinstance(value, Mapping | list):
+            pending += value.values() if isinstance(value, Mapping) else value
+    return count
+
+
 def _explain(error: ValidationError, source: Mapping[str, Any]) -> Iterator[str]:
     """One readable line per wrong key; what the branches of a union want is joined by 'or'."""
     lines: dict[tuple[str, str], list[str]] = {}
     for problem in error.errors():
-        path = _spell(problem["loc"], source)
+        is_key = problem["loc"][-1:] == ("[key]",)
+        path = _spell(problem["loc"][: -2 if is_key else None], source)
         for start, wish in _wishes(problem):
             lines.setdefault((path, start), []).append(wish)
     for (path, start), wishes in lines.items():
@@ -514,7 +573,9 @@ def _explain(error: ValidationError, source: Mapping[str, Any]) -> Iterator[str]
 def _wishes(problem: Any) -> Iterator[tuple[str, str]]:
     """What is wrong, and what would be right, for one problem that pydantic found."""
     kind, value = problem["type"], problem["input"]
-    if kind == "extra_forbidden":
+    if problem["loc"][-1:] == ("[key]",):
+        yield f"the key {_show(value)} is not text; ", "write it in quotes"
+    elif kind == "extra_forbidden":
         known = _known_keys(problem["loc"][:-1])
         near = difflib.get_close_matches(str(problem["loc"][-1]), known, n=1)
         yield "unknown key; ", f"did you mean '{near[0]}'?" if near else f"allowed: {', '.join(known)}"
@@ -528,13 +589,23 @@ def _wishes(problem: Any) -> Iterator[tuple[str, str]]:
     elif kind == "value_error":
         yield from ((line, "") for line in str(problem["ctx"]["error"]).splitlines())
     else:
-        shown = repr(value) if len(repr(value)) <= 60 else repr(value)[:57] + "..."
-        message = problem["msg"].removeprefix("Input ")
-        yield f"{shown} is not allowed; it ", message[:1].lower() + message[1:]
+        message = re.sub("^(Input|String|List) ", "", problem["msg"])
+        wish = WISHES.get(problem.get("ctx", {}).get("pattern", kind), message)
+        yield f"{_show(value)} is not allowed; it ", wish
 
 
 def _discriminator(problem: Any) -> str:
     return problem["ctx"]["discriminator"].strip("'")
+
+
+def _show(value: Any) -> str:
+    """A wrong value in less than a line, however large it is."""
+    short = reprlib.Repr()
+    short.maxstring = 60
+    try:
+        return short.repr(value)
+    except ValueError:  # Python prints no more than 4300 digits
+        return "a number of thousands of digits"
 
 
 def _spell(loc: tuple, source: Any) -> str:
@@ -547,7 +618,7 @@ def _spell(loc: tuple, source: Any) -> str:
             source = source[part]
         elif not (isinstance(source, Mapping) and depth == len(loc) - 1):
             continue  # a member of a union, not a key of the file
-        parts.append(str(part))
+        parts.append(str(part) if str(part).isprintable() and len(str(part)) <= 64 else _show(part))
     return ".".join(parts)
 
 

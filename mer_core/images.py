@@ -10,10 +10,12 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from mer_core.errors import UserError
-from mer_core.job import publish
+from mer_core.job import Terminated, publish
 
 FORMATS = ("JPEG", "PNG", "BMP")
 MAX_PIXELS = 50_000_000
+MAX_EDGE = 30_000  # OpenCV's warps end at 32,767; Pillow needs 30 bytes for a row of one pixel
+MAX_BYTES = 8 * MAX_PIXELS  # of a file; Pillow reads what stands beside the pixels into memory
 
 
 def read_image(path: str | os.PathLike[str]) -> np.ndarray:
@@ -26,19 +28,17 @@ def read_image(path: str | os.PathLike[str]) -> np.ndarray:
 
     Raises:
         UserError: the file is missing, empty, truncated, of another format, or larger than
-            `MAX_PIXELS`. The size is taken from the header, before anything is decoded.
+            `MAX_PIXELS`, `MAX_EDGE` or `MAX_BYTES`. The size is taken from the header, before anything is
+            decoded.
     """
     with _opened(path) as image:
         try:
-            image.load()
-        except (OSError, SyntaxError, ValueError) as error:
-            raise UserError(f"{path}: damaged image ({error}); copy it again from the source") from None
-        if image.mode.startswith("I") or image.mode == "F":
-            wide = np.asarray(image, dtype=np.float64)
-            top = 65535.0 if wide.max(initial=0.0) > 255 else 255.0
-            gray = np.clip(np.rint(wide * (255.0 / top)), 0, 255).astype(np.uint8)
-            return np.repeat(gray[:, :, None], 3, axis=2)
-        return np.array(image.convert("RGB"))
+            return _decoded(image)
+        except (Terminated, MemoryError):
+            raise
+        except Exception as error:  # damaged files raise nearly anything here
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise UserError(f"{path}: damaged image ({reason}); copy it again from the source") from None
 
 
 def image_size(path: str | os.PathLike[str]) -> tuple[int, int]:
@@ -66,8 +66,20 @@ def write_image(path: str | os.PathLike[str], pixels: np.ndarray, quality: int =
         Image.fromarray(pixels).save(temporary, **options)
 
 
+def _decoded(image: Image.Image) -> np.ndarray:
+    image.load()
+    if image.mode.startswith("I") or image.mode == "F":
+        wide = np.asarray(image, dtype=np.float64)
+        top = 65535.0 if wide.max(initial=0.0) > 255 else 255.0
+        gray = np.clip(np.rint(wide * (255.0 / top)), 0, 255).astype(np.uint8)
+        return np.repeat(gray[:, :, None], 3, axis=2)
+    return np.array(image.convert("RGB"))
+
+
 def _opened(path: str | os.PathLike[str]) -> Image.Image:
     try:
+        if Path(path).stat().st_size > MAX_BYTES:
+            raise UserError(f"{path}: more than {MAX_BYTES:,} bytes; not a frame, remove it")
         with warnings.catch_warnings():
             # Pillow's own limit is replaced by ours, which is checked below.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
@@ -81,9 +93,10 @@ def _opened(path: str | os.PathLike[str]) -> Image.Image:
     except (OSError, SyntaxError, ValueError) as error:
         raise UserError(f"{path}: cannot be read as an image ({error}); replace the file") from None
     width, height = image.size
-    if width * height > MAX_PIXELS:
+    if width * height > MAX_PIXELS or max(width, height) > MAX_EDGE:
         image.close()
         raise UserError(
-            f"{path}: {width} x {height} pixels; more than {MAX_PIXELS:,}, not a frame, remove it"
+            f"{path}: {width} x {height} pixels; more than {MAX_PIXELS:,}, or than {MAX_EDGE:,} along an "
+            "edge: not a frame, remove it"
         )
     return image

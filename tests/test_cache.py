@@ -169,7 +169,7 @@ def test_foreign_files(tmp_path: Path) -> None:
         read_cache(path)
     with h5py.File(path, "w") as file:
         file["images"] = np.zeros((2, 4, 4, 3), np.uint8)
-    with pytest.raises(UserError, match="is not a cache of 'mer-core aligned faces 2'"):
+    with pytest.raises(UserError, match="no text of fixed length named schema"):
         read_cache(path)
 
 

@@ -105,7 +105,21 @@ def test_the_shipped_file_is_valid_and_survives_dumping():
         ),
         ("experiment", "$(rm -r x)", "experiment: '$(rm -r x)' is not allowed"),
         ("datasets.casme2.subjects", ["sub01", "a/b"], "datasets.casme2.subjects.1: 'a/b' is not allowed"),
-        ("compute.memory", "lots", "compute.memory: 'lots' is not allowed"),
+        ("compute.memory", "lots", "compute.memory: 'lots' is not allowed; it should be a size, such as 6GB"),
+        ("experiment", "a b", "experiment: 'a b' is not allowed; it should be letters, digits, - and _"),
+        ("training", 5, "training: 5 is not allowed; it should be a block of keys and values"),
+        ("folds", "sub01", "folds: 'sub01' is not allowed; it should be a list, such as [a, b]"),
+        ("folds", ["sub01", "sub01"], "folds: sub01 stands twice"),
+        ("folds", [], "folds: [] is not allowed; it should have at least 1 item"),
+        ("datasets.casme2.subjects", [], "datasets.casme2.subjects: [] is not allowed"),
+        ("datasets.casme2.classes", {False: "x", "a": "y"}, "the key False is not text; write it in quotes"),
+        ("datasets.casme2.root", "a\nb", "datasets.casme2.root: 'a\\nb' is not allowed"),
+        ("datasets.casme2.root", "x" * 5000, "it should have at most 1000 characters"),
+        ("x" * 5000, 1, "xxx...xxx"),
+        ("a\nb", 1, r"'a\nb': unknown key"),
+        ("report.never_show", ["sub12"], "it should be a dataset and a subject, such as casme2/sub12"),
+        ("seeds", [2**40], "seeds.0: 1099511627776 is not allowed; it should be less than 4294967296"),
+        ("evaluation.bootstrap", 10**12, "evaluation.bootstrap: 1000000000000 is not allowed"),
     ],
 )
 def test_a_wrong_value_is_named_with_the_remedy(key, value, message):
@@ -113,6 +127,12 @@ def test_a_wrong_value_is_named_with_the_remedy(key, value, message):
         load_config(changed(key, value))
     assert message in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_number_too_long_to_print_is_refused():
+    for key in ("training.epochs", "training.learning_rate", "experiment"):
+        with pytest.raises(UserError, match=f"{key}: a number of thousands of digits is not allowed"):
+            load_config(changed(key, 16**9000))
 
 
 def test_all_wrong_keys_are_named_at_once():

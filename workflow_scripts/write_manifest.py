@@ -31,7 +31,7 @@ def main(snakemake):
     for index, row in unspotted.iterrows():
         frames = clip_frames(root, row)
         try:
-            aligned, onset = align_clip([read_image(path) for path in frames.values()], finder, settings)
+            aligned, onset = align_clip(map(read_image, frames.values()), finder, settings)
             apex = spot_apex(aligned, onset.landmarks_aligned, list(frames))
         except UserError as error:
             samples.loc[index, ["included", "reason"]] = [False, f"apex not spotted: {error}"]

@@ -29,6 +29,7 @@ COLUMNS = {
     "action_units": ("Action Units", "Action Unit", "AUs", "AU"),
     "label": ("Estimated Emotion", "Emotion", "Label"),
 }
+MAX_FRAMES = 2000  # ten seconds; a micro-expression lasts half a second
 _CLIP = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 
@@ -81,7 +82,7 @@ def clip_frames(root: Path, row: pd.Series) -> dict[int, Path]:
         Frame number -> file, ascending. Numbers may have gaps.
 
     Raises:
-        UserError: the folder is gone, or lies outside of the root.
+        UserError: the folder is gone, lies outside of the root, or holds none or more than `MAX_FRAMES`.
     """
     path = Path(root) / row["frame_path"]
     folder = path if pd.isna(row["apex"]) else path.parent
@@ -89,7 +90,13 @@ def clip_frames(root: Path, row: pd.Series) -> dict[int, Path]:
     if not folder.is_dir() or not frames.is_inside(folder, resolved):
         raise UserError(f"{folder}: the clip's folder is gone; put it back or run the doctor again")
     numbered, _ = frames.list_frames(folder, resolved)
-    return {number: file for number, file in numbered.items() if row["onset"] <= number <= row["offset"]}
+    inside = {number: file for number, file in numbered.items() if row["onset"] <= number <= row["offset"]}
+    if not 0 < len(inside) <= MAX_FRAMES:
+        interval = f"{row['onset']}..{row['offset']}"
+        raise UserError(
+            f"{folder}: {len(inside)} frames in {interval}, not 1 to {MAX_FRAMES}; mend the clip or its row"
+        )
+    return inside
 
 
 def _find_table(name: str, settings: Casme2, root: Path) -> Path:
@@ -98,7 +105,8 @@ def _find_table(name: str, settings: Casme2, root: Path) -> Path:
     # The root may be a folder of frames inside the dataset's, so the table may lie above it.
     nearby = [root, *(folder for folder in frames.walk(root, has_clips, lambda _: None) if folder != root)]
     for folders in (nearby, [root.parent], [root.parent.parent]):
-        tables = [path for folder in folders for path in sorted(folder.iterdir()) if _may_be_table(path)]
+        top = folders[0]
+        tables = [path for folder in folders for path in sorted(folder.iterdir()) if _may_be_table(path, top)]
         if len(tables) == 1:
             return tables[0]
         fitting = [path for path in tables if _fits(path)]
@@ -114,10 +122,12 @@ def _find_table(name: str, settings: Casme2, root: Path) -> Path:
     )
 
 
-def _may_be_table(path: Path) -> bool:
+def _may_be_table(path: Path, top: Path) -> bool:
     lower = path.name.lower()
     named = "casme" in lower and "objective" not in lower and not lower.startswith((".", "~"))
-    return named and path.suffix.lower() in workbook.SUFFIXES and path.is_file()
+    return (
+        named and path.suffix.lower() in workbook.SUFFIXES and path.is_file() and frames.is_inside(path, top)
+    )
 
 
 def _fits(path: Path) -> bool:
@@ -156,17 +166,19 @@ def _annotations(
         samples[key], written[key] = sample, content
         assign_class(sample, cells["label"], settings.classes, findings, where)
         if sample["included"]:
-            _check_interval(sample, cells["apex"], settings.missing_apex, where, findings)
+            _check_interval(sample, cells, settings.missing_apex, where, findings)
     return list(samples.values())
 
 
 def _check_interval(
-    sample: dict[str, Any], apex_cell: str, rule: str, where: str, findings: Findings
+    sample: dict[str, Any], cells: pd.Series, rule: str, where: str, findings: Findings
 ) -> None:
     """Refuse impossible intervals; empty an apex that cannot be one, so that the rule applies."""
     onset, apex, offset = sample["onset"], sample["apex"], sample["offset"]
     if onset is None or offset is None or offset <= onset:
-        findings.leave_out(sample, "impossible_interval", f"onset {onset}, offset {offset}", where)
+        findings.leave_out(
+            sample, "impossible_interval", f"onset {cells['onset']!r}, offset {cells['offset']!r}", where
+        )
         return
     sample["apex_source"] = "annotated"
     if apex is not None and onset < apex < offset:
@@ -174,7 +186,7 @@ def _check_interval(
     kind = (
         "missing_apex" if apex is None else "degenerate_apex" if apex in (onset, offset) else "apex_outside"
     )
-    shown = f"apex {apex_cell!r} in {onset}..{offset}"
+    shown = f"apex {cells['apex']!r} in {onset}..{offset}"
     sample |= {"apex": None, "apex_source": "none"}
     if rule == "drop":
         findings.leave_out(sample, kind, f"{shown}, rule 'drop'", where)
@@ -214,12 +226,13 @@ def _check_numbers(sample: dict[str, Any], inside: dict[int, Path], where: str, 
     for kind, number in (("missing_onset_frame", onset), ("missing_offset_frame", offset)):
         if number not in inside:
             findings.add(kind, f"sample kept; frame {number}", row=row, file=where)
-    missing = sorted(set(range(onset + 1, offset)) - set(inside))
+    # Counted without making the numbers: a mistyped offset may be a thousand million frames away.
+    missing = offset - onset - 1 - sum(onset < number < offset for number in inside)
     # A copy reduced to the key frames is meant so; where an apex must be found among them it matters.
     if missing and set(inside) <= {onset, apex, offset}:
         findings.add("key_frames_only", "sample kept", row=row, file=where)
     elif missing:
-        action = f"sample kept; {len(missing)} missing, first {missing[0]}"
+        action = f"sample kept; {missing} missing, first {frames.first_gap(inside, onset + 1)}"
         findings.add("frame_gaps", action, row=row, file=where)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from mer_core import images
 from mer_core.datasets.defects import Findings
 from mer_core.datasets.manifest import included
 from mer_core.errors import UserError
+from mer_core.provenance import file_digest
 
 UNLABELLED = "sequence without a label"
 """The reason of CK+ sequences that come without an emotion file, which is no defect."""
@@ -48,7 +48,7 @@ def check_images(samples: list[dict[str, Any]], root: Path, findings: Findings) 
             why = str(error).replace(f"{root}/", "").removeprefix(f"{sample['frame_path']}: ")
             findings.leave_out(sample, "unreadable_image", why, sample["frame_path"])
             continue
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        digest = file_digest(path)
         twin = first_seen.setdefault(digest, sample["sample_id"])
         if twin != sample["sample_id"]:
             action = f"both kept; the same bytes as {twin}"

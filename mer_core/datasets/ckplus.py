@@ -197,9 +197,10 @@ def _check_numbers(row: str, settings: Ckplus, chosen: list[int], where: str, fi
     """Only the frames in use matter: copies without the sequence's beginning are common."""
     if len(chosen) < settings.last_frames:
         findings.add("short_sequence", f"the {len(chosen)} frames there are", row=row, file=where)
-    missing = sorted(set(range(chosen[0], chosen[-1])) - set(chosen))
+    missing = chosen[-1] - chosen[0] + 1 - len(chosen)
     if missing:
-        findings.add("frame_gaps", f"kept; {len(missing)} missing, first {missing[0]}", row=row, file=where)
+        action = f"kept; {missing} missing, first {frames.first_gap(chosen, chosen[0])}"
+        findings.add("frame_gaps", action, row=row, file=where)
 
 
 def _shown(path: Path, root: Path) -> str:

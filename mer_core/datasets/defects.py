@@ -84,7 +84,9 @@ class Findings:
             row: the sample_id, or a row of the annotations that names none.
             file: the file or folder it was seen in, with `:row` behind a table's name.
         """
-        self._rows.append((row, file, kind, self._severity[kind], action))
+        texts = (row, file, kind, self._severity[kind], action)
+        # Names of files may hold line breaks, or bytes that are no text at all.
+        self._rows.append(tuple("".join(c if c.isprintable() else "?" for c in text) for text in texts))
 
     def leave_out(self, sample: dict[str, Any], kind: str, why: str, file: str = "") -> None:
         """Note a defect that costs the sample; the sample's reason is the kind and why."""

@@ -8,7 +8,7 @@ import pandas as pd
 
 from mer_core.config import CASME2_SUBJECTS, Ckplus, Dataset
 from mer_core.datasets.defects import DEFECTS
-from mer_core.datasets.manifest import included, is_to_be_spotted
+from mer_core.datasets.manifest import as_text, included, is_to_be_spotted
 from mer_core.errors import UserError
 from mer_core.job import publish
 
@@ -51,7 +51,7 @@ def stop_on_errors(defects: pd.DataFrame, where: str) -> None:
 def write_defects(defects: pd.DataFrame, path: str | os.PathLike[str]) -> None:
     """Publish the table of defects as CSV."""
     with publish(path) as temporary:
-        defects.to_csv(temporary, index=False, lineterminator="\n")
+        as_text(defects).to_csv(temporary, index=False, lineterminator="\n")
 
 
 def summarize(samples: pd.DataFrame, defects: pd.DataFrame, settings: Dataset) -> str:

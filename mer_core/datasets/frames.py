@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp"})
@@ -74,6 +75,11 @@ def list_frames(folder: Path, root: Path) -> tuple[dict[int, Path], list[str]]:
     chosen = {number: name for number, _, name in alike}
     passed_over = sorted({name for _, _, name in found} - set(chosen.values()), key=natural_key)
     return {number: folder / name for number, name in chosen.items()}, passed_over
+
+
+def first_gap(numbers: Collection[int], start: int) -> int:
+    """The first number from `start` on that is not among these."""
+    return next(number for number in itertools.count(start) if number not in numbers)
 
 
 def walk(root: Path, is_leaf: Callable[[Path], bool], on_leaving: Callable[[Path], None]) -> Iterator[Path]:

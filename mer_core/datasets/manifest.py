@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -18,6 +19,8 @@ REWRITE = "delete the file to have it written anew"
 APEX_SOURCES = ("annotated", "spotted", "midpoint", "none")
 _NAME = r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}"
 _PLAIN = "letters, digits, - and _"
+# What a spreadsheet would take for a formula, and run.
+_FORMULA = re.compile(r"'*[=+@-]")
 
 
 def _is_printable(text: pd.Series) -> pd.Series:
@@ -149,7 +152,15 @@ def write_manifest(frame: pd.DataFrame, path: str | os.PathLike[str]) -> None:
     """
     checked = check(frame, path)
     with publish(path) as temporary:
-        checked.to_csv(temporary, index=False, lineterminator="\n")
+        as_text(checked).to_csv(temporary, index=False, lineterminator="\n")
+
+
+def as_text(frame: pd.DataFrame) -> pd.DataFrame:
+    """The same table with an apostrophe before each text that a spreadsheet would run as a formula.
+
+    Texts come from annotations and names of files. `read_manifest` takes the apostrophe away again.
+    """
+    return frame.map(lambda cell: f"'{cell}" if isinstance(cell, str) and _FORMULA.match(cell) else cell)
 
 
 def read_manifest(path: str | os.PathLike[str]) -> pd.DataFrame:
@@ -187,7 +198,9 @@ def _read_rows(path: Path) -> list[list[str]]:
     for number, row in enumerate(rows[1:], start=2):
         if len(row) != len(COLUMNS):
             raise UserError(f"{path} row {number}: {len(row)} cells instead of {len(COLUMNS)}; {REWRITE}")
-    return rows[1:]
+    return [
+        [cell[1:] if cell[:1] == "'" and _FORMULA.match(cell) else cell for cell in row] for row in rows[1:]
+    ]
 
 
 def _refuse(path: str | os.PathLike[str], frame: pd.DataFrame, column: str, wrong: pd.Series) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
@@ -35,13 +36,9 @@ def read_dataset(
     """
     findings = Findings(severity)
     root = _existing(name, root)
-    try:
+    with _readable():
         samples = _LAYOUTS[settings.layout].read(name, settings, root, findings)
         checks.check_images(samples, root, findings)
-    except OSError as error:  # a folder that may not be entered, say
-        raise UserError(
-            f"{error.filename}: cannot be read ({error.strerror}); mend its permissions"
-        ) from None
     checks.check_subjects(samples, _listed(settings), name, findings)
     frame = manifest.assemble(samples)
     checks.check_classes(frame, findings)
@@ -56,7 +53,9 @@ def list_subjects(name: str, settings: Dataset, root: Path) -> list[str]:
     """
     if settings.subjects is not None:
         return list(settings.subjects)
-    return _LAYOUTS[settings.layout].list_subjects(settings, _existing(name, root))
+    root = _existing(name, root)
+    with _readable():
+        return _LAYOUTS[settings.layout].list_subjects(settings, root)
 
 
 def _listed(settings: Dataset) -> list[str] | None:
@@ -67,7 +66,22 @@ def _listed(settings: Dataset) -> list[str] | None:
 
 
 def _existing(name: str, root: Path) -> Path:
-    root = Path(root).resolve()
-    if not root.is_dir():
-        raise UserError(f"{root}: no such folder; set datasets.{name}.root to your copy of the dataset")
-    return root
+    try:
+        resolved = Path(root).resolve()
+        is_folder = resolved.is_dir()
+    except (OSError, RuntimeError):  # a name that no file system takes, or a loop of links
+        resolved, is_folder = root, False
+    if not is_folder:
+        raise UserError(f"{resolved}: no such folder; set datasets.{name}.root to your copy of the dataset")
+    return resolved
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    """Turns the refusal to let a folder be entered, say, into a UserError."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"{error.filename}: cannot be read ({error.strerror}); mend its permissions"
+        ) from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import re
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -17,12 +18,16 @@ import xlrd
 from mer_core.errors import UserError
 
 MAX_BYTES = 20_000_000  # of a table, unzipped; the real ones hold less than 200 kB
+MAX_OBJECTS = 2_000_000  # bytes of an xlsx's styles, names and other parts that become objects, a hundredfold
+MAX_SHEETS = 16
 MAX_ROWS = 100_000
 MAX_COLUMNS = 64
 MAX_CELL = 500  # characters; longer cells are cut, so that none floods manifest or report
 HEADER_WITHIN = 50  # rows
 SUFFIXES = frozenset({".xlsx", ".xls", ".csv"})
 _ZIP, _OLE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"
+# Parts of an xlsx that may be large: cells are read as a stream, the others not at all.
+_LARGE = ("xl/worksheets/", "xl/sharedStrings.xml", "xl/media/", "xl/pivotCache/", "xl/externalLinks/")
 _ENCRYPTED = "EncryptedPackage".encode("utf-16-le")
 
 Rows = list[tuple[int, list[str]]]
@@ -95,15 +100,18 @@ def _xlsx(path: Path, data: bytes) -> Iterator[Rows]:
     # openpyxl, even with defusedxml, does not stop a small file from unzipping to gigabytes.
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            unzipped = sum(member.file_size for member in archive.infolist())
+            members = archive.infolist()
+        unzipped = sum(member.file_size for member in members)
         if unzipped > MAX_BYTES:
             raise UserError(f"{path}: unzips to {unzipped:,} bytes; no annotation table, do not open it")
+        objects = sum(member.file_size for member in members if not member.filename.startswith(_LARGE))
+        if objects > MAX_OBJECTS:
+            raise UserError(f"{path}: {objects:,} bytes of styles and the like; save the table as CSV")
         book = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=True, keep_links=False)
-        sheets = [
-            sheet.iter_rows(max_row=MAX_ROWS + 1, max_col=MAX_COLUMNS, values_only=True)
-            for sheet in book.worksheets
-        ]
-        yield from [_numbered(path, sheet) for sheet in sheets]
+        _refuse_many(path, len(book.worksheets))
+        for sheet in book.worksheets:
+            rows = sheet.iter_rows(max_row=MAX_ROWS + 1, max_col=MAX_COLUMNS, values_only=True)
+            yield _numbered(path, rows)
     except UserError:
         raise
     except Exception as error:  # damaged files raise nearly anything here
@@ -114,11 +122,13 @@ def _xls(path: Path, data: bytes) -> Iterator[Rows]:
     if _ENCRYPTED in data:
         raise UserError(f"{path}: protected by a password; save it without one")
     try:
-        book = xlrd.open_workbook(file_contents=data, logfile=io.StringIO())
-        sheets = [
-            (sheet.row_values(n, end_colx=MAX_COLUMNS) for n in range(sheet.nrows)) for sheet in book.sheets()
-        ]
-        yield from [_numbered(path, sheet) for sheet in sheets]
+        # Ragged: xlrd would fill up every row of every sheet to the widest, at once 200 MB a sheet.
+        book = xlrd.open_workbook(file_contents=data, logfile=io.StringIO(), on_demand=True, ragged_rows=True)
+        _refuse_many(path, book.nsheets)
+        for place in range(book.nsheets):
+            sheet = book.sheet_by_index(place)
+            yield _numbered(path, (sheet.row_values(n, end_colx=MAX_COLUMNS) for n in range(sheet.nrows)))
+            book.unload_sheet(place)
     except UserError:
         raise
     except Exception as error:  # damaged files raise nearly anything here
@@ -127,11 +137,16 @@ def _xls(path: Path, data: bytes) -> Iterator[Rows]:
         raise _damaged(path, error) from None
 
 
+def _refuse_many(path: Path, sheets: int) -> None:
+    if sheets > MAX_SHEETS:
+        raise UserError(f"{path}: {sheets} sheets; save the one of the annotations alone")
+
+
 def _csv(path: Path, data: bytes) -> Iterator[Rows]:
     encoding = "utf-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
     try:
         text = data.decode(encoding)
-        top = "".join(text.splitlines(keepends=True)[:HEADER_WITHIN])
+        top = "".join(itertools.islice(io.StringIO(text, newline=""), HEADER_WITHIN))
         separator = max(",;\t", key=top.count)
         yield _numbered(path, csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True))
     except UnicodeDecodeError:

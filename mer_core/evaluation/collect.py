@@ -14,7 +14,7 @@ import pandas as pd
 
 from mer_core.errors import UserError
 
-MAX_BYTES = 64 << 20  # a fold's file is some kilobytes
+MAX_BYTES = 8 << 20  # a fold's file is some kilobytes, and takes a hundredfold in memory
 BEST_ON_TEST = "predicted_best_on_test"
 REMEDY = "delete this fold's folder and run the same command again"
 
@@ -110,7 +110,7 @@ def _read_fold_json(path: Path, variant: str, seeds: Sequence[int]) -> dict[str,
     except (ValueError, RecursionError):
         raise UserError(f"{path}: is not JSON; {REMEDY}") from None
     kinds = {"variant": str, "seed": int, "subject": str, "digests": dict}
-    if not isinstance(fold, dict) or not all(isinstance(fold.get(key), kind) for key, kind in kinds.items()):
+    if not isinstance(fold, dict) or not all(type(fold.get(key)) is kind for key, kind in kinds.items()):
         raise UserError(f"{path}: lacks one of {', '.join(kinds)}; {REMEDY}")
     if fold["variant"] != variant or fold["seed"] not in seeds:
         raise UserError(f"{path}: is not of variant {variant} and one of the seeds {list(seeds)}; {REMEDY}")

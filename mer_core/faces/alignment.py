@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -114,12 +115,12 @@ def align_image(image: np.ndarray, finder: FaceFinder | None, settings: Alignmen
 
 
 def align_clip(
-    frames: Sequence[np.ndarray], finder: FaceFinder | None, settings: Alignment
+    frames: Iterable[np.ndarray], finder: FaceFinder | None, settings: Alignment
 ) -> tuple[np.ndarray, AlignedImage]:
     """Align all frames of a clip by the transform of the first, so that motion is kept (clip mode).
 
     Args:
-        frames: uint8 (H, W, 3) RGB each, the onset first.
+        frames: uint8 (H, W, 3) RGB each, the onset first; one at a time lies in memory.
         finder: may be None in mode precropped.
         settings: as for `align_image`.
 
@@ -185,21 +186,22 @@ def cache_attributes(settings: Alignment, finder: FaceFinder | None) -> dict[str
 
 
 def _align(
-    frames: Sequence[np.ndarray], finder: FaceFinder | None, settings: Alignment
+    frames: Iterable[np.ndarray], finder: FaceFinder | None, settings: Alignment
 ) -> list[AlignedImage]:
     """All frames by the transform of the first."""
-    size = settings.size
+    frames, size = iter(frames), settings.size
+    first = next(frames)
     if settings.mode == "precropped":
         landmarks, step = np.full((68, 2), np.nan, np.float32), "precropped"
-        height, width = frames[0].shape[:2]
+        height, width = first.shape[:2]
         scale = np.array([size / width, size / height])
         transform = np.column_stack([np.diag(scale), (scale - 1) / 2])
     else:
-        found = finder.find(frames[0])
+        found = finder.find(first)
         landmarks, step = found.landmarks, found.step
         transform = eye_transform(landmarks, size, settings.eye_distance, settings.eye_center)
     aligned = []
-    for frame in frames:
+    for frame in itertools.chain([first], frames):
         pixels = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) if settings.color == "gray" else frame
         image = _resize(pixels, size) if settings.mode == "precropped" else warp(pixels, transform, size)
         aligned.append(AlignedImage(image.reshape(size, size, -1), landmarks, transform, step))

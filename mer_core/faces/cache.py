@@ -19,9 +19,11 @@ import contextlib
 import hashlib
 import io
 import json
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -29,7 +31,7 @@ import numpy as np
 from mer_core import job
 from mer_core.errors import UserError
 
-SCHEMA = b"mer-core aligned faces 2"
+SCHEMA = "mer-core aligned faces 2"
 SHARD = "shard"  # the attribute in which shards of one cache may differ
 
 Attribute = str | int | float
@@ -119,7 +121,7 @@ def read_cache(path: str | Path, expect: Mapping[str, Attribute] | None = None) 
                 )
         columns = {name: file[name][:] for name in _COLUMNS}
         digests = {name: _hash(column) for name, column in columns.items()}
-        if file.attrs["sha256"] != _digest(digests, attributes).encode():
+        if _text(file, "sha256") != _digest(digests, attributes):
             raise UserError(f"{path}: the data do not match their checksum; delete this file and run again")
         texts = {name: [text.decode() for text in columns.pop(name)] for name in ("sample_id", "detector")}
         return Aligned(**columns, **texts, attributes=attributes)
@@ -194,9 +196,8 @@ def _write(
             digests |= {name: _hash(text) for name, text in texts.items()}
             seal = _digest(digests, attributes)
             # Of fixed length: damage to the heap that holds variable texts can make HDF5 hang.
-            file.attrs["schema"] = np.bytes_(SCHEMA)
-            file.attrs["sha256"] = np.bytes_(seal.encode())
-            file.attrs["attributes"] = np.bytes_(json.dumps(attributes).encode())
+            texts = {"schema": SCHEMA, "sha256": seal, "attributes": json.dumps(attributes)}
+            file.attrs.update({name: np.bytes_(text.encode()) for name, text in texts.items()})
         if disk.failure:
             raise disk.failure
 
@@ -231,16 +232,10 @@ def _opened(path: Path) -> Iterator[h5py.File]:
     try:
         # Caches are published by rename and never written again; a file system without locks is no obstacle.
         with h5py.File(path, "r", locking="best-effort") as file:
-            if file.attrs.get("schema") != SCHEMA:
-                raise UserError(
-                    f"{path}: is not a cache of {SCHEMA.decode()!r}; delete this file and run again"
-                )
+            if _text(file, "schema") != SCHEMA:
+                raise UserError(f"{path}: is not a cache of {SCHEMA!r}; delete this file and run again")
             for name, kind in _COLUMNS.items():
-                column = file[name]
-                if not isinstance(column, h5py.Dataset) or column.dtype.kind != np.dtype(kind).kind:
-                    raise ValueError(f"{name} is not of type {np.dtype(kind).name}")
-                if column.nbytes > path.stat().st_size:
-                    raise ValueError(f"{name} is larger than the file")
+                _check_column(file, name, kind)
             yield file
     except job.Terminated:  # a RuntimeError, too, but no word on the file
         raise
@@ -251,6 +246,20 @@ def _opened(path: Path) -> Iterator[h5py.File]:
         ) from error
 
 
+def _check_column(file: h5py.File, name: str, kind: Any) -> None:
+    """Refuse what would read other files, or take more memory than the file has bytes."""
+    if not isinstance(file.get(name, getlink=True), h5py.HardLink):
+        raise ValueError(f"{name} is missing or only a link")
+    column = file[name]
+    if not isinstance(column, h5py.Dataset) or column.dtype.kind != np.dtype(kind).kind:
+        raise ValueError(f"{name} is not of type {np.dtype(kind).name}")
+    created = column.id.get_create_plist()
+    if created.get_layout() != h5py.h5d.CONTIGUOUS or created.get_external_count():
+        raise ValueError(f"{name} does not lie in the file in one piece")
+    if column.nbytes > Path(file.filename).stat().st_size:
+        raise ValueError(f"{name} is larger than the file")
+
+
 def _header(path: Path) -> tuple[list[str], list[str], tuple[int, ...], dict[str, Attribute]]:
     with _opened(path) as file:
         texts = ([text.decode() for text in file[name][:]] for name in ("sample_id", "detector"))
@@ -258,7 +267,21 @@ def _header(path: Path) -> tuple[list[str], list[str], tuple[int, ...], dict[str
 
 
 def _attributes(file: h5py.File) -> dict[str, Attribute]:
-    return json.loads(file.attrs["attributes"])
+    attributes = json.loads(_text(file, "attributes"))
+    if not isinstance(attributes, dict) or not all(map(_is_attribute, attributes.values())):
+        raise ValueError("its attributes are not texts and numbers by name")
+    return attributes
+
+
+def _text(file: h5py.File, name: str) -> str:
+    """A text among HDF5's attributes, which must be of fixed length as we write them."""
+    if name not in file.attrs or file.attrs.get_id(name).dtype.kind != "S":
+        raise ValueError(f"it has no text of fixed length named {name}")
+    return file.attrs[name].decode()
+
+
+def _is_attribute(value: Any) -> bool:
+    return isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value))
 
 
 def _encode(parts: Sequence[Sequence[str]]) -> np.ndarray:

@@ -16,6 +16,7 @@ from mer_core.errors import UserError
 from mer_core.job import publish, write_text
 
 _LOG = logging.getLogger(__name__)
+MAX_BYTES = 1 << 30  # of a file; a ResNet18 with attention has 45 MB
 _WRITER = "mer_core"
 _CLASSIFIER = "fc."
 _ATTENTION = ".attention."
@@ -89,6 +90,8 @@ def _write(path: Path, data: bytes) -> None:
 def _verified(path: Path) -> bytes:
     """The bytes of a file, held against its digest where it has one."""
     try:
+        if path.stat().st_size > MAX_BYTES:
+            raise UserError(f"{path}: is larger than any ResNet18; name a safetensors file of one")
         data = path.read_bytes()
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); name a safetensors file") from None
