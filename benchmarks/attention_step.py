@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import argparse
 import statistics
-import time
+from collections.abc import Callable
 
 import torch
-import torchvision
+from hardware import machine, wait
+from measuring import CLOCKS, ratio, table, take_turns
 
 from mer_core.config import Loss
 from mer_core.models import ATTENTION, build_model
@@ -26,59 +27,49 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--clock", choices=CLOCKS, default="wall")
     parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32")
+    parser.add_argument("--layout", choices=["channels_last", "contiguous_format"], default="channels_last")
     settings = parser.parse_args()
     torch.set_num_threads(settings.threads)
     torch.manual_seed(0)
     device = torch.device(settings.device)
+    layout = getattr(torch, settings.layout)
     images = torch.rand(settings.batch, 3, settings.size, settings.size, device=device)
-    images = images.contiguous(memory_format=torch.channels_last)
+    images = images.contiguous(memory_format=layout)
     target = torch.arange(settings.batch, device=device) % 5
-    steps = {kind: _training_step(kind, images, target, settings.precision) for kind in ATTENTION}
-    for step in steps.values():
-        step()  # warm-up: kernels are chosen, optimiser state is made
-    turns = [{kind: _seconds(step, device) for kind, step in steps.items()} for _ in range(settings.repeats)]
+    steps = {kind: _training_step(kind, images, target, layout, settings.precision) for kind in ATTENTION}
+    print(machine(device))
+    times = take_turns(steps, settings.repeats, settings.clock)
     print(
-        f"torch {torch.__version__}, torchvision {torchvision.__version__}, {_name(device)}, "
-        f"{settings.batch} images of {settings.size}x{settings.size}, {settings.precision}, channels last, "
-        f"threads {settings.threads}, median of {settings.repeats}\n"
+        f"{settings.batch} images of {settings.size} x {settings.size}, {settings.precision}, {layout}, "
+        f"median of {settings.repeats}, {settings.clock} time"
     )
-    print("| attention | ms per step | against none | parameters |\n|---|---|---|---|")
+    rows = []
     for kind in ATTENTION:
-        milliseconds = statistics.median(turn[kind] for turn in turns) * 1e3
-        ratio = statistics.median(turn[kind] / turn["none"] for turn in turns)
         parameters = sum(p.numel() for p in build_model(kind, 5).parameters())
-        print(f"| {kind} | {milliseconds:.1f} | {ratio:.3f} | {parameters:,} |")
+        milliseconds = f"{1e3 * statistics.median(times[kind]):.1f}"
+        rows.append([kind, milliseconds, f"{ratio(times, kind, 'none'):.3f}", f"{parameters:,}"])
+    table(["attention", "ms per step", "against none", "parameters"], rows)
 
 
-def _training_step(kind: str, images: torch.Tensor, target: torch.Tensor, precision: str):
-    model = build_model(kind, 5).to(images.device, memory_format=torch.channels_last)
+def _training_step(
+    kind: str, images: torch.Tensor, target: torch.Tensor, layout: torch.memory_format, precision: str
+) -> Callable[[], None]:
+    model = build_model(kind, 5).to(images.device, memory_format=layout)
     loss = build_loss(Loss(kind="focal", form="sigmoid", alpha=0.25), [1] * 5).to(images.device)
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True)
     autocast = torch.autocast(images.device.type, torch.bfloat16, enabled=precision == "bfloat16")
 
     def step() -> None:
         optimizer.zero_grad()
         with autocast:
             logits = model(images)
-        loss(logits, target).backward()
+        loss(logits.float(), target).backward()
         optimizer.step()
+        wait(images.device)
 
     return step
-
-
-def _seconds(step, device: torch.device) -> float:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    start = time.perf_counter()
-    step()
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return time.perf_counter() - start
-
-
-def _name(device: torch.device) -> str:
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
 
 
 if __name__ == "__main__":
