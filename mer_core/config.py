@@ -230,7 +230,7 @@ class Variant(Section):
     """One row of the ablation."""
 
     name: Name
-    attention: Name
+    attention: Literal["none", "spatial", "channel", "dual", "cbam"]
     loss: Name
     init: PathText = "random"
 
@@ -422,6 +422,8 @@ class Config(Section):
         if self.source is not None and self.source not in self.datasets:
             yield f"source: '{self.source}' is not under datasets ({', '.join(self.datasets)})"
         for variant in self.variants:
+            if set("{}") & set(variant.init):
+                yield f"variants.{variant.name}.init: {variant.init!r} holds braces; rename the file"
             if variant.loss not in self.losses:
                 known = ", ".join(self.losses)
                 yield f"variants.{variant.name}.loss: '{variant.loss}' is not under losses ({known})"
@@ -484,6 +486,10 @@ class Config(Section):
         }
         source["source"] = self.source if self.source in self.used else None
         every = list(subjects[self.target])
+        if len(every) < 2:
+            raise UserError(
+                f"datasets.{self.target}.subjects: only {every[0]}; leaving one out needs two at least"
+            )
         source["folds"] = every if self.folds is None else self.folds
         unknown = [subject for subject in source["folds"] if subject not in every]
         if unknown:

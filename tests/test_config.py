@@ -1,13 +1,15 @@
 """The configuration is refused with one line for every wrong key."""
 
 import copy
+import typing
 from pathlib import Path
 
 import pytest
 import yaml
 
-from mer_core.config import dump, load_config
+from mer_core.config import Variant, dump, load_config
 from mer_core.errors import UserError
+from mer_core.models import ATTENTION
 
 ROOT = Path(__file__).parent.parent
 SHIPPED = yaml.safe_load((ROOT / "config.yaml").read_text())
@@ -69,6 +71,12 @@ def test_the_shipped_file_is_valid_and_survives_dumping():
         ("losses.focal.alpha", [0.5, 2.0], "losses.focal.alpha"),
         ("variants.1.loss", "hinge", "variants.resnet18_focal.loss: 'hinge' is not under losses"),
         ("variants.1.name", "dual", "variants: the name 'dual' stands twice"),
+        (
+            "variants.1.attention",
+            "duel",
+            "attention: 'duel' is not allowed; it should be 'none', ",
+        ),
+        ("variants.1.init", "{x}.safetensors", "'{x}.safetensors' holds braces; rename the file"),
         ("variants.1.name", "../up", "variants.1.name: '../up' is not allowed"),
         (
             "baselines.0.classifier.kind",
@@ -181,8 +189,14 @@ def test_only_used_datasets_are_spelled_out():
     assert spelled.datasets["casme2"].subjects == ["sub01", "sub02"]
     untransferred = copy.deepcopy(SHIPPED)
     untransferred["variants"] = untransferred["variants"][:2]
-    spelled = load_config(untransferred).with_subjects({"casme2": ["sub01"]})
+    spelled = load_config(untransferred).with_subjects({"casme2": ["sub01", "sub02"]})
     assert list(spelled.datasets) == ["casme2"]
     assert spelled.source is None
     with pytest.raises(UserError, match=r"datasets\.casme2\.root: no subject found"):
         load_config(untransferred).with_subjects({"casme2": []})
+    with pytest.raises(UserError, match=r"datasets\.casme2\.subjects: only sub01; leaving one out needs two"):
+        load_config(untransferred).with_subjects({"casme2": ["sub01"]})
+
+
+def test_every_attention_of_the_configuration_can_be_built_and_no_other():
+    assert set(typing.get_args(Variant.model_fields["attention"].annotation)) == set(ATTENTION)

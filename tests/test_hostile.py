@@ -10,11 +10,13 @@ import json
 import os
 import random
 import resource
+import runpy
 import struct
 import zipfile
 import zlib
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
@@ -328,6 +330,20 @@ def test_a_date_where_a_frame_should_be_is_shown(tmp_path):
     write_workbook(tmp_path / WORKBOOK, [row, *ROWS[1:]])
     _, defects = read(tmp_path, casme2_settings())
     assert defects.action[0] == "left out: onset '1900-01-06 00:00:00', offset '12'"
+
+
+def test_a_manifest_without_a_sample_stops_the_run(tmp_path):
+    write_manifest(assemble([left_out("a"), left_out("b")]), tmp_path / "samples.csv")
+    doctor.write_defects(Findings({}).table(), tmp_path / "defects.csv")
+    step = SimpleNamespace(
+        threads=1,
+        input=SimpleNamespace(samples=tmp_path / "samples.csv", defects=tmp_path / "defects.csv"),
+        output=SimpleNamespace(manifest=tmp_path / "m.csv"),
+        params=SimpleNamespace(root=str(tmp_path), alignment=SHIPPED["alignment"]),
+    )
+    script = runpy.run_path(str(ROOT / "workflow_scripts" / "write_manifest.py"))
+    refused(r"samples\.csv: all 2 samples are left out; its column reason", lambda: script["main"](step))
+    assert not (tmp_path / "m.csv").exists()
 
 
 NAME = "a b'\"$(touch ran);{x} {dataset} `touch ran` %s \\n é & -rf"

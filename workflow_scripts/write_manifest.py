@@ -39,6 +39,10 @@ def main(snakemake):
             path = frames[apex].relative_to(root).as_posix()
             samples.loc[index, ["apex", "apex_source", "frame_path"]] = [apex, "spotted", path]
             print(f"{row.sample_id}: apex spotted at frame {apex}")
+    if not samples.included.any():
+        raise UserError(
+            f"{snakemake.input.samples}: all {len(samples)} samples are left out; its column reason says why"
+        )
     write_manifest(samples, snakemake.output.manifest)
     print(f"{samples.included.sum()} samples, {(~samples.included).sum()} left out")
 
