@@ -106,7 +106,7 @@ def _print_speeds(folder: Path, device: torch.device, arguments: argparse.Namesp
 
 def _print_accuracies(folder: Path, device: torch.device) -> None:
     """Accuracy on new images after the same number of epochs by either loop, over seeds."""
-    size, epochs, batch = 48, 6, 16
+    size, epochs, batch = 48, 12, 16
     settings = _settings(batch, epochs)
     rows = []
     for seed in range(SEEDS):
