@@ -151,7 +151,9 @@ def test_refuses_folds_of_different_experiments(paths, key):
     fold = paths[3].with_name("fold.json")
     fold.write_text(json.dumps(json.loads(fold.read_text()) | {"digests": DIGESTS | {key: "other"}}))
     with pytest.raises(
-        UserError, match=rf"s1/predictions.csv: differs from .*seed0/s1/predictions.csv in '{key}'"
+        UserError,
+        match=rf"s1/predictions.csv: differs from .*seed0/s1/predictions.csv in '{key}'; "
+        "run the same command again, or delete the older",
     ):
         read(paths)
 

@@ -71,7 +71,7 @@ def test_errors_stop_and_warnings_do_not(tmp_path):
         "casme2.defects.csv: casme2/sub01/EP02_01f CASME2_RAW_selected: annotation_without_frames: "
         "left out: no folder of frames"
     )
-    assert "1 error(s)" in last
+    assert "1 error(s) in the data" in last
     assert "doctor.severity: {annotation_without_frames: warning}" in last
     doctor.stop_on_errors(defects[defects.severity != "error"], "casme2.defects.csv")
 

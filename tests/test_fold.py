@@ -1,7 +1,9 @@
 """One fold, from cache and manifest to its three files."""
 
+import itertools
 import json
 import math
+import time
 
 import numpy as np
 import pandas as pd
@@ -105,6 +107,14 @@ def test_what_is_not_the_same_has_another_digest(dataset, tmp_path):
     _, other = run(tmp_path / "b", dataset, loss=FOCAL)
     assert fold["digests"]["configuration"] != other["digests"]["configuration"]
     assert fold["digests"]["cache"] == other["digests"]["cache"]
+
+
+def test_a_clock_that_goes_back_makes_no_negative_duration(dataset, tmp_path, monkeypatch):
+    clock = itertools.count(2e9, -3600)
+    monkeypatch.setattr(time, "time", lambda: next(clock))
+    _, fold = run(tmp_path, dataset)
+    assert min(fold["seconds"].values()) >= 0
+    assert pd.read_csv(tmp_path / "history.csv")["images_per_second"].min() > 0
 
 
 @pytest.mark.parametrize("selection", ["last", "inner"])

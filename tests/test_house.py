@@ -1,6 +1,7 @@
 """What keeps code, rules, configuration and documents in step."""
 
 import ast
+import itertools
 import re
 from pathlib import Path
 
@@ -171,3 +172,13 @@ def test_environments_agree_with_constraints(path):
     for line in pip["pip"]:
         name, version = line.split("==")
         assert pins()[name.lower()] == version
+
+
+def test_every_failure_in_the_documents_is_one_that_a_test_makes():
+    table = (ROOT / "docs" / "operations.md").read_text().split("## When something fails")[1]
+    seen = [re.findall(r"`(.+?)`", row.split("|")[1]) for row in re.findall(r"^\|.*", table, flags=re.M)[2:]]
+    assert len(seen) > 10 and all(seen)
+    tests = "".join(path.read_text() for path in (ROOT / "tests").glob("test_*.py")).replace("\\", "")
+    for message in itertools.chain(*seen):
+        for part in message.split("..."):
+            assert part.strip(" ,:") in tests, message

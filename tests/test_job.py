@@ -168,8 +168,10 @@ def test_an_orphan_publishes_nothing(tmp_path):
                 pathlib.Path({str(tmp_path / "ready")!r}).touch()
                 while not pathlib.Path({str(tmp_path / "go")!r}).exists():
                     time.sleep(0.01)
-        except job.Orphaned:
-            pathlib.Path({str(tmp_path / "refused")!r}).touch()
+        except job.Orphaned as refusal:
+            with open({str(tmp_path / "refused.new")!r}, "w") as file:
+                file.write(str(refusal))
+            pathlib.Path({str(tmp_path / "refused.new")!r}).rename({str(tmp_path / "refused")!r})
         """)
     )
     parent = tmp_path / "snakemake"
@@ -182,6 +184,7 @@ def test_an_orphan_publishes_nothing(tmp_path):
     process.wait()
     (tmp_path / "go").touch()
     wait_for(tmp_path / "refused")
+    assert "the workflow that started this job is gone" in (tmp_path / "refused").read_text()
     assert not out.exists()
 
 

@@ -216,7 +216,7 @@ def test_another_crop_recomputes_from_the_caches_on(finished):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("size: 32", "sise: 32", "alignment.sise: unknown key; did you mean 'size'?"),
+        ("size: 32", "sise: 32", "configuration: alignment.sise: unknown key; did you mean 'size'?"),
         ("epochs: 2", "epochs: none", "training.epochs: 'none' is not allowed"),
         ("experiment: tiny", "experiment: tiny\nfolds: [sub99]", "folds: sub99 not among the subjects"),
         ("experiment: tiny", "experiment: tiny\nfolds: [sub01]", "evaluation.partial: true"),

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from mer_core.errors import UserError
+from mer_core.job import check_not_orphaned
 from mer_core.training.augment import augment
 from mer_core.training.checkpoint import Checkpoint
 from mer_core.training.data import Samples
@@ -81,6 +82,7 @@ def fit(
     Raises:
         UserError: the loss is not finite; there are fewer than two samples; or the device has no room
             for the micro-batch.
+        Orphaned: see `job.check_not_orphaned`.
     """
     if len(train) < 2:
         raise UserError("training needs at least two images, since batch norm does; look at the manifest")
@@ -94,6 +96,7 @@ def fit(
     _LOG.info("computing in %s", choose_precision(settings.precision, device))
     resumed, started = len(history), time.monotonic()
     for epoch in range(resumed + 1, epochs + 1):
+        check_not_orphaned()  # the workflow that goes on in its place may need the device
         rate = learning_rate(settings, epoch)
         for group in optimizer.param_groups:
             group["lr"] = rate * group["scale"]
