@@ -217,6 +217,7 @@ def test_another_crop_recomputes_from_the_caches_on(finished):
     ("old", "new", "message"),
     [
         ("size: 32", "sise: 32", "configuration: alignment.sise: unknown key; did you mean 'size'?"),
+        ("init: pretrained", "init: nowhere.safetensors", "MissingInputException in rule train_fold"),
         ("epochs: 2", "epochs: none", "training.epochs: 'none' is not allowed"),
         ("experiment: tiny", "experiment: tiny\nfolds: [sub99]", "folds: sub99 not among the subjects"),
         ("experiment: tiny", "experiment: tiny\nfolds: [sub01]", "evaluation.partial: true"),
