@@ -143,7 +143,7 @@ def noise_task(images: int, seed: int) -> tuple[np.ndarray, torch.Tensor]:
     pixels = rng.normal(110, 12, (images, height // 10, width // 10, 3)).repeat(10, 1).repeat(10, 2)
     for frame, label in zip(pixels, labels, strict=True):
         top = 30 + 60 * label + rng.integers(-10, 11)
-        frame[top : top + 30, 40:240] += 12
+        frame[top : top + 30, 40:240] += 5
     return pixels.clip(0, 255).astype(np.uint8), torch.from_numpy(labels)
 
 
