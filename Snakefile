@@ -23,8 +23,6 @@ include: "rules/evaluation.smk"
 
 localrules:
     all,
-    doctor,
-    write_config,
 
 
 rule all:

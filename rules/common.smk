@@ -48,6 +48,9 @@ ATTENTION_SHOWN = [
     if CONFIG.target in FACES_SHOWN and CONFIG.variant[name].attention in {"spatial", "dual", "cbam"}
 ]
 
+# A job on a cluster runs a Snakemake of its own, which would try again within the memory that was too little.
+RETRIES = 1 if workflow.is_main_process else 0
+
 
 pathvars:
     results=f"results/{CONFIG.experiment}",

@@ -1,3 +1,11 @@
+# Local rules, here and below: what is short stays on the machine that submits to a cluster.
+localrules:
+    doctor,
+    read_dataset,
+    write_config,
+    write_manifest,
+
+
 rule write_config:
     """Write down the checked configuration, every default and subject spelled out."""
     output:

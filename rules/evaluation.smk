@@ -4,6 +4,17 @@ FIGURES = ["class_distribution", "variants", "subject_accuracy", "learning_curve
 FIGURES += [f"confusion_{method}" for method in METHODS]
 
 
+localrules:
+    build_tables,
+    draw_attention,
+    draw_faces,
+    draw_figures,
+    draw_times,
+    draw_workflow,
+    score_variant,
+    write_report,
+
+
 rule score_variant:
     """Pool the folds of a variant or a comparison method and score them."""
     input:

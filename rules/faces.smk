@@ -1,3 +1,7 @@
+localrules:
+    merge_caches,
+
+
 rule align_faces:
     """Find, level and crop the faces of one subject; images that did not change are kept."""
     input:

@@ -12,7 +12,7 @@ rule train_fold:
         "<logs>/train_fold/{variant}/seed{seed}/{subject}.log",
     benchmark:
         "<benchmarks>/train_fold/{variant}/seed{seed}/{subject}.tsv"
-    retries: 1
+    retries: RETRIES
     conda:
         "../envs/training.yaml"
     threads: CONFIG.compute.threads

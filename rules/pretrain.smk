@@ -2,6 +2,10 @@
 SOURCE_CLASSES = CONFIG.datasets[CONFIG.source].class_names if CONFIG.source else []
 
 
+localrules:
+    select_pretrained,
+
+
 rule pretrain_model:
     """Train on the source dataset with one random split into training and test."""
     input:
@@ -16,7 +20,7 @@ rule pretrain_model:
         "<logs>/pretrain_model/{variant}/{split}/run{run}.log",
     benchmark:
         "<benchmarks>/pretrain_model/{variant}/{split}/run{run}.tsv"
-    retries: 1
+    retries: RETRIES
     conda:
         "../envs/training.yaml"
     threads: CONFIG.compute.threads

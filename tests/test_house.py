@@ -95,11 +95,34 @@ def test_every_rule_is_complete(name, body):
         assert wanted in directives, f"needs {wanted}"
     assert not {"run", "shell", "lambda"} & set(directives)
     assert "lambda" not in body
+    tries = re.findall(r"^    retries: (.*)", body, flags=re.M)
+    assert set(tries) <= {"RETRIES"}, "else a cluster's job repeats itself within its memory"
     assert f"<logs>/{name}" in body, "the log is named as the rule"
     assert f"<benchmarks>/{name}" in body, "the benchmark is named as the rule"
     assert f'script:\n        "../workflow_scripts/{name}.py"' in body, "the script is named as the rule"
     assert f'code=code_digest("workflow_scripts/{name}.py")' in body, "an edit of the code must rerun it"
     assert (ROOT / re.search(r'conda:\n        "../(envs/\w+\.yaml)"', body)[1]).is_file()
+
+
+def local_rules():
+    for path in [ROOT / "Snakefile", *RULE_FILES]:
+        for block in re.findall(r"^localrules:\n((?:    \w+,\n)+)", path.read_text(), flags=re.M):
+            yield from re.findall(r"\w+", block)
+
+
+@pytest.mark.parametrize(("name", "body"), list(rules()))
+def test_a_rule_is_local_or_says_what_it_asks_of_a_cluster(name, body):
+    if name not in local_rules():
+        for wanted in ("mem", "runtime"):
+            assert re.search(rf"^        {wanted}=", body, flags=re.M), f"needs {wanted}, or to be local"
+
+
+def test_whoever_leases_a_gpu_asks_for_one():
+    leasing = {path.stem for path in SCRIPTS if re.search(r"\blease\(", path.read_text())}
+    asking = {name for name, body in (rule.values for rule in rules()) if "        gpu=1,\n" in body}
+    profile = yaml.safe_load((ROOT / "profiles" / "slurm" / "profile.yaml").read_text())
+    assert leasing == asking == profile["set-resources"].keys() != set()
+    assert all(asked == {"gres": "gpu:1", "gpu": 0} for asked in profile["set-resources"].values())
 
 
 def test_every_script_belongs_to_a_rule():
@@ -159,7 +182,7 @@ def test_constraints_satisfy_the_package():
     import tomllib
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    required = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
+    required = [*project["dependencies"], *itertools.chain(*project["optional-dependencies"].values())]
     for requirement in map(Requirement, required):
         version = pins().get(requirement.name.lower())
         assert version, f"{requirement.name} is not pinned in constraints.txt"

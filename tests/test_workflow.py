@@ -11,6 +11,7 @@ from checkout import Checkout
 VARIANTS = ["resnet18_focal", "dual", "dual_transfer"]
 BASELINES = ["lbp_apex", "boosted"]
 SUBJECTS = ["sub01", "sub02", "sub03", "sub04"]
+SUMMARY = ["output_file", "date", "rule", "log-file(s)", "status", "plan"]
 
 pytestmark = pytest.mark.workflow
 
@@ -112,6 +113,23 @@ def test_one_fold_is_a_target_and_comes_out_equal(finished):
     assert path.read_bytes() == before
     assert finished.run().returncode == 0
     assert (finished.results / "tables" / "table2_attention.csv").read_bytes() == tables
+
+
+def test_a_forced_fold_takes_along_what_depends_on_it(finished):
+    plan = finished.planned("--forcerun", str(finished.fold("dual", "sub02").relative_to(finished.folder)))
+    for rule in ("train_fold", "score_variant", "build_tables", "write_report"):
+        assert plan[rule] == 1
+    assert not plan.keys() & {"align_faces", "merge_caches", "pretrain_model", "classify_folds"}
+
+
+def test_snakemake_tells_what_depends_on_what_and_that_nothing_is_stale(finished):
+    graph = finished.run("--dag").stdout
+    assert graph.count('label = "train_fold') == len(VARIANTS) * len(SUBJECTS)
+    lines = finished.run("--summary").stdout.splitlines()
+    table = [dict(zip(SUMMARY, line.split("\t"), strict=True)) for line in lines if line.count("\t") == 5]
+    files = {row["output_file"] for row in table if row["plan"] == "no update"}
+    assert len(files) == len(table) - 1, "all but the table's head"
+    assert str(finished.fold("dual", "sub02").relative_to(finished.folder)) in files
 
 
 @pytest.mark.parametrize("name", ["predictions.csv", "history.csv", "fold.json"])
