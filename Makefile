@@ -50,6 +50,8 @@ bench: $(READY)
 	$(call measure,plan_folds,plan_folds.py)
 	$(call measure,growth,growth.py)
 	$(call measure,peak_memory,peak_memory.py)
+	$(call measure,baseline_features,baseline_features.py)
+	$(call measure,baseline_folds,baseline_folds.py)
 
 clean:
 	@echo "Removes .venv and the test caches; results/ is yours to delete."
