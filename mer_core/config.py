@@ -468,6 +468,21 @@ class Config(Section):
         pretrained = any(variant.init == "pretrained" for variant in self.variants)
         return [self.target, *([self.source] if pretrained and self.source != self.target else [])]
 
+    def check_weights(self) -> None:
+        """See that the files that variants start from are there.
+
+        Snakemake misses no input of folds that are there already: it would keep those of other weights.
+
+        Raises:
+            UserError: one of them is not.
+        """
+        for variant in self.variants:
+            if variant.init not in {"random", "pretrained"} and not Path(variant.init).is_file():
+                raise UserError(
+                    f"variants.{variant.name}.init: no such file: {variant.init}; give random, "
+                    "pretrained or a safetensors file"
+                )
+
     def with_subjects(self, subjects: Mapping[str, list[str]]) -> Config:
         """The same experiment with every used dataset's subjects spelled out, and no other dataset.
 

@@ -19,6 +19,7 @@ def subjects_of(name):
 
 try:
     CONFIG = load_config(config)
+    CONFIG.check_weights()
     CONFIG = CONFIG.with_subjects({name: subjects_of(name) for name in CONFIG.used})
 except UserError as error:
     raise WorkflowError(str(error))
