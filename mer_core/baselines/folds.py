@@ -55,13 +55,7 @@ def classify_folds(
     everything = manifest.included(manifest.read_manifest(samples))
     at = pd.Index(features.sample_id).get_indexer(everything["sample_id"])
     table, values = everything[at >= 0].reset_index(drop=True), features.values[at[at >= 0]]
-    labels = pd.Index(classes).get_indexer(table["label"])
-    if (labels < 0).any():
-        row = table[labels < 0].iloc[0]
-        raise UserError(
-            f"{samples}: sample '{row.sample_id}' has the label '{row.label}', which is none of "
-            f"{', '.join(classes)}; delete the manifest and run again"
-        )
+    labels = manifest.class_indices(table, classes, samples)
     owners = table["subject"].to_numpy()
     _LOG.info("%s: %d clips, %d features, read in %.1f s", baseline.name, *values.shape, _since(started))
     digests = {

@@ -5,10 +5,11 @@ from __future__ import annotations
 import csv
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pandera.pandas as pa
 
@@ -208,3 +209,24 @@ def _refuse(path: str | os.PathLike[str], frame: pd.DataFrame, column: str, wron
         row = int(wrong.idxmax())
         value = frame.at[row, column][:60]
         raise UserError(f"{path} row {row + 2} column {column}: {value!r} is not allowed; {REWRITE}")
+
+
+def class_indices(table: pd.DataFrame, classes: Sequence[str], path: str | Path) -> np.ndarray:
+    """The class of each sample, int64 (N,), as an index into `classes`.
+
+    Args:
+        table: rows of a manifest.
+        classes: class names in order.
+        path: of the manifest, for messages.
+
+    Raises:
+        UserError: a label is no class.
+    """
+    indices = pd.Index(classes).get_indexer(table["label"])
+    if (indices < 0).any():
+        row = table[indices < 0].iloc[0]
+        raise UserError(
+            f"{path}: sample '{row.sample_id}' has the label '{row.label}', which is none of "
+            f"{', '.join(classes)}; delete the manifest and run again"
+        )
+    return indices.astype(np.int64)

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
@@ -51,7 +50,7 @@ class Samples:
     def memory_format(self) -> torch.memory_format:
         """How images and weights lie in memory: channels last, but for small images on the CPU.
 
-        Below about 96 pixels oneDNN trains a fifth faster in its own layout (benchmarks/train.py).
+        Below about 96 pixels oneDNN trains a fifth faster in its own layout (benchmarks/step_choices.py).
         """
         small = self.images.device.type == "cpu" and self.images.shape[1] < 96
         return torch.contiguous_format if small else torch.channels_last
@@ -94,18 +93,12 @@ def load(cache: Path, samples: Path, classes: Sequence[str], device: torch.devic
     table, at = table[at >= 0].reset_index(drop=True), at[at >= 0]
     if table.empty:
         raise UserError(f"{cache}: holds no image of {samples}; delete both and run again")
-    labels = pd.Index(classes).get_indexer(table["label"])
-    if (labels < 0).any():
-        row = table[labels < 0].iloc[0]
-        raise UserError(
-            f"{samples}: sample '{row.sample_id}' has the label '{row.label}', which is none of "
-            f"{', '.join(classes)}; delete the manifest and run again"
-        )
+    labels = manifest.class_indices(table, classes, samples)
     images = torch.from_numpy(aligned.images[at]).to(device)
     _LOG.info("%d images of %d x %d, %d subjects", *images.shape[:3], table["subject"].nunique())
     return Samples(
         images=images,
-        labels=torch.from_numpy(labels.astype(np.int64)).to(device),
+        labels=torch.from_numpy(labels).to(device),
         table=table,
         classes=list(classes),
         absent=absent,
