@@ -23,7 +23,8 @@ import cv2
 import dlib
 import numpy as np
 
-from mer_core.config import Alignment, load_config
+from mer_core.config.alignment import Alignment
+from mer_core.config.experiment import load_config
 from mer_core.faces.alignment import align_clip, align_image, eye_transform, warp
 from mer_core.faces.landmarks import FaceFinder, NoFace
 from mer_core.images import FORMATS, read_image

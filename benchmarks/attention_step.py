@@ -14,7 +14,7 @@ import torch
 from hardware import machine, wait
 from measuring import CLOCKS, ratio, table, take_turns
 
-from mer_core.config import Loss
+from mer_core.config.models import Loss
 from mer_core.models import ATTENTION, build_model
 from mer_core.models.losses import build_loss
 

@@ -20,23 +20,23 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from mer_core import config
-from mer_core.baselines.clips import AlignedFrames, Clip
 from mer_core.baselines.features import describe
 from mer_core.baselines.lbp import codes_on_planes
+from mer_core.config.baselines import BiWoof, Fdm, FlowImage, Lbp, LbpTop, Osw
 from mer_core.images import write_image
+from mer_core.motion.clip import AlignedFrames, Clip
 
 SOURCE = (340, 280)  # height and width of the frames on disk, as in CASME II
 METHODS = {
-    "LBP of the apex, P = 8": config.Lbp(),
-    "LBP-TOP, P = 4, u2": config.LbpTop(),
-    "LBP-TOP, P = 8, full": config.LbpTop(points=8, mapping="full"),
-    "LBP-TOP after TIM to 15 frames": config.LbpTop(frames=15),
-    "optical strain weighted LBP-TOP": config.Osw(),
-    "FDM, exact sweep": config.Fdm(),
-    "FDM, fixed point": config.Fdm(direction="fixed_point"),
-    "Bi-WOOF": config.BiWoof(),
-    "flow image": config.FlowImage(),
+    "LBP of the apex, P = 8": Lbp(),
+    "LBP-TOP, P = 4, u2": LbpTop(),
+    "LBP-TOP, P = 8, full": LbpTop(points=8, mapping="full"),
+    "LBP-TOP after TIM to 15 frames": LbpTop(frames=15),
+    "optical strain weighted LBP-TOP": Osw(),
+    "FDM, exact sweep": Fdm(),
+    "FDM, fixed point": Fdm(direction="fixed_point"),
+    "Bi-WOOF": BiWoof(),
+    "flow image": FlowImage(),
 }
 
 

@@ -20,7 +20,7 @@ from pydantic import TypeAdapter
 from threadpoolctl import threadpool_limits
 
 from mer_core.baselines.classify import Training, classify
-from mer_core.config import Baseline
+from mer_core.config.baselines import Baseline
 
 ROWS = Path(__file__).parent.parent / "configs" / "baselines.yaml"
 LENGTHS = {"lbp": 1475, "lbptop": 1125, "osw": 1125, "fdm": 256, "bi_woof": 200, "flow": 2048}

@@ -21,7 +21,7 @@ from experiment import ROOT
 from measuring import exponent, machine, table
 from torch.nn.functional import cross_entropy
 
-from mer_core.config import load_config
+from mer_core.config.experiment import load_config
 from mer_core.datasets.manifest import included
 from mer_core.datasets.reading import read_dataset
 from mer_core.evaluation.statistics import score_variant

@@ -22,7 +22,7 @@ from measuring import table
 from torch.nn.functional import cross_entropy
 from train import CLASSES, ROOT, noise_samples, noise_task
 
-from mer_core.config import load_config
+from mer_core.config.experiment import load_config
 from mer_core.models import build_model
 from mer_core.training.device import circumstances
 from mer_core.training.loop import fit

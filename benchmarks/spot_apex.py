@@ -15,8 +15,11 @@ from pathlib import Path
 
 import numpy as np
 
-from mer_core.config import Alignment, Casme2, Simulation, load_config
-from mer_core.datasets.casme2 import clip_frames
+from mer_core.config.alignment import Alignment
+from mer_core.config.experiment import load_config
+from mer_core.config.layouts.casme2 import Casme2
+from mer_core.config.simulation import Simulation
+from mer_core.datasets.clips import clip_frames
 from mer_core.datasets.manifest import included
 from mer_core.datasets.reading import read_dataset
 from mer_core.faces.alignment import align_clip

@@ -29,7 +29,8 @@ from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-from mer_core.config import FoldTraining, load_config
+from mer_core.config.experiment import load_config
+from mer_core.config.training import FoldTraining
 from mer_core.models import build_model
 from mer_core.training.data import IMAGENET, Samples, with_normalization
 from mer_core.training.device import choose_precision

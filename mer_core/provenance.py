@@ -8,6 +8,7 @@ import importlib.metadata
 import json
 import os
 import platform
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ REPORTED = (
 )
 
 
-def code_digest(script: str) -> str:
+def code_digest(*modules: str) -> str:
     """Digest of what a step's code means: its script and every project module that it imports.
 
     Taken over syntax trees, so comments and layout do not count. Imports are followed through this
@@ -35,10 +36,11 @@ def code_digest(script: str) -> str:
     bear its name (a template, say) count by their bytes.
 
     Args:
-        script: a path relative to the repository, such as 'workflow_scripts/train_fold.py'.
+        modules: paths relative to the repository, such as 'workflow_scripts/train_fold.py', and of what the
+            script imports by a name that the configuration gives.
     """
     digest = hashlib.sha256()
-    for path in sorted(_closure(ROOT / script)):
+    for path in sorted(_closure(ROOT / module for module in modules)):
         digest.update(f"{path.relative_to(ROOT)}\n{_tree_digest(path)}\n".encode())
         for data in sorted(set(path.parent.glob(f"{path.stem}.*")) - {path}):
             digest.update(f"{data.name}\n{file_digest(data)}\n".encode())
@@ -67,9 +69,9 @@ def versions() -> dict[str, str]:
     return found
 
 
-def _closure(script: Path) -> set[Path]:
+def _closure(modules: Iterable[Path]) -> set[Path]:
     seen: set[Path] = set()
-    todo = [script]
+    todo = [*modules]
     while todo:
         path = todo.pop()
         if path not in seen:

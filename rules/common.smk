@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from mer_core.config import SIMULATED, dump, load_config
+from mer_core.config import dump, load_config
+from mer_core.config.datasets import SIMULATED
 from mer_core.datasets.reading import list_subjects
 from mer_core.errors import UserError
 from mer_core.provenance import code_digest

@@ -66,7 +66,7 @@ rule read_dataset:
         dataset=dataset_settings,
         root=dataset_root,
         doctor=dump(CONFIG.doctor),
-        code=code_digest("workflow_scripts/read_dataset.py"),
+        code=reader_code,
     script:
         "../workflow_scripts/read_dataset.py"
 

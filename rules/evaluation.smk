@@ -10,7 +10,6 @@ localrules:
     draw_faces,
     draw_figures,
     draw_times,
-    draw_workflow,
     score_variant,
     write_report,
 
@@ -185,29 +184,6 @@ rule draw_attention:
         "../workflow_scripts/draw_attention.py"
 
 
-rule draw_workflow:
-    """Draw the graph of the rules."""
-    input:
-        config="<results>/config.json",
-    output:
-        png="<results>/figures/workflow.png",
-        svg="<results>/figures/workflow.svg",
-    log:
-        "<logs>/draw_workflow.log",
-    benchmark:
-        "<benchmarks>/draw_workflow.tsv"
-    conda:
-        "../envs/evaluation.yaml"
-    resources:
-        mem="1GB",
-        runtime="10m",
-    params:
-        snakefile=workflow.main_snakefile,
-        code=code_digest("workflow_scripts/draw_workflow.py"),
-    script:
-        "../workflow_scripts/draw_workflow.py"
-
-
 rule draw_times:
     """Draw the time of every job that was run for the tables."""
     input:
@@ -237,7 +213,7 @@ rule write_report:
         config="<results>/config.json",
         metrics=collect("<results>/metrics/{variant}.json", variant=METHODS),
         tables="<results>/tables/tables.json",
-        figures=collect("<results>/figures/{figure}.svg", figure=[*FIGURES, "workflow", "times"]),
+        figures=collect("<results>/figures/{figure}.svg", figure=[*FIGURES, "times"]),
         faces=collect("<results>/figures/faces_{dataset}.png", dataset=FACES_SHOWN),
         attention=collect("<results>/figures/attention_{variant}.png", variant=ATTENTION_SHOWN),
         folds=[f"{fold}/fold.json" for folds in FOLDS.values() for fold in folds],

@@ -17,6 +17,12 @@ def dataset_settings(wildcards):
     return dump(CONFIG.datasets[wildcards.dataset])
 
 
+def reader_code(wildcards):
+    """What reading a dataset means: the code of its layout alone, of all layouts."""
+    layout = CONFIG.datasets[wildcards.dataset].layout
+    return code_digest("workflow_scripts/read_dataset.py", f"mer_core/datasets/{layout}.py")
+
+
 def memory(wildcards, attempt):
     """Twice as much on the second try."""
     return f"{CONFIG.compute.memory_mb * attempt}MB"

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mer_core.baselines.clips import Clip
+from mer_core.motion.clip import Clip
 
 SIZE = 64
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import openpyxl
 
-from mer_core.config import load_config
+from mer_core.config.experiment import load_config
 from mer_core.datasets.reading import read_dataset
 from mer_core.images import write_image
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib import cbook
 
-from mer_core.config import Alignment
+from mer_core.config.alignment import Alignment
 from mer_core.errors import UserError
 from mer_core.faces.alignment import align_clip, align_image, align_samples, eye_transform, warp
 from mer_core.faces.cache import read_cache, write_cache

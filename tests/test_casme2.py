@@ -16,7 +16,7 @@ from dataset_samples import (
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mer_core.datasets.casme2 import clip_frames
+from mer_core.datasets.clips import clip_frames
 from mer_core.datasets.manifest import is_to_be_spotted
 from mer_core.datasets.reading import list_subjects
 from mer_core.errors import UserError

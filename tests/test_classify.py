@@ -11,7 +11,7 @@ from sklearn.metrics import f1_score
 from mer_core.baselines.classify import Training, choose_cost, classify
 from mer_core.baselines.features import Features, write_features
 from mer_core.baselines.folds import classify_folds
-from mer_core.config import AdaBoost, Baseline, Lbp, SupportVectorMachine
+from mer_core.config.baselines import AdaBoost, Baseline, Lbp, SupportVectorMachine
 from mer_core.datasets.manifest import assemble, new_sample, write_manifest
 from mer_core.errors import UserError
 from mer_core.evaluation.collect import expected_samples, read_folds

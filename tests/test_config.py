@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from mer_core.config import Variant, dump, load_config
+from mer_core.config.experiment import load_config
+from mer_core.config.models import Variant
+from mer_core.config.section import dump
 from mer_core.errors import UserError
 from mer_core.models import ATTENTION
 

@@ -19,9 +19,10 @@ from dataset_samples import (
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mer_core.datasets import doctor
+from mer_core.datasets import casme2, ckplus, doctor
 from mer_core.datasets.defects import COLUMNS, DEFECTS, SEVERITIES, Findings
 from mer_core.datasets.manifest import assemble
+from mer_core.datasets.reading import layout
 from mer_core.errors import UserError
 
 ROOT = Path(__file__).parent.parent
@@ -195,7 +196,7 @@ def test_a_folder_that_may_not_be_entered(tmp_path, monkeypatch):
 
 def summary(root, settings):
     samples, defects = read(root, settings)
-    return doctor.summarize(samples, defects, settings)
+    return doctor.summarize(samples, defects, settings, layout(settings.layout).PUBLISHED)
 
 
 def test_summary_of_casme2(tmp_path):
@@ -265,14 +266,15 @@ def test_summary_shows_errors_and_keeps_to_a_screen(tmp_path):
 
 
 def test_summary_of_nothing():
-    text = doctor.summarize(assemble([]), Findings({}).table(), casme2_settings())
+    text = doctor.summarize(assemble([]), Findings({}).table(), casme2_settings(), casme2.PUBLISHED)
     assert "casme2: 0 samples of 0 subjects\n" in text
     assert "sub01 0/9" in text
 
 
 def test_published_numbers_agree_with_each_other():
-    assert sum(doctor.CASME2_LABELS.values()) == 255
-    assert sum(doctor.CASME2_FIVE) == sum(list(doctor.CASME2_LABELS.values())[:5]) == 246
-    assert len(doctor.CASME2_FIVE) == 26
-    assert sum(doctor.CKPLUS_LABELS.values()) == 327
-    assert 3 * sum(doctor.CKPLUS_LABELS.values()) == 981
+    known = casme2.PUBLISHED
+    assert sum(known.labels.values()) == 255
+    [(labels, clips)] = known.clips_per_subject.items()
+    assert sum(clips) == sum(known.labels[label] for label in labels) == 246
+    assert len(clips) == len(known.subjects) == 26
+    assert sum(ckplus.PUBLISHED.labels.values()) == 327

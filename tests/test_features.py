@@ -9,27 +9,28 @@ import pandas as pd
 import pytest
 from baseline_samples import SIZE, clip_of, moving_clip, texture
 
-from mer_core import config
-from mer_core.baselines.clips import AlignedFrames, open_clip, scaled
 from mer_core.baselines.features import Features, describe, read_features, read_subject, write_features
-from mer_core.baselines.flow import optical_flow
+from mer_core.config.baselines import BiWoof, Fdm, FlowImage, Lbp, LbpTop, Osw
+from mer_core.config.section import dump
 from mer_core.datasets.manifest import assemble, new_sample, write_manifest
 from mer_core.errors import UserError
 from mer_core.faces.cache import Aligned, write_cache
 from mer_core.images import write_image
+from mer_core.motion.clip import AlignedFrames, open_clip, scaled
+from mer_core.motion.flow import optical_flow
 
 IDENTITY = np.eye(2, 3)
 EXTRACT = runpy.run_path(str(Path(__file__).parent.parent / "workflow_scripts" / "extract_features.py"))
 
 EVERY = [
-    config.Lbp(),
-    config.LbpTop(),
-    config.LbpTop(frames=15, temporal_blocks=2, mapping="full"),
-    config.Osw(),
-    config.Fdm(blocks=4, flow="farneback"),
-    config.Fdm(blocks=4, direction="fixed_point"),
-    config.BiWoof(),
-    config.FlowImage(size=8),
+    Lbp(),
+    LbpTop(),
+    LbpTop(frames=15, temporal_blocks=2, mapping="full"),
+    Osw(),
+    Fdm(blocks=4, flow="farneback"),
+    Fdm(blocks=4, direction="fixed_point"),
+    BiWoof(),
+    FlowImage(size=8),
 ]
 
 
@@ -69,8 +70,8 @@ def test_strain_weights_the_xy_plane_alone():
     frames = [texture(0.1 * t) for t in range(11)]
     for t, frame in enumerate(frames):
         frame[:, 40:] = texture(1.5 * np.sin(t))[:, 40:]  # one side moves in itself
-    settings = config.Osw(blocks=2, radii=(1, 1, 1))
-    plain = describe(clip_of(frames), config.LbpTop(blocks=2, radii=(1, 1, 1))).reshape(4, 3, 15)
+    settings = Osw(blocks=2, radii=(1, 1, 1))
+    plain = describe(clip_of(frames), LbpTop(blocks=2, radii=(1, 1, 1))).reshape(4, 3, 15)
     weighted = describe(clip_of(frames), settings).reshape(4, 3, 15)
     np.testing.assert_array_equal(weighted[:, 1:], plain[:, 1:])
     weights = weighted[:, 0].sum(axis=1)
@@ -81,7 +82,7 @@ def test_strain_weights_the_xy_plane_alone():
 
 def test_flow_leads_from_onset_to_apex():
     clip = moving_clip(21, speed=0.1)
-    right, down = describe(clip, config.FlowImage(size=8)).reshape(2, 8, 8)
+    right, down = describe(clip, FlowImage(size=8)).reshape(2, 8, 8)
     assert np.median(right) == pytest.approx(1.0, abs=0.05)
     assert np.median(down) == pytest.approx(0.0, abs=0.05)
 
@@ -118,16 +119,16 @@ def test_only_what_is_needed_is_decoded(tmp_path):
     row = write_clip(tmp_path, range(3, 16))
     for number in {*range(3, 16)} - {3, 8}:
         (tmp_path / f"sub01/EP01/img{number}.png").write_bytes(b"broken")
-    describe(opened(tmp_path, row), config.BiWoof())
+    describe(opened(tmp_path, row), BiWoof())
     with pytest.raises(UserError, match=r"img4\.png"):
-        describe(opened(tmp_path, row), config.Fdm())
+        describe(opened(tmp_path, row), Fdm())
 
 
 def test_a_clip_of_key_frames_is_refused_where_the_whole_is_needed(tmp_path):
     row = write_clip(tmp_path, [3, 8, 15])
-    describe(opened(tmp_path, row), config.BiWoof())
+    describe(opened(tmp_path, row), BiWoof())
     with pytest.raises(UserError) as caught:
-        describe(opened(tmp_path, row), config.LbpTop())
+        describe(opened(tmp_path, row), LbpTop())
     assert str(caught.value) == (
         "casme2/sub01/EP01: has 3 of 13 frames; set simulation.frames: all, "
         "complete your copy of the dataset, or leave out the baseline"
@@ -139,22 +140,22 @@ def test_a_tenth_of_the_frames_may_be_missing_but_not_the_onset_of_a_pair(tmp_pa
     assert len(opened(tmp_path, row).frames) == 11
     row["onset"] = 5
     with pytest.raises(UserError, match="EP01: the onset, frame 5, is missing"):
-        describe(opened(tmp_path, row), config.BiWoof())
+        describe(opened(tmp_path, row), BiWoof())
 
 
 def test_a_single_image_has_an_apex_only(tmp_path):
     write_image(tmp_path / "smile.png", texture())
     row = new_sample("portraits", "P001", "smile", frame_path="smile.png")
     single = opened(tmp_path, row)
-    assert describe(single, config.Lbp()).size == 1475
-    for settings in (config.LbpTop(), config.BiWoof()):
+    assert describe(single, Lbp()).size == 1475
+    for settings in (LbpTop(), BiWoof()):
         with pytest.raises(UserError, match="P001/smile: is a single image"):
             describe(single, settings)
 
 
 def test_settings_that_do_not_fit_name_the_sample():
     with pytest.raises(UserError, match=r"^casme2/sub01/EP01: 7 x 64 x 64 .* too small for radii"):
-        describe(moving_clip(7), config.LbpTop())
+        describe(moving_clip(7), LbpTop())
 
 
 def some(samples=("casme2/sub01/a", "casme2/sub01/ä"), length=5, digest="d"):
@@ -228,7 +229,7 @@ class Job:
                 params=SimpleNamespace(
                     root=self.folder / "data",
                     size=SIZE,
-                    features={name: config.dump(settings) for name, settings in features.items()},
+                    features={name: dump(settings) for name, settings in features.items()},
                     code=code,
                 ),
             )
@@ -240,16 +241,16 @@ class Job:
 
 def test_the_job_describes_the_samples_of_the_cache(tmp_path):
     job = Job(tmp_path)
-    job.run(apex=config.Lbp(), flow=config.FlowImage(size=8))
+    job.run(apex=Lbp(), flow=FlowImage(size=8))
     assert job.read("flow").sample_id == ["casme2/sub01/EP01", "casme2/sub01/EP02"]
     frames = AlignedFrames({8: tmp_path / "data/sub01/EP01/img8.png"}, IDENTITY, SIZE)
-    alone = describe(clip_of([frames[8]] * 2), config.Lbp())
+    alone = describe(clip_of([frames[8]] * 2), Lbp())
     np.testing.assert_array_equal(job.read("apex").values, [alone, alone])
 
 
 def test_only_what_changed_is_computed_again(tmp_path):
     job = Job(tmp_path)
-    job.run(apex=config.Lbp(), flow=config.FlowImage(size=8))
+    job.run(apex=Lbp(), flow=FlowImage(size=8))
     made = job.read("flow")
     # Marked, so that what is computed anew can be told from what is kept.
     marked = Features(made.sample_id, made.values + 1, made.digest)
@@ -259,19 +260,19 @@ def test_only_what_changed_is_computed_again(tmp_path):
         job.run(**changed)
         return (job.read("flow").values == marked.values).all()
 
-    assert is_kept(flow=config.FlowImage(size=8), more=config.BiWoof())
+    assert is_kept(flow=FlowImage(size=8), more=BiWoof())
     assert list(read_subject(job.output)) == ["flow", "more"]
-    job.run(apex=config.Lbp(), flow=config.FlowImage(size=8))
-    assert not is_kept(apex=config.Lbp(), flow=config.FlowImage(size=8, flow="farneback"))
-    assert not is_kept(apex=config.Lbp(), flow=config.FlowImage(size=8), code="2")
-    job.run(apex=config.Lbp(), flow=config.FlowImage(size=8))
+    job.run(apex=Lbp(), flow=FlowImage(size=8))
+    assert not is_kept(apex=Lbp(), flow=FlowImage(size=8, flow="farneback"))
+    assert not is_kept(apex=Lbp(), flow=FlowImage(size=8), code="2")
+    job.run(apex=Lbp(), flow=FlowImage(size=8))
     write_image(tmp_path / "data/sub01/EP02/img3.png", texture(3.0))
-    assert not is_kept(apex=config.Lbp(), flow=config.FlowImage(size=8))
+    assert not is_kept(apex=Lbp(), flow=FlowImage(size=8))
     job.output.write_bytes(b"damaged")
-    job.run(apex=config.Lbp(), flow=config.FlowImage(size=8))
+    job.run(apex=Lbp(), flow=FlowImage(size=8))
     assert list(read_subject(job.output)) == ["apex", "flow"]
 
 
 def test_a_missing_frame_names_the_baseline(tmp_path):
     with pytest.raises(UserError, match=r"^baselines\.osw: casme2/sub01/EP01: has 3 of 13 frames"):
-        Job(tmp_path).run(osw=config.Osw())
+        Job(tmp_path).run(osw=Osw())

@@ -1,6 +1,5 @@
 """The figures: what they draw, that they repeat byte for byte, and whose face they may show."""
 
-import itertools
 import subprocess
 import sys
 
@@ -8,11 +7,9 @@ import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from mer_core import config
-from mer_core.evaluation import figures, pictures, rulegraph
+from mer_core.config.report import Report
+from mer_core.report import figures, pictures
 
 CLASSES = ["happiness", "disgust", "others"]
 
@@ -186,7 +183,7 @@ LICENSED, DRAWN = False, True
     ],
 )
 def test_whose_face_may_be_shown(show_faces, simulated, layout, who, expected):
-    report = config.Report(show_faces=show_faces, **REPORT)
+    report = Report(show_faces=show_faces, **REPORT)
     dataset, subject = who.split("/")
     shown = pictures.may_show(dataset, subject, simulated=simulated, layout=layout, settings=report)
     assert shown is expected
@@ -226,68 +223,9 @@ def test_attention_maps_share_one_scale():
     assert overlays[3].get_extent() == [-0.5, 7.5, 7.5, -0.5], "the map must cover the face"
 
 
-MERMAID = """---
-title: DAG
----
-flowchart TB
-\tid0[all]
-\tid1[train_fold]
-\tid2[merge_caches]
-\tstyle id0 fill:#D95757,stroke-width:2px,color:#333333
-\tid1 --> id0
-\tid2 --> id1
-"""
-
-
-def test_rules_are_read_from_snakemakes_graph():
-    assert rulegraph.read_edges(MERMAID) == [("merge_caches", "train_fold"), ("train_fold", "all")]
-
-
-def test_a_graph_with_a_circle_is_refused():
-    with pytest.raises(ValueError, match="cycle"):
-        rulegraph.workflow_graph([("a", "b"), ("b", "c"), ("c", "a")])
-
-
-@st.composite
-def workflows(draw):
-    """The edges of any graph without a cycle, each from a lower to a higher number."""
-    pairs = list(itertools.combinations(range(draw(st.integers(2, 9))), 2))
-    chosen = draw(st.lists(st.sampled_from(pairs), min_size=1, unique=True))
-    return [(f"rule_{start}", f"rule_{end}") for start, end in chosen]
-
-
-def reachable(edges):
-    found = set(edges)
-    while more := {(a, d) for a, b in found for c, d in found if b == c} - found:
-        found |= more
-    return found
-
-
-@given(workflows())
-@settings(max_examples=40, deadline=None)
-def test_graph_points_down_without_overlap_and_loses_no_dependency(edges):
-    kept = rulegraph._reduce(sorted(edges))
-    assert set(kept) <= set(edges) and reachable(kept) == reachable(edges)
-    assert all(reachable(set(kept) - {edge}) != reachable(edges) for edge in kept), "an edge is implied"
-    panel = rulegraph.workflow_graph(edges).axes[0]
-    place = {text.get_text(): text.get_position() for text in panel.texts if text.get_text()}
-    assert set(place) == {rule for edge in edges for rule in edge}
-    assert all(place[start][1] < place[end][1] for start, end in edges)
-    boxes = [patch.get_path().get_extents() for patch in panel.patches if hasattr(patch, "get_boxstyle")]
-    for one, other in itertools.combinations(boxes, 2):
-        assert not one.overlaps(other)
-
-
-def test_lines_that_need_not_cross_do_not():
-    edges = [("a", "y"), ("b", "x"), ("y", "p"), ("x", "q"), ("p", "end"), ("q", "end")]
-    panel = rulegraph.workflow_graph(edges).axes[0]
-    x = {text.get_text(): text.get_position()[0] for text in panel.texts if text.get_text()}
-    assert (x["a"] < x["b"]) == (x["y"] < x["x"]) == (x["p"] < x["q"])
-
-
 def test_figures_and_report_need_no_torch():
     code = (
-        "import sys; from mer_core.evaluation import figures, pictures, report, rulegraph; "
+        "import sys; from mer_core.report import assemble, figures, pictures; "
         "assert not {'torch', 'cv2', 'dlib', 'snakemake'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

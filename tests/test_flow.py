@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from baseline_samples import texture
 
-from mer_core.baselines.flow import optical_flow, optical_strain
+from mer_core.motion.flow import optical_flow
+from mer_core.motion.strain import optical_strain
 
 
 @pytest.mark.parametrize("estimator", ["dis", "tvl1", "farneback"])

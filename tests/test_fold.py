@@ -22,7 +22,7 @@ from training_samples import (
     write_dataset,
 )
 
-from mer_core.config import Loss
+from mer_core.config.models import Loss
 from mer_core.datasets.manifest import read_manifest, write_manifest
 from mer_core.errors import UserError
 from mer_core.faces import cache as caches

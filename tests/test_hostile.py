@@ -46,9 +46,9 @@ from test_manifest import annotated, left_out
 from test_weights import Small
 from test_workbook import COLUMNS, TABLE, replace_part, to_csv, to_xls, to_xlsx
 
-from mer_core.config import load_config
-from mer_core.datasets import doctor
-from mer_core.datasets.casme2 import MAX_FRAMES, clip_frames
+from mer_core.config.experiment import load_config
+from mer_core.datasets import doctor, reading
+from mer_core.datasets.clips import MAX_FRAMES, clip_frames
 from mer_core.datasets.defects import Findings
 from mer_core.datasets.manifest import assemble, read_manifest, write_manifest
 from mer_core.datasets.workbook import read_table
@@ -466,7 +466,7 @@ def test_fuzzed_label_files(tmp_path):
         for name, own in (("casme2", casme2_settings(["sub01"])), ("ckplus", ckplus_settings())):
             with one_sentence("casme2.csv"):
                 samples, defects = read(tmp_path / name, own)
-                doctor.summarize(samples, defects, own)
+                doctor.summarize(samples, defects, own, reading.layout(own.layout).PUBLISHED)
                 used = samples[samples.included]
                 assert used.label.isin(own.class_names).all()
                 for path in used.frame_path:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mer_core.baselines.interpolation import interpolate, interpolation_matrix
+from mer_core.motion.interpolation import interpolate, interpolation_matrix
 
 
 @given(st.integers(2, 40), st.integers(1, 4))

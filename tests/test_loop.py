@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 from training_samples import FOLD, STILL, full_disk
 
-from mer_core.config import FoldTraining
+from mer_core.config.training import FoldTraining
 from mer_core.errors import UserError
 from mer_core.training import checkpoint as checkpoints
 from mer_core.training.checkpoint import Checkpoint

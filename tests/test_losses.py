@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, one_hot
 
-from mer_core.config import Loss
+from mer_core.config.models import Loss
 from mer_core.errors import UserError
 from mer_core.models.losses import balanced_alpha, build_loss, focal_loss, sigmoid_focal_loss
 

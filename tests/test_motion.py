@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from mer_core.baselines.motion import (
+from mer_core.baselines.flow_descriptors import (
     dynamics_map,
     flow_image,
     head_motion,
@@ -15,7 +15,7 @@ from mer_core.baselines.motion import (
     principal_direction,
     strain_weights,
 )
-from mer_core.config import BiWoof, Fdm, FlowImage, Osw
+from mer_core.config.baselines import BiWoof, Fdm, FlowImage, Osw
 
 # Whole numbers: with them equal angles and opposite vectors are common.
 VECTORS = arrays(np.float64, st.tuples(st.integers(0, 12), st.just(2)), elements=st.integers(-3, 3))

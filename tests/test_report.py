@@ -16,8 +16,11 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mer_core import config
-from mer_core.evaluation import captions, figures, finding, page, report, statistics, tables
+from mer_core.config.datasets import SIMULATED
+from mer_core.config.experiment import load_config
+from mer_core.config.section import dump
+from mer_core.evaluation import statistics
+from mer_core.report import assemble, captions, figures, finding, page, tables
 
 ROOT = Path(__file__).resolve().parent.parent
 SUBJECTS = [f"sub{n:02d}" for n in range(1, 7)]
@@ -42,7 +45,7 @@ def made_up_report(tmp_path, evil="others", **changes):
     """
     settings = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
     settings["evaluation"] |= {"bootstrap": 200, "permutations": 200}
-    settings = config.load_config(settings | changes)
+    settings = load_config(settings | changes)
     classes = settings.datasets["casme2"].class_names
     generator = np.random.default_rng(0)
     rows = [(f"casme2/{subject}/EP{clip:02d}", subject) for subject in SUBJECTS for clip in range(9)]
@@ -64,7 +67,7 @@ def made_up_report(tmp_path, evil="others", **changes):
         settings.losses,
         settings.evaluation,
         "casme2",
-        [name for name in settings.used if settings.datasets[name].root == config.SIMULATED],
+        [name for name in settings.used if settings.datasets[name].root == SIMULATED],
     )
     manifest = samples.assign(included=True, reason="", apex_source="annotated")
     manifest.loc[0, ["included", "reason"]] = [False, evil]
@@ -72,10 +75,10 @@ def made_up_report(tmp_path, evil="others", **changes):
         [("casme2/sub01/EP01", f"sub01/{evil}", "missing_apex", "warning", f"spotted ({evil})")],
         columns=["row", "file", "defect", "severity", "action"],
     )
-    findings = report.DatasetFindings(
+    findings = assemble.DatasetFindings(
         manifest, defects, ["hog"] * 50 + ["cnn"] * 3, pd.DataFrame(columns=["sample_id", "message"])
     )
-    return report.ReportInput(
+    return assemble.ReportInput(
         config=settings,
         metrics=metrics,
         tables=tables.build_tables(results),
@@ -168,7 +171,7 @@ def made_up(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def html(made_up):
-    return report.render(made_up)
+    return assemble.render(made_up)
 
 
 def plain(cell):
@@ -222,7 +225,7 @@ def test_a_comparison_method_has_no_epochs_and_digests_of_its_own(made_up):
         "digests": {"configuration": "ab" * 32, "features": "ef" * 32}
     }
     del fold["epochs"]
-    tables = Page(report.render(replace(made_up, folds=[*made_up.folds, fold]))).tables
+    tables = Page(assemble.render(replace(made_up, folds=[*made_up.folds, fold]))).tables
     training = {row[0]: row for row in tables["Training"]}
     epochs = training["Variant"].index("Epochs")
     assert training["lbp_apex"][epochs].strip(page.FIGURE_SPACE) == page.MISSING
@@ -309,7 +312,7 @@ def test_a_label_that_is_a_script_is_shown_as_text(html):
 def test_names_of_variants_are_escaped_in_attributes(made_up):
     evil = 'x" onload="alert(1)'
     metrics = {evil: made_up.metrics["dual"]} | dict(made_up.metrics)
-    parsed = Page(report.render(replace(made_up, metrics=metrics)))
+    parsed = Page(assemble.render(replace(made_up, metrics=metrics)))
     assert evil in [box["value"] for box in parsed.all("input")]
     assert not any("onload" in attributes for _, attributes in parsed.tags)
 
@@ -338,18 +341,18 @@ def test_captions_say_on_how_much_a_figure_rests(html):
 
 
 def test_banner_stands_on_simulated_data_only(made_up, html, tmp_path):
-    assert report.BANNER in Page(html).text
-    settings = config.dump(made_up.config)
+    assert assemble.BANNER in Page(html).text
+    settings = dump(made_up.config)
     for name in settings["datasets"]:
         settings["datasets"][name]["root"] = f"data/{name}"
-    own = replace(made_up, config=config.load_config(settings))
-    text = Page(report.render(own)).text
-    assert report.BANNER not in text and "own copy" in text
+    own = replace(made_up, config=load_config(settings))
+    text = Page(assemble.render(own)).text
+    assert assemble.BANNER not in text and "own copy" in text
     assert "simulated here" not in text
 
 
 def test_no_absolute_path_is_shown(made_up):
-    settings = config.dump(made_up.config)
+    settings = dump(made_up.config)
     settings["datasets"]["casme2"] |= {
         "root": "/users/jane doe/My CASME II",
         "workbook": "~/secret/coding.xlsx",
@@ -362,7 +365,7 @@ def test_no_absolute_path_is_shown(made_up):
     findings = made_up.datasets["casme2"]
     findings = replace(findings, defects=findings.defects.assign(action=action))
     text = Page(
-        report.render(replace(made_up, config=config.load_config(settings), datasets={"casme2": findings}))
+        assemble.render(replace(made_up, config=load_config(settings), datasets={"casme2": findings}))
     ).text
     assert not re.search(r"jane|secret|/home|/srv|Users", text, re.IGNORECASE)
     for kept in (
@@ -377,7 +380,7 @@ def test_no_absolute_path_is_shown(made_up):
 
 
 def test_same_input_gives_the_same_page(made_up, html):
-    assert report.render(made_up) == html
+    assert assemble.render(made_up) == html
 
 
 def test_undefined_names_stop_the_template(made_up):

@@ -17,7 +17,7 @@ import psutil
 import pytest
 from PIL import Image
 
-from mer_core.config import Simulation
+from mer_core.config.simulation import Simulation
 from mer_core.errors import UserError
 from mer_core.simulation import identities, warping
 from mer_core.simulation.action_units import MOVES, displacement
@@ -437,7 +437,7 @@ def test_a_failure_leaves_the_older_folder(tmp_path: Path) -> None:
 
 KILLED = """
 import sys
-from mer_core.config import Simulation
+from mer_core.config.simulation import Simulation
 from mer_core.simulation.writers import simulate_casme2
 if __name__ == "__main__":
     simulate_casme2(sys.argv[1], Simulation.model_validate_json(sys.argv[2]), processes=2)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import skimage.data
 
-from mer_core.config import Alignment
+from mer_core.config.alignment import Alignment
 from mer_core.errors import UserError
 from mer_core.faces.alignment import align_image
 from mer_core.faces.landmarks import FaceFinder

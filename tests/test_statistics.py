@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mer_core.config import Evaluation
+from mer_core.config.evaluation import Evaluation
 from mer_core.evaluation.metrics import HEADLINE, confusion_matrices, evaluate
 from mer_core.evaluation.statistics import (
     bootstrap_intervals,

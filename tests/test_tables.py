@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mer_core.config import Evaluation, Loss, Variant
-from mer_core.evaluation import printed
+from mer_core.config.evaluation import Evaluation
+from mer_core.config.models import Loss, Variant
 from mer_core.evaluation.statistics import holm, score_variant
-from mer_core.evaluation.tables import Results, build_tables, floor_score
-from mer_core.evaluation.typeset import read_tables, write_table, write_tables
+from mer_core.report import printed
+from mer_core.report.tables import Results, build_tables, floor_score
+from mer_core.report.typeset import read_tables, write_table, write_tables
 
 SETTINGS = Evaluation(confidence=0.95, bootstrap=200, permutations=500, seed=0, partial=False)
 LOSSES = {"ce": Loss(kind="cross_entropy"), "fl": Loss(kind="focal"), "fl5": Loss(kind="focal", gamma=5)}

@@ -3,7 +3,7 @@
 import pytest
 from dataset_samples import draw, read
 
-from mer_core.config import Tabular
+from mer_core.config.layouts.tabular import Tabular
 from mer_core.datasets.reading import list_subjects
 from mer_core.errors import UserError
 

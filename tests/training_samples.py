@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from mer_core.config import FoldTraining, Loss, Pretraining, Transfer, Variant, load_config
+from mer_core.config.experiment import load_config
+from mer_core.config.models import Loss, Variant
+from mer_core.config.training import FoldTraining, Pretraining, Transfer
 from mer_core.datasets.manifest import assemble, new_sample, write_manifest
 from mer_core.faces.cache import Aligned, write_cache
 
@@ -19,8 +21,10 @@ CONFIG = load_config(Path(__file__).parent.parent / "config.yaml")
 STILL = CONFIG.training.augmentation.model_copy(
     update={"flip": False, "shift": 0.0, "rotation": 0.0, "brightness": 0.0}
 )
-FOLD: FoldTraining = CONFIG.training.model_copy(update={"epochs": 2, "batch_size": 8})
-PRETRAINING: Pretraining = CONFIG.pretraining.model_copy(update={"epochs": 3, "batch_size": 8})
+# Named, since what `auto` means depends on the processor.
+QUICK = {"batch_size": 8, "precision": "float32"}
+FOLD: FoldTraining = CONFIG.training.model_copy(update=QUICK | {"epochs": 2})
+PRETRAINING: Pretraining = CONFIG.pretraining.model_copy(update=QUICK | {"epochs": 3})
 TRANSFER: Transfer = CONFIG.transfer
 PLAIN = Variant(name="plain", attention="none", loss="cross_entropy")
 CROSS_ENTROPY = Loss(kind="cross_entropy")

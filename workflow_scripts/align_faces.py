@@ -6,7 +6,7 @@ import cv2
 import pandas as pd
 
 from mer_core import job
-from mer_core.config import Alignment
+from mer_core.config.alignment import Alignment
 from mer_core.datasets.manifest import included, read_manifest
 from mer_core.errors import UserError
 from mer_core.faces.alignment import align_samples

@@ -6,11 +6,12 @@ from pathlib import Path
 import pandas as pd
 
 from mer_core import job
-from mer_core.config import Evaluation, Loss, Variant
+from mer_core.config.evaluation import Evaluation
+from mer_core.config.models import Loss, Variant
 from mer_core.datasets.manifest import read_manifest
 from mer_core.evaluation.collect import expected_samples
-from mer_core.evaluation.tables import Results, build_tables
-from mer_core.evaluation.typeset import write_tables
+from mer_core.report.tables import Results, build_tables
+from mer_core.report.typeset import write_tables
 
 
 def main(snakemake):

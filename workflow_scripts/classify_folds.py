@@ -4,7 +4,7 @@ from pathlib import Path
 
 from mer_core import job
 from mer_core.baselines.folds import classify_folds
-from mer_core.config import Baseline
+from mer_core.config.baselines import Baseline
 
 
 def main(snakemake):

@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 
 from mer_core import job
-from mer_core.config import Report
+from mer_core.config.report import Report
 from mer_core.datasets.manifest import read_manifest
-from mer_core.evaluation.figures import save_figure
-from mer_core.evaluation.pictures import contact_sheet, may_show, notice
 from mer_core.faces.cache import read_cache
+from mer_core.report.figures import save_figure
+from mer_core.report.pictures import contact_sheet, may_show, notice
 
 MOST = 64  # faces on a sheet, spread evenly over the dataset
 

@@ -6,8 +6,8 @@ import pandas as pd
 
 from mer_core import job
 from mer_core.datasets.manifest import included, read_manifest
-from mer_core.evaluation import figures, printed
 from mer_core.evaluation.metrics import confusion_matrices
+from mer_core.report import figures, printed
 
 FLOOR = "majority"
 METRICS = {"accuracy": ("accuracy, %", 1), "macro_f1": ("macro-F1, %", 100)}

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from mer_core import job
-from mer_core.evaluation.figures import read_benchmarks, save_figure, step_times
+from mer_core.report.figures import read_benchmarks, save_figure, step_times
 
 
 def main(snakemake):

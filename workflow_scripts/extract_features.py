@@ -7,12 +7,12 @@ import numpy as np
 from pydantic import TypeAdapter
 
 from mer_core import job
-from mer_core.baselines.clips import open_clip, scaled
 from mer_core.baselines.features import Features, describe, read_subject, write_features
-from mer_core.config import Description
+from mer_core.config.baselines import Description
 from mer_core.datasets.manifest import included, read_manifest
 from mer_core.errors import UserError
 from mer_core.faces.cache import read_cache
+from mer_core.motion.clip import open_clip, scaled
 from mer_core.provenance import file_digest, value_digest
 
 

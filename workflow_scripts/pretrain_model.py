@@ -5,7 +5,8 @@ from pathlib import Path
 import torch
 
 from mer_core import job
-from mer_core.config import Loss, Pretraining, Variant
+from mer_core.config.models import Loss, Variant
+from mer_core.config.training import Pretraining
 from mer_core.training.device import lease
 from mer_core.training.pretrain import pretrain
 

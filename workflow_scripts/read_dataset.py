@@ -2,21 +2,19 @@
 
 from pathlib import Path
 
-from pydantic import TypeAdapter
-
 from mer_core import job
-from mer_core.config import Dataset, Doctor
+from mer_core.config.datasets import Doctor
 from mer_core.datasets import doctor
 from mer_core.datasets.manifest import write_manifest
-from mer_core.datasets.reading import read_dataset
+from mer_core.datasets.reading import layout, parse_settings, read_dataset
 
 
 def main(snakemake):
     name = snakemake.wildcards.dataset
-    settings = TypeAdapter(Dataset).validate_python(snakemake.params.dataset)
+    settings = parse_settings(snakemake.params.dataset)
     severity = Doctor.model_validate(snakemake.params.doctor).severity
     samples, defects = read_dataset(name, settings, Path(snakemake.params.root), severity)
-    summary = doctor.summarize(samples, defects, settings)
+    summary = doctor.summarize(samples, defects, settings, layout(settings.layout).PUBLISHED)
     print(summary)
     write_manifest(samples, snakemake.output.samples)
     doctor.write_defects(defects, snakemake.output.defects)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from mer_core import job
-from mer_core.config import Evaluation
+from mer_core.config.evaluation import Evaluation
 from mer_core.datasets.manifest import read_manifest
 from mer_core.evaluation.collect import expected_samples, read_folds
 from mer_core.evaluation.statistics import score_variant

@@ -1,7 +1,7 @@
 """Write the simulated stand-in of one dataset."""
 
 from mer_core import job
-from mer_core.config import Simulation
+from mer_core.config.simulation import Simulation
 from mer_core.simulation.writers import simulate_casme2, simulate_ckplus
 
 WRITERS = {"casme2": simulate_casme2, "ckplus": simulate_ckplus}

@@ -6,8 +6,8 @@ import cv2
 import pandas as pd
 
 from mer_core import job
-from mer_core.config import Alignment
-from mer_core.datasets.casme2 import clip_frames
+from mer_core.config.alignment import Alignment
+from mer_core.datasets.clips import clip_frames
 from mer_core.datasets.doctor import stop_on_errors
 from mer_core.datasets.manifest import is_to_be_spotted, read_manifest, write_manifest
 from mer_core.errors import UserError

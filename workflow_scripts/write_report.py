@@ -6,12 +6,12 @@ from pathlib import Path
 import pandas as pd
 
 from mer_core import job
-from mer_core.config import load_config
+from mer_core.config.experiment import load_config
 from mer_core.datasets.manifest import read_manifest
-from mer_core.evaluation import report
-from mer_core.evaluation.figures import read_benchmarks
-from mer_core.evaluation.typeset import read_tables
 from mer_core.faces.cache import read_cache
+from mer_core.report import assemble
+from mer_core.report.figures import read_benchmarks
+from mer_core.report.typeset import read_tables
 
 
 def main(snakemake):
@@ -19,14 +19,14 @@ def main(snakemake):
     config = load_config(given.config)
     scores = [json.loads(Path(path).read_text()) for path in given.metrics]
     pictures = [*given.figures, *given.faces, *given.attention]
-    page = report.render(
-        report.ReportInput(
+    page = assemble.render(
+        assemble.ReportInput(
             config=config,
             metrics={score["variant"]: score for score in scores},
             tables=read_tables(Path(given.tables)),
             figures={Path(path).stem: Path(path) for path in pictures},
             datasets={
-                name: report.DatasetFindings(
+                name: assemble.DatasetFindings(
                     manifest=read_manifest(manifest),
                     defects=pd.read_csv(defects, keep_default_na=False),
                     detector=read_cache(cache).detector,

@@ -23,7 +23,7 @@ from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
 from mer_core.baselines.selective_transfer import Match, kernel_mean_matching, selective_transfer
-from mer_core.config import AdaBoost, SupportVectorMachine
+from mer_core.config.baselines import AdaBoost, SupportVectorMachine
 from mer_core.errors import UserError
 
 _LOG = logging.getLogger(__name__)

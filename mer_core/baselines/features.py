@@ -19,11 +19,12 @@ from typing import Any
 import h5py
 import numpy as np
 
-from mer_core import config, job
-from mer_core.baselines import lbp, motion
-from mer_core.baselines.clips import Clip
-from mer_core.baselines.interpolation import interpolate
+from mer_core import job
+from mer_core.baselines import flow_descriptors, lbp
+from mer_core.config.baselines import BiWoof, Description, Fdm, FlowImage, Lbp, LbpTop, Osw
 from mer_core.errors import UserError
+from mer_core.motion.clip import Clip
+from mer_core.motion.interpolation import interpolate
 
 SCHEMA = "mer-core features 1"
 BLOCK = 512  # bytes, the smallest user block
@@ -44,7 +45,7 @@ class Features:
     digest: str
 
 
-def describe(clip: Clip, settings: config.Description) -> np.ndarray:
+def describe(clip: Clip, settings: Description) -> np.ndarray:
     """Describe one sample.
 
     Args:
@@ -64,41 +65,41 @@ def describe(clip: Clip, settings: config.Description) -> np.ndarray:
         raise UserError(str(error) if named else f"{clip.sample_id}: {error}") from None
 
 
-def _lbp(clip: Clip, settings: config.Lbp) -> np.ndarray:
+def _lbp(clip: Clip, settings: Lbp) -> np.ndarray:
     return lbp.describe_image(clip.apex_image, settings)
 
 
-def _lbptop(clip: Clip, settings: config.LbpTop) -> np.ndarray:
+def _lbptop(clip: Clip, settings: LbpTop) -> np.ndarray:
     frames = clip.frames if settings.frames is None else interpolate(clip.frames, settings.frames)
     return lbp.describe_clip(frames, settings)
 
 
-def _osw(clip: Clip, settings: config.Osw) -> np.ndarray:
+def _osw(clip: Clip, settings: Osw) -> np.ndarray:
     # Only the XY plane is weighted, and nothing is normalised afterwards: that would undo it.
     histograms = _lbptop(clip, settings)
-    histograms[:, :, 0] *= motion.strain_weights(clip.flows(settings.flow), settings)[:, None]
+    histograms[:, :, 0] *= flow_descriptors.strain_weights(clip.flows(settings.flow), settings)[:, None]
     return histograms
 
 
-def _fdm(clip: Clip, settings: config.Fdm) -> np.ndarray:
-    return motion.dynamics_map(clip.flows(settings.flow), settings)
+def _fdm(clip: Clip, settings: Fdm) -> np.ndarray:
+    return flow_descriptors.dynamics_map(clip.flows(settings.flow), settings)
 
 
-def _bi_woof(clip: Clip, settings: config.BiWoof) -> np.ndarray:
-    return motion.oriented_flow(clip.flow_to_apex(settings.flow), settings)
+def _bi_woof(clip: Clip, settings: BiWoof) -> np.ndarray:
+    return flow_descriptors.oriented_flow(clip.flow_to_apex(settings.flow), settings)
 
 
-def _flow(clip: Clip, settings: config.FlowImage) -> np.ndarray:
-    return motion.flow_image(clip.flow_to_apex(settings.flow), settings)
+def _flow(clip: Clip, settings: FlowImage) -> np.ndarray:
+    return flow_descriptors.flow_image(clip.flow_to_apex(settings.flow), settings)
 
 
 _DESCRIBE: dict[type, Callable[[Clip, Any], np.ndarray]] = {
-    config.Lbp: _lbp,
-    config.LbpTop: _lbptop,
-    config.Osw: _osw,
-    config.Fdm: _fdm,
-    config.BiWoof: _bi_woof,
-    config.FlowImage: _flow,
+    Lbp: _lbp,
+    LbpTop: _lbptop,
+    Osw: _osw,
+    Fdm: _fdm,
+    BiWoof: _bi_woof,
+    FlowImage: _flow,
 }
 
 

@@ -14,7 +14,7 @@ import pandas as pd
 from mer_core import job, provenance
 from mer_core.baselines.classify import Training, classify
 from mer_core.baselines.features import read_features
-from mer_core.config import Baseline
+from mer_core.config.baselines import Baseline
 from mer_core.datasets import manifest
 from mer_core.errors import UserError
 

@@ -13,14 +13,14 @@ from typing import Literal
 import numpy as np
 from skimage.feature import local_binary_pattern
 
-from mer_core import config
 from mer_core.baselines.blocks import block_of, grid_of
+from mer_core.config.baselines import Lbp, LbpTop
 from mer_core.errors import UserError
 
 Codes = Literal["u2", "full"]
 
 
-def describe_image(image: np.ndarray, settings: config.Lbp) -> np.ndarray:
+def describe_image(image: np.ndarray, settings: Lbp) -> np.ndarray:
     """Histograms of the patterns in a grid of blocks, each of sum 1.
 
     Neighbours are interpolated bilinearly, as scikit-image does; pixels within `radius` of the border are
@@ -45,7 +45,7 @@ def describe_image(image: np.ndarray, settings: config.Lbp) -> np.ndarray:
     return _histograms(labels.astype(np.intp), grid, settings.blocks**2, bins).ravel()
 
 
-def describe_clip(clip: np.ndarray, settings: config.LbpTop) -> np.ndarray:
+def describe_clip(clip: np.ndarray, settings: LbpTop) -> np.ndarray:
     """Histograms of the patterns on the planes XY, XT and YT in a grid of blocks, each of sum 1.
 
     Only voxels at least a radius away from the border in every direction are coded; the grid divides the

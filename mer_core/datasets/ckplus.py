@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mer_core.config import Ckplus
+from mer_core.config.layouts.ckplus import Ckplus
 from mer_core.datasets import frames
 from mer_core.datasets.checks import UNLABELLED, assign_class
 from mer_core.datasets.defects import Findings
 from mer_core.datasets.manifest import new_sample
+from mer_core.datasets.published import Published
 from mer_core.errors import UserError
 
 CODES = ("neutral", "anger", "contempt", "disgust", "fear", "happy", "sadness", "surprise")
@@ -42,6 +43,16 @@ class Copy:
 
     sequences: dict[Key, dict[int, Path]] = field(default_factory=lambda: defaultdict(dict))
     labels: dict[Key, list[Label]] = field(default_factory=lambda: defaultdict(list))
+
+
+SETTINGS = Ckplus
+# Labelled sequences: 327 of 593, of 118 of 123 subjects (Lucey et al. 2010).
+PUBLISHED = Published(
+    labels={
+        **{"anger": 45, "contempt": 18, "disgust": 59, "fear": 25, "happy": 69, "sadness": 28},
+        "surprise": 83,
+    }
+)
 
 
 def read(name: str, settings: Ckplus, root: Path, findings: Findings) -> list[dict[str, Any]]:

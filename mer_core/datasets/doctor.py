@@ -6,25 +6,16 @@ import os
 
 import pandas as pd
 
-from mer_core.config import CASME2_SUBJECTS, Ckplus, Dataset
+from mer_core.config.datasets import Dataset
 from mer_core.datasets.defects import DEFECTS
 from mer_core.datasets.manifest import as_text, included, is_to_be_spotted
+from mer_core.datasets.published import Published
 from mer_core.errors import UserError
 from mer_core.job import publish
 
 __all__ = ["DEFECTS", "stop_on_errors", "summarize", "write_defects"]
 
 WIDTH = 100  # of the summary, in characters
-# Clips per label in the released CASME2-coding-20140508.xlsx (255 clips; the 2014 article counts 247).
-CASME2_LABELS = {
-    "others": 99, "disgust": 63, "happiness": 32, "repression": 27, "surprise": 25, "sadness": 7, "fear": 2
-}  # fmt: skip
-# Its clips of sub01..sub26 under the first five labels (246), which the paper's experiment uses.
-CASME2_FIVE = (9, 13, 7, 5, 19, 5, 9, 3, 13, 13, 10, 12, 8, 4, 3, 4, 34, 3, 15, 11, 2, 2, 12, 7, 7, 16)
-# Labelled sequences of CK+: 327 of 593, of 118 of 123 subjects (Lucey et al. 2010).
-CKPLUS_LABELS = {
-    "anger": 45, "contempt": 18, "disgust": 59, "fear": 25, "happy": 69, "sadness": 28, "surprise": 83
-}  # fmt: skip
 
 
 def stop_on_errors(defects: pd.DataFrame, where: str) -> None:
@@ -54,13 +45,14 @@ def write_defects(defects: pd.DataFrame, path: str | os.PathLike[str]) -> None:
         as_text(defects).to_csv(temporary, index=False, lineterminator="\n")
 
 
-def summarize(samples: pd.DataFrame, defects: pd.DataFrame, settings: Dataset) -> str:
+def summarize(samples: pd.DataFrame, defects: pd.DataFrame, settings: Dataset, published: Published) -> str:
     """What was found, on one screen.
 
     Args:
         samples: the manifest.
         defects: the table that belongs to it.
         settings: of the dataset.
+        published: what the authors say that it holds.
 
     Returns:
         Lines of at most `WIDTH` characters: counts per class and subject beside the published ones, where
@@ -70,11 +62,11 @@ def summarize(samples: pd.DataFrame, defects: pd.DataFrame, settings: Dataset) -
     lines = [
         _headline(samples, used, settings),
         "",
-        *_class_lines(used, settings),
+        *_class_lines(used, settings, published),
         "",
-        *_subject_lines(used, settings),
+        *_subject_lines(used, settings, published),
     ]
-    if settings.layout == "casme2":
+    if settings.has_clips:
         sources = used["apex_source"].mask(is_to_be_spotted(used), "to be spotted").value_counts()
         lines += ["", "apex: " + _counted(sources)]
     reasons = samples.loc[~samples["included"], "reason"].str.split(":").str[0]
@@ -85,17 +77,18 @@ def summarize(samples: pd.DataFrame, defects: pd.DataFrame, settings: Dataset) -
 def _headline(samples: pd.DataFrame, used: pd.DataFrame, settings: Dataset) -> str:
     name = samples["dataset"].iloc[0] if len(samples) else settings.layout
     text = f"{name}: {len(used)} samples of {used['subject'].nunique()} subjects"
-    if isinstance(settings, Ckplus):
+    if settings.samples_per_clip > 1:
         sequences = samples[["subject", "clip"]].drop_duplicates()
         labelled = used[["subject", "clip"]].drop_duplicates()
-        text += f", the last {settings.last_frames} frames of {len(labelled)} of {len(sequences)} sequences"
+        frames = settings.samples_per_clip
+        text += f", the last {frames} frames of {len(labelled)} of {len(sequences)} sequences"
     folder = os.path.commonpath(list(used["frame_path"])) if len(used) else ""
     text += f", frames in {folder}" if folder else ""
     return text
 
 
-def _class_lines(used: pd.DataFrame, settings: Dataset) -> list[str]:
-    published = _published_classes(settings)
+def _class_lines(used: pd.DataFrame, settings: Dataset, known: Published) -> list[str]:
+    published = _published_classes(settings, known)
     counts = used["label"].value_counts()
     rows = [(name, int(counts.get(name, 0)), published.get(name, "")) for name in settings.class_names]
     rows.append(("all", len(used), sum(published.values()) if published else ""))
@@ -103,11 +96,11 @@ def _class_lines(used: pd.DataFrame, settings: Dataset) -> list[str]:
     return [f"{name:<24}{here:>6}{there:>11}".rstrip() for name, here, there in [title, *rows]]
 
 
-def _subject_lines(used: pd.DataFrame, settings: Dataset) -> list[str]:
+def _subject_lines(used: pd.DataFrame, settings: Dataset, known: Published) -> list[str]:
     counts = used["subject"].value_counts()
     if len(counts) > 40:
         return [f"samples per subject: {counts.min()} to {counts.max()}, median {counts.median():g}"]
-    published = _published_subjects(settings)
+    published = _published_subjects(settings, known)
     title = "subject here/published" if published else "subject here"
     cells = [
         f"{subject} {counts.get(subject, 0)}" + (f"/{published.get(subject, 0)}" if published else "")
@@ -136,20 +129,16 @@ def _counted(counts: pd.Series) -> str:
     return ", ".join(f"{what} ({count})" for what, count in counts.items())
 
 
-def _published_classes(settings: Dataset) -> dict[str, int]:
-    """Published samples per class under the configured class map; empty for other datasets."""
-    per_label = {"casme2": CASME2_LABELS, "ckplus": CKPLUS_LABELS}.get(settings.layout, {})
-    frames = settings.last_frames if isinstance(settings, Ckplus) else 1
+def _published_classes(settings: Dataset, known: Published) -> dict[str, int]:
+    """Published samples per class under the configured class map; empty where none are known."""
     counts: dict[str, int] = {}
     for label, name in settings.classes.items():
-        if name is not None and label in per_label:
-            counts[name] = counts.get(name, 0) + per_label[label] * frames
+        if name is not None and label in known.labels:
+            counts[name] = counts.get(name, 0) + known.labels[label] * settings.samples_per_clip
     return counts
 
 
-def _published_subjects(settings: Dataset) -> dict[str, int]:
-    """Published clips per subject, known for the five labels of CASME II only."""
-    labels = {label for label, name in settings.classes.items() if name is not None}
-    if settings.layout != "casme2" or labels != set(list(CASME2_LABELS)[:5]):
-        return {}
-    return dict(zip(CASME2_SUBJECTS, CASME2_FIVE, strict=True))
+def _published_subjects(settings: Dataset, known: Published) -> dict[str, int]:
+    """Published clips per subject under the labels that take part, where they are known."""
+    labels = frozenset(label for label, name in settings.classes.items() if name is not None)
+    return dict(zip(known.subjects, known.clips_per_subject.get(labels, ()), strict=False))

@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pandas as pd
 
-from mer_core.config import CASME2_SUBJECTS, SIMULATED, Dataset
-from mer_core.datasets import casme2, checks, ckplus, manifest, tabular
+from mer_core.config.datasets import SIMULATED, Dataset
+from mer_core.datasets import checks, manifest
 from mer_core.datasets.defects import Findings
 from mer_core.errors import UserError
 
-_LAYOUTS = {"casme2": casme2, "ckplus": ckplus, "tabular": tabular}
+
+def layout(name: str) -> ModuleType:
+    """The module of an on-disk layout.
+
+    It holds SETTINGS, the layout's section of the configuration; PUBLISHED, what its authors say that it
+    holds; read(name, settings, root, findings), its samples; and list_subjects(settings, root). It is
+    imported by its name, so that the code of one layout is no part of what another's samples depend on.
+    """
+    return importlib.import_module(f"mer_core.datasets.{name}")
+
+
+def parse_settings(section: Mapping[str, Any]) -> Dataset:
+    """A dataset's section of the configuration, from plain values that were checked before."""
+    return layout(section["layout"]).SETTINGS.model_validate(section)
 
 
 def read_dataset(
@@ -37,7 +53,7 @@ def read_dataset(
     findings = Findings(severity)
     root = _existing(name, root)
     with _readable():
-        samples = _LAYOUTS[settings.layout].read(name, settings, root, findings)
+        samples = layout(settings.layout).read(name, settings, root, findings)
         checks.check_images(samples, root, findings)
     checks.check_subjects(samples, _listed(settings), name, findings)
     frame = manifest.assemble(samples)
@@ -55,13 +71,14 @@ def list_subjects(name: str, settings: Dataset, root: Path) -> list[str]:
         return list(settings.subjects)
     root = _existing(name, root)
     with _readable():
-        return _LAYOUTS[settings.layout].list_subjects(settings, root)
+        return layout(settings.layout).list_subjects(settings, root)
 
 
 def _listed(settings: Dataset) -> list[str] | None:
     """The subjects that the data are held against; None where whatever is on disk counts."""
-    if settings.subjects is None and settings.layout == "casme2" and settings.root != SIMULATED:
-        return list(CASME2_SUBJECTS)
+    published = layout(settings.layout).PUBLISHED.subjects
+    if settings.subjects is None and published and settings.root != SIMULATED:
+        return list(published)
     return settings.subjects
 
 

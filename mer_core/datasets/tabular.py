@@ -8,13 +8,17 @@ from typing import Any
 
 import pandas as pd
 
-from mer_core.config import Tabular
+from mer_core.config.layouts.tabular import Tabular
 from mer_core.datasets import frames, workbook
 from mer_core.datasets.checks import assign_class
 from mer_core.datasets.defects import Findings
 from mer_core.datasets.manifest import new_sample
+from mer_core.datasets.published import Published
 
 _SUBJECT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+
+SETTINGS = Tabular
+PUBLISHED = Published()
 
 
 def read(name: str, settings: Tabular, root: Path, findings: Findings) -> list[dict[str, Any]]:

@@ -16,7 +16,7 @@ from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
 from statsmodels.stats.multitest import multipletests
 
-from mer_core.config import Evaluation
+from mer_core.config.evaluation import Evaluation
 from mer_core.evaluation.metrics import HEADLINE, confusion_matrices, evaluate, never_predicted, scores
 
 

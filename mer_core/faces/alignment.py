@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from mer_core import provenance
-from mer_core.config import Alignment
+from mer_core.config.alignment import Alignment
 from mer_core.errors import UserError
 from mer_core.faces.cache import Aligned, Attribute
 from mer_core.faces.landmarks import LEFT_INNER_EYE, RIGHT_INNER_EYE, FaceFinder

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import log_softmax, logsigmoid, one_hot
 
-from mer_core.config import Loss
+from mer_core.config.models import Loss
 from mer_core.errors import UserError
 
 Alpha = float | Sequence[float] | Tensor | None

@@ -21,7 +21,7 @@ import numpy as np
 import openpyxl
 from tqdm import tqdm
 
-from mer_core.config import Simulation
+from mer_core.config.simulation import Simulation
 from mer_core.errors import UserError
 from mer_core.job import NO_ROOM, check_not_orphaned
 from mer_core.simulation.identities import identity

@@ -23,7 +23,8 @@ from mer_core.provenance import file_digest, value_digest
 from mer_core.training import data, device, loop, splits
 
 if TYPE_CHECKING:
-    from mer_core.config import FoldTraining, Loss, Transfer, Variant
+    from mer_core.config.models import Loss, Variant
+    from mer_core.config.training import FoldTraining, Transfer
 
 _LOG = logging.getLogger(__name__)
 INNER_FRACTION = 0.2  # share of the training samples that selection: inner holds out

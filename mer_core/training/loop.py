@@ -22,7 +22,7 @@ from mer_core.training.data import Samples
 from mer_core.training.device import autocast, choose_precision, deterministic, is_out_of_memory
 
 if TYPE_CHECKING:
-    from mer_core.config import Training
+    from mer_core.config.training import Training
 
 _LOG = logging.getLogger(__name__)
 Criterion = Callable[[Tensor, Tensor], Tensor]

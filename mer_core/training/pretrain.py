@@ -22,7 +22,8 @@ from mer_core.training import data, device, loop, splits
 from mer_core.training.checkpoint import Checkpoint
 
 if TYPE_CHECKING:
-    from mer_core.config import Loss, Pretraining, Variant
+    from mer_core.config.models import Loss, Variant
+    from mer_core.config.training import Pretraining
 
 _LOG = logging.getLogger(__name__)
 

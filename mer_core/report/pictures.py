@@ -9,8 +9,8 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from mer_core.config import Report
-from mer_core.evaluation.figures import WIDTH, styled
+from mer_core.config.report import Report
+from mer_core.report.figures import WIDTH, styled
 
 # The subjects whose images the CK+ user agreement lets a publication reproduce, and its notice.
 CKPLUS_PUBLISHABLE = frozenset(

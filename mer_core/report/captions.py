@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mer_core import config
-from mer_core.evaluation import printed
-from mer_core.evaluation.page import Picture
+from mer_core.config.experiment import Config
+from mer_core.report import printed
+from mer_core.report.page import Picture
 
 
 def basis(score: Mapping[str, Any]) -> str:
@@ -19,7 +19,7 @@ def basis(score: Mapping[str, Any]) -> str:
 
 
 def describe(
-    kind: str, about: str, path: Path, settings: config.Config, metrics: Mapping[str, Mapping[str, Any]]
+    kind: str, about: str, path: Path, settings: Config, metrics: Mapping[str, Mapping[str, Any]]
 ) -> Picture:
     """Title, caption and text alternative of a figure.
 
@@ -84,11 +84,6 @@ def describe(
             "Time per job",
             "Wall-clock seconds of every job so far, from Snakemake's benchmarks.",
             "Seconds per job for each rule, on a logarithmic axis.",
-        ),
-        "workflow": (
-            "The workflow",
-            "Rules from the data at the top to the report; an arrow that a longer way implies is left out.",
-            "A graph of the workflow's rules.",
         ),
     }
     title, caption, alt = words[kind]

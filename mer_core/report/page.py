@@ -20,8 +20,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from PIL import Image
 
-from mer_core import config
-from mer_core.evaluation.tables import Table
+from mer_core.config.experiment import Config
+from mer_core.config.section import dump
+from mer_core.report.tables import Table
 
 MISSING = "–"
 FIGURE_SPACE = "\u2007"  # as wide as a digit
@@ -67,7 +68,7 @@ class Section:
     folded: list[tuple[str, Table | str]] = field(default_factory=list)
 
 
-def fill(settings: config.Config, **words: Any) -> str:
+def fill(settings: Config, **words: Any) -> str:
     """Fill the template.
 
     Args:
@@ -79,7 +80,7 @@ def fill(settings: config.Config, **words: Any) -> str:
         HTML.
     """
     environment = Environment(
-        loader=PackageLoader("mer_core.evaluation", ""),
+        loader=PackageLoader("mer_core.report", ""),
         autoescape=True,
         undefined=StrictUndefined,
         finalize=_Hider(settings),
@@ -171,8 +172,8 @@ class _Hider:
     an absolute path. Only the last component stays.
     """
 
-    def __init__(self, settings: config.Config) -> None:
-        paths = {text for text in _strings(config.dump(settings)) if re.match(r"/|~|[A-Za-z]:[\\/]", text)}
+    def __init__(self, settings: Config) -> None:
+        paths = {text for text in _strings(dump(settings)) if re.match(r"/|~|[A-Za-z]:[\\/]", text)}
         self._known = {path: _last(path) for path in sorted(paths, key=len, reverse=True)}
 
     def __call__(self, value: Any) -> Any:

@@ -11,12 +11,12 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from mer_core.baselines.flow import optical_flow
-from mer_core.config import Flow
-from mer_core.datasets.casme2 import clip_frames
+from mer_core.config.motion import Flow
+from mer_core.datasets.clips import clip_frames
 from mer_core.errors import UserError
 from mer_core.faces.alignment import warp
 from mer_core.images import read_image
+from mer_core.motion.flow import optical_flow
 
 COMPLETE = 0.9  # share of a clip's frames that must be there; frames beside a gap count as consecutive
 

@@ -14,12 +14,13 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from mer_core import config
-from mer_core.evaluation import page
-from mer_core.evaluation.captions import basis, describe
-from mer_core.evaluation.finding import best, finding, simulated
-from mer_core.evaluation.page import Picture, Section
-from mer_core.evaluation.tables import Table
+from mer_core.config.experiment import Config
+from mer_core.config.section import dump
+from mer_core.report import page
+from mer_core.report.captions import basis, describe
+from mer_core.report.finding import best, finding, simulated
+from mer_core.report.page import Picture, Section
+from mer_core.report.tables import Table
 
 BANNER = "Simulated data: these numbers say nothing about people"
 LONG = 20  # rows; a longer table is folded away
@@ -62,14 +63,14 @@ class ReportInput:
         metrics: `statistics.score_variant` of each variant and comparison method, by name.
         tables: as `tables.build_tables` returns them, in the order to show.
         figures: name -> PNG or SVG: class_distribution, variants, subject_accuracy, learning_curves,
-            workflow, times, confusion_{variant}, attention_{variant}, faces_{dataset}; those that are
+            times, confusion_{variant}, attention_{variant}, faces_{dataset}; those that are
             there are shown.
         datasets: findings by dataset.
         folds: the content of every fold.json.
         benchmarks: as `figures.read_benchmarks` returns them.
     """
 
-    config: config.Config
+    config: Config
     metrics: Mapping[str, Mapping[str, Any]]
     tables: Mapping[str, Table]
     figures: Mapping[str, Path]
@@ -183,9 +184,9 @@ def _provenance(report: ReportInput) -> Section:
         _table("Digests (first 12 digits of sha256)", pd.DataFrame(digests).fillna(page.MISSING)),
         _table("Versions", versions.rename_axis("Package").reset_index(name="Version")),
         _table("Time per rule", _times(report.benchmarks)),
-        *_pictures(report, ["times", "workflow"]),
+        *_pictures(report, ["times"]),
     ]
-    everything = yaml.safe_dump(config.dump(settings), sort_keys=False, allow_unicode=True)
+    everything = yaml.safe_dump(dump(settings), sort_keys=False, allow_unicode=True)
     return Section("Provenance", [text], items=items, folded=[("The whole configuration", everything)])
 
 

@@ -7,14 +7,14 @@ import itertools
 import cv2
 import numpy as np
 
-from mer_core import config
 from mer_core.baselines.blocks import edges, grid_of
-from mer_core.baselines.flow import optical_strain
+from mer_core.config.baselines import BiWoof, Fdm, FlowImage, Osw
+from mer_core.motion.strain import optical_strain
 
 TOLERANCE = 0.1  # pixels within which a flow counts as equal to the head's
 
 
-def strain_weights(flows: np.ndarray, settings: config.Osw) -> np.ndarray:
+def strain_weights(flows: np.ndarray, settings: Osw) -> np.ndarray:
     """Weights of the blocks of optical strain weighted LBP-TOP.
 
     Strain is averaged over each block, then over time (Liong et al. 2016; the version of 2014 sums), and
@@ -35,7 +35,7 @@ def strain_weights(flows: np.ndarray, settings: config.Osw) -> np.ndarray:
     return (means / max(means.max(), np.finfo(np.float32).tiny)).astype(np.float32)
 
 
-def dynamics_map(flows: np.ndarray, settings: config.Fdm) -> np.ndarray:
+def dynamics_map(flows: np.ndarray, settings: Fdm) -> np.ndarray:
     """The facial dynamics map (FDM): the principal direction of the flow in every cuboid.
 
     The source's text could not be read; this follows its abstract and is an assumption as a whole. The
@@ -132,7 +132,7 @@ def iterated_direction(vectors: np.ndarray) -> np.ndarray:
         total, chosen = vectors[ahead].sum(axis=0), ahead
 
 
-def oriented_flow(flow: np.ndarray, settings: config.BiWoof) -> np.ndarray:
+def oriented_flow(flow: np.ndarray, settings: BiWoof) -> np.ndarray:
     """Bi-weighted oriented optical flow (Bi-WOOF), as in the authors' code.
 
     In every block the orientations are counted, each weighted by its length; the histogram is divided by its
@@ -158,7 +158,7 @@ def oriented_flow(flow: np.ndarray, settings: config.BiWoof) -> np.ndarray:
     return (histograms / max(np.linalg.norm(histograms), tiny)).astype(np.float32)
 
 
-def flow_image(flow: np.ndarray, settings: config.FlowImage) -> np.ndarray:
+def flow_image(flow: np.ndarray, settings: FlowImage) -> np.ndarray:
     """A flow averaged down to a small image; float32 (2, size, size), right and down, in pixels."""
     small = cv2.resize(flow, (settings.size, settings.size), interpolation=cv2.INTER_AREA)
     return np.moveaxis(small, -1, 0)

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mer_core import config
-from mer_core.evaluation import printed
-from mer_core.evaluation.captions import basis
-from mer_core.evaluation.tables import Table
+from mer_core.config.datasets import SIMULATED
+from mer_core.config.experiment import Config
+from mer_core.report import printed
+from mer_core.report.captions import basis
+from mer_core.report.tables import Table
 
 Score = Mapping[str, Any]
 
 
-def finding(settings: config.Config, metrics: Mapping[str, Score], tables: Mapping[str, Table]) -> list[str]:
+def finding(settings: Config, metrics: Mapping[str, Score], tables: Mapping[str, Table]) -> list[str]:
     """What a reader should know first.
 
     Args:
@@ -33,18 +34,18 @@ def finding(settings: config.Config, metrics: Mapping[str, Score], tables: Mappi
     ]
 
 
-def best(settings: config.Config, metrics: Mapping[str, Score]) -> Score:
+def best(settings: Config, metrics: Mapping[str, Score]) -> Score:
     """The scores of the variant with the highest macro-F1, of equals the first; no comparison method."""
     ours = [metrics[name] for name in settings.variant if name in metrics]
     return max(ours, key=lambda score: score["macro_f1"]["mean"])
 
 
-def simulated(settings: config.Config) -> list[str]:
+def simulated(settings: Config) -> list[str]:
     """Names of the datasets that the simulation drew."""
-    return [name for name in settings.used if settings.datasets[name].root == config.SIMULATED]
+    return [name for name in settings.used if settings.datasets[name].root == SIMULATED]
 
 
-def _best_sentence(settings: config.Config, score: Score, tables: Mapping[str, Table]) -> str:
+def _best_sentence(settings: Config, score: Score, tables: Mapping[str, Table]) -> str:
     floor = _floor(score, tables)
     against = (
         f"always answering '{floor['answer']}' gives {floor['accuracy']:.2f} % and {floor['macro_f1']:.3f}"
@@ -61,7 +62,7 @@ def _best_sentence(settings: config.Config, score: Score, tables: Mapping[str, T
     )
 
 
-def _printed(settings: config.Config, score: Score) -> str:
+def _printed(settings: Config, score: Score) -> str:
     """What the paper prints for a variant's settings, '' when nothing or for other classes."""
     variant = settings.variant[score["variant"]]
     key = variant.attention, settings.losses[variant.loss].kind, variant.init
@@ -83,7 +84,7 @@ def _floor(score: Score, tables: Mapping[str, Table]) -> dict[str, Any]:
     return {"answer": answer, "accuracy": row["accuracy"], "macro_f1": row["macro_f1"]}
 
 
-def _transfer_sentence(settings: config.Config, score: Score, tables: Mapping[str, Table]) -> str:
+def _transfer_sentence(settings: Config, score: Score, tables: Mapping[str, Table]) -> str:
     pairs = tables["transfer"].frame
     pairs = pairs[(pairs["before"] != "printed") & pairs["gain_clips"].notna()]
     if pairs.empty:
@@ -101,7 +102,7 @@ def _transfer_sentence(settings: config.Config, score: Score, tables: Mapping[st
     )
 
 
-def _caveat(settings: config.Config, score: Score) -> str:
+def _caveat(settings: Config, score: Score) -> str:
     drawn = simulated(settings)
     width = 50 * (score["accuracy"]["high"] - score["accuracy"]["low"])
     small = (

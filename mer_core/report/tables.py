@@ -11,10 +11,11 @@ from typing import Any
 
 import pandas as pd
 
-from mer_core.config import Evaluation, Loss, Variant
-from mer_core.evaluation import printed
+from mer_core.config.evaluation import Evaluation
+from mer_core.config.models import Loss, Variant
 from mer_core.evaluation.statistics import Comparison, compare, holm, majority_answers, score_variant
-from mer_core.evaluation.typeset import Row, Table, interval, make_table, number, p_value, text
+from mer_core.report import printed
+from mer_core.report.typeset import Row, Table, interval, make_table, number, p_value, text
 
 TITLES = {
     "table1_loss": "Table 1: loss functions on the plain ResNet18",

@@ -1,4 +1,4 @@
-"""Dense optical flow between two frames, and the strain of the skin that it shows."""
+"""Dense optical flow between two frames."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from skimage.registration import optical_flow_tvl1
 
-from mer_core.config import Flow, Strain
+from mer_core.config.motion import Flow
 
 
 def optical_flow(first: np.ndarray, second: np.ndarray, estimator: Flow) -> np.ndarray:
@@ -34,24 +34,3 @@ def optical_flow(first: np.ndarray, second: np.ndarray, estimator: Flow) -> np.n
 @cache
 def _dis() -> cv2.DISOpticalFlow:
     return cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-
-
-def optical_strain(flow: np.ndarray, definition: Strain) -> np.ndarray:
-    """Magnitude of the strain tensor e = (grad f + grad f') / 2.
-
-    Derivatives are central differences over two pixels, one-sided at the border. (Sources differ: backward
-    differences and 3 x 3 Sobel filters are found, too.)
-
-    Args:
-        flow: float (..., H, W, 2), pixels to the right and downwards.
-        definition: four_term, sqrt(exx^2 + eyy^2 + exy^2 + eyx^2) (Liong et al. 2014), or three_term, which
-            counts the shear once (STSTNet's equation 7).
-
-    Returns:
-        float (..., H, W), without unit; zero where the flow is a translation.
-    """
-    right, down = flow[..., 0], flow[..., 1]
-    stretch_x, stretch_y = np.gradient(right, axis=-1), np.gradient(down, axis=-2)
-    shear = (np.gradient(right, axis=-2) + np.gradient(down, axis=-1)) / 2
-    times = {"four_term": 2, "three_term": 1}[definition]
-    return np.sqrt(stretch_x**2 + stretch_y**2 + times * shear**2)

@@ -1,0 +1,49 @@
+"""What every dataset says: where it lies, how its labels become classes, how strict to be."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import field_validator
+
+from mer_core.config.section import Name, Names, PathText, Section
+
+SIMULATED = "simulated"
+
+
+class Dataset(Section):
+    """What every layout has.
+
+    `classes` maps raw label -> class; a raw label mapped to null is left out on purpose, and one
+    that is not listed is a defect. The order of the classes is the order of first mention.
+    """
+
+    # Whether samples are clips with an annotated interval, of which a comparison method can see the motion.
+    has_clips: ClassVar[bool] = False
+
+    root: PathText
+    classes: dict[str, Name | None]
+    subjects: Names = None
+
+    @field_validator("classes")
+    @classmethod
+    def _at_least_two(cls, classes: dict[str, str | None]) -> dict[str, str | None]:
+        if len(set(classes.values()) - {None}) < 2:
+            raise ValueError("needs at least two classes")
+        return classes
+
+    @property
+    def class_names(self) -> list[str]:
+        """The classes in their fixed order, each once."""
+        return list(dict.fromkeys(name for name in self.classes.values() if name is not None))
+
+    @property
+    def samples_per_clip(self) -> int:
+        """How many samples an annotated clip or sequence gives."""
+        return 1
+
+
+class Doctor(Section):
+    """Severity of each kind of defect; kinds not named keep their default."""
+
+    severity: dict[str, Literal["error", "warning", "ignore"]]

@@ -1,0 +1,17 @@
+"""Statistics over the folds' predictions."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from mer_core.config.section import Draws, Section, Seed
+
+
+class Evaluation(Section):
+    """Statistics over the folds' predictions."""
+
+    confidence: float = Field(gt=0.5, lt=1)
+    bootstrap: Draws
+    permutations: Draws
+    seed: Seed
+    partial: bool

@@ -1,0 +1,223 @@
+"""The whole experiment: its sections, and how they must agree."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import Field, ValidationError, model_validator
+
+from mer_core.config.alignment import Alignment
+from mer_core.config.baselines import Baseline, Features
+from mer_core.config.compute import Compute
+from mer_core.config.datasets import SIMULATED, Doctor
+from mer_core.config.evaluation import Evaluation
+from mer_core.config.layouts.casme2 import Casme2
+from mer_core.config.layouts.ckplus import Ckplus
+from mer_core.config.layouts.tabular import Tabular
+from mer_core.config.models import Loss, Variant
+from mer_core.config.report import Report
+from mer_core.config.section import Count, Name, Names, Section, Seed, dump
+from mer_core.config.simulation import Simulation
+from mer_core.config.training import FoldTraining, Pretraining, Transfer
+from mer_core.config.wording import explain
+from mer_core.errors import UserError
+
+MAX_VALUES = 100_000  # of a configuration, aliases followed; the shipped one holds 200
+
+AnyDataset = Annotated[Casme2 | Ckplus | Tabular, Field(discriminator="layout")]
+
+
+class Config(Section):
+    """The whole experiment."""
+
+    experiment: Name
+    seeds: list[Seed] = Field(min_length=1)
+    datasets: dict[Name, AnyDataset]
+    target: Name
+    source: Name | None
+    folds: Names
+    simulation: Simulation
+    doctor: Doctor
+    alignment: Alignment
+    reduction: Count
+    losses: dict[Name, Loss]
+    variants: list[Variant] = Field(min_length=1)
+    training: FoldTraining
+    pretraining: Pretraining
+    transfer: Transfer
+    features: Features
+    baselines: list[Baseline]
+    evaluation: Evaluation
+    report: Report
+    compute: Compute
+
+    @model_validator(mode="after")
+    def _parts_agree(self) -> Config:
+        problems = [*self._problems()]
+        if problems:
+            raise ValueError("\n".join(problems))
+        return self
+
+    def _problems(self) -> Iterator[str]:
+        names = [variant.name for variant in self.variants]
+        for name in sorted({name for name in names if names.count(name) > 1}):
+            yield f"variants: the name '{name}' stands twice; names must differ"
+        names += [row.name for row in self.baselines]
+        for name in sorted({row.name for row in self.baselines if names.count(row.name) > 1}):
+            yield f"baselines: the name '{name}' stands twice, here or under variants; names must differ"
+        if len(set(self.seeds)) < len(self.seeds):
+            yield "seeds: a seed stands twice; seeds must differ"
+        if self.target not in self.datasets:
+            yield f"target: '{self.target}' is not under datasets ({', '.join(self.datasets)})"
+        if self.source is not None and self.source not in self.datasets:
+            yield f"source: '{self.source}' is not under datasets ({', '.join(self.datasets)})"
+        for variant in self.variants:
+            if set("{}") & set(variant.init):
+                yield f"variants.{variant.name}.init: {variant.init!r} holds braces; rename the file"
+            if variant.loss not in self.losses:
+                known = ", ".join(self.losses)
+                yield f"variants.{variant.name}.loss: '{variant.loss}' is not under losses ({known})"
+            if variant.init == "pretrained" and self.source is None:
+                yield f"variants.{variant.name}.init: 'pretrained' needs a dataset; name one under source"
+        yield from self._missing_frames()
+        for name, dataset in self.datasets.items():
+            if dataset.root == SIMULATED and dataset.layout == "tabular":
+                yield f"datasets.{name}.root: this layout cannot be simulated; give a folder"
+
+    def _missing_frames(self) -> Iterator[str]:
+        """Baselines that need more of a clip than the target has."""
+        dataset = self.datasets.get(self.target)
+        for row in self.baselines:
+            if dataset is None or row.features.needs == "apex":
+                continue
+            where = f"baselines.{row.name}: features '{row.features.kind}' need"
+            if not dataset.has_clips:
+                yield f"{where} annotated clips and {self.target} has none; leave out this baseline"
+            elif (
+                row.features.needs == "clip" and dataset.root == SIMULATED and self.simulation.frames == "key"
+            ):
+                yield f"{where} every frame; set simulation.frames: all or leave out this baseline"
+
+    @property
+    def variant(self) -> Mapping[str, Variant]:
+        """Variants by name."""
+        return {variant.name: variant for variant in self.variants}
+
+    @property
+    def baseline(self) -> Mapping[str, Baseline]:
+        """Comparison methods by name."""
+        return {row.name: row for row in self.baselines}
+
+    def seeds_of(self, name: str) -> list[int]:
+        """The seeds that a variant or a comparison method runs with: methods need but one, the first."""
+        return self.seeds if name in self.variant else self.seeds[:1]
+
+    @property
+    def used(self) -> list[str]:
+        """The datasets that this experiment reads: the target, and the source if any variant needs it."""
+        pretrained = any(variant.init == "pretrained" for variant in self.variants)
+        return [self.target, *([self.source] if pretrained and self.source != self.target else [])]
+
+    def check_weights(self) -> None:
+        """See that the files that variants start from are there.
+
+        Snakemake misses no input of folds that are there already: it would keep those of other weights.
+
+        Raises:
+            UserError: one of them is not.
+        """
+        for variant in self.variants:
+            if variant.init not in {"random", "pretrained"} and not Path(variant.init).is_file():
+                raise UserError(
+                    f"variants.{variant.name}.init: no such file: {variant.init}; give random, "
+                    "pretrained or a safetensors file"
+                )
+
+    def with_subjects(self, subjects: Mapping[str, list[str]]) -> Config:
+        """The same experiment with every used dataset's subjects spelled out, and no other dataset.
+
+        Raises:
+            UserError: a dataset has no subject, or one whose name cannot be a folder's.
+        """
+        source = dump(self)
+        for name in self.used:
+            if not subjects[name]:
+                root = self.datasets[name].root
+                raise UserError(
+                    f"datasets.{name}.root: no subject found in {root}; give the dataset's folder"
+                )
+        source["datasets"] = {
+            name: source["datasets"][name] | {"subjects": list(subjects[name])} for name in self.used
+        }
+        source["source"] = self.source if self.source in self.used else None
+        every = list(subjects[self.target])
+        if len(every) < 2:
+            raise UserError(
+                f"datasets.{self.target}.subjects: only {every[0]}; leaving one out needs two at least"
+            )
+        source["folds"] = every if self.folds is None else self.folds
+        unknown = [subject for subject in source["folds"] if subject not in every]
+        if unknown:
+            known = ", ".join(every)
+            raise UserError(f"folds: {', '.join(unknown)} not among the subjects of {self.target} ({known})")
+        left_out = len(every) - len(set(source["folds"]))
+        if left_out and not self.evaluation.partial:
+            raise UserError(
+                f"folds: leaves out {left_out} of {len(every)} subjects; if that is meant, set "
+                "evaluation.partial: true, and every table will say it"
+            )
+        return load_config(source)
+
+
+def load_config(source: str | Path | Mapping[str, Any]) -> Config:
+    """Read and check a configuration.
+
+    Args:
+        source: a YAML file, or the mapping that it holds.
+
+    Returns:
+        The checked configuration.
+
+    Raises:
+        UserError: with one line for every wrong key at once: key, value, what is allowed.
+    """
+    where = "configuration"
+    if not isinstance(source, Mapping):
+        where, source = str(source), _read_yaml(Path(source))
+    if _count_values(source) > MAX_VALUES:
+        raise UserError(
+            f"{where}: more than {MAX_VALUES:,} values; aliases (&, *) multiply them, write them out"
+        )
+    try:
+        return Config.model_validate(source)
+    except ValidationError as error:
+        raise UserError("\n".join(f"{where}: {line}" for line in explain(error, source, Config))) from None
+
+
+def _read_yaml(path: Path) -> Mapping[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read ({error}); name a readable YAML file") from None
+    try:
+        value = yaml.safe_load(text)
+    except (yaml.YAMLError, RecursionError, ValueError) as error:  # of an endless number, say
+        place = " ".join(str(error).split())
+        raise UserError(f"{path}: is not valid YAML ({place}); mend the syntax there") from None
+    if not isinstance(value, Mapping):
+        raise UserError(f"{path}: holds no settings; start from the shipped config.yaml")
+    return value
+
+
+def _count_values(source: Any) -> int:
+    """How many values a mapping holds, or enough of them to say that they are too many."""
+    pending, count = [source], 0
+    while pending and count <= MAX_VALUES:
+        value = pending.pop()
+        count += 1
+        if isinstance(value, Mapping | list):
+            pending += value.values() if isinstance(value, Mapping) else value
+    return count

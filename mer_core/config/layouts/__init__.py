@@ -1,0 +1,1 @@
+"""The sections of datasets, one module per on-disk layout."""

@@ -1,0 +1,20 @@
+"""The section of a dataset in the layouts of CK+."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from mer_core.config.datasets import Dataset
+from mer_core.config.section import Count
+
+
+class Ckplus(Dataset):
+    """CK+: the last frames of each labelled sequence (Lucey et al. 2010)."""
+
+    layout: Literal["ckplus"]
+    last_frames: Count = 3
+
+    @property
+    def samples_per_clip(self) -> int:
+        """The last frames of a sequence."""
+        return self.last_frames

@@ -1,0 +1,40 @@
+"""The frames of an annotated clip, by number."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from mer_core.datasets import frames
+from mer_core.errors import UserError
+
+MAX_FRAMES = 2000  # ten seconds; a micro-expression lasts half a second
+
+
+def clip_frames(root: Path, row: pd.Series) -> dict[int, Path]:
+    """The frames of a clip from onset to offset.
+
+    Args:
+        root: the dataset's folder.
+        row: of the manifest, a sample that is a clip.
+
+    Returns:
+        Frame number -> file, ascending. Numbers may have gaps.
+
+    Raises:
+        UserError: the folder is gone, lies outside of the root, or holds none or more than `MAX_FRAMES`.
+    """
+    path = Path(root) / row["frame_path"]
+    folder = path if pd.isna(row["apex"]) else path.parent
+    resolved = Path(root).resolve()
+    if not folder.is_dir() or not frames.is_inside(folder, resolved):
+        raise UserError(f"{folder}: the clip's folder is gone; put it back or run the doctor again")
+    numbered, _ = frames.list_frames(folder, resolved)
+    inside = {number: file for number, file in numbered.items() if row["onset"] <= number <= row["offset"]}
+    if not 0 < len(inside) <= MAX_FRAMES:
+        interval = f"{row['onset']}..{row['offset']}"
+        raise UserError(
+            f"{folder}: {len(inside)} frames in {interval}, not 1 to {MAX_FRAMES}; mend the clip or its row"
+        )
+    return inside
