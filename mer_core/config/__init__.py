@@ -8,10 +8,9 @@ it imports is part of its identity. The whole, `load_config`, is therefore impor
 import importlib
 from typing import Any
 
-__all__ = ["Config", "dump", "load_config"]
-
 
 def __getattr__(name: str) -> Any:
-    if name in __all__:
-        return getattr(importlib.import_module("mer_core.config.experiment"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    experiment = importlib.import_module("mer_core.config.experiment")
+    if name.startswith("_") or not hasattr(experiment, name):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(experiment, name)
