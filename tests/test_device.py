@@ -1,5 +1,6 @@
 """Leases of pretended GPUs by real processes."""
 
+import errno
 import multiprocessing
 import os
 import signal
@@ -111,6 +112,40 @@ def test_a_planted_folder_is_refused(tmp_path):
     (tmp_path / "locks").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(UserError, match="belongs to another user"), lease(1, tmp_path / "locks", two):
         pass
+
+
+@pytest.mark.parametrize("error", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_is_named_with_what_helps(tmp_path, monkeypatch, error):
+    def refuse(*arguments):
+        raise OSError(error, os.strerror(error))
+
+    monkeypatch.setattr(device.fcntl, "flock", refuse)
+    with pytest.raises(UserError, match=r"locks.*TMPDIR.*CUDA_VISIBLE_DEVICES"), lease(1, tmp_path, two):
+        pass
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+    with lease(1, tmp_path, lambda: ["GPU-b"]) as leased:
+        assert leased == torch.device("cuda", 0), "the remedy helps"
+
+
+def test_a_temporary_folder_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    with (
+        pytest.raises(UserError, match=r"file/locks: cannot hold"),
+        lease(1, tmp_path / "file" / "locks", two),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("devices", [list, two])
+def test_out_of_memory_anywhere_is_one_sentence(tmp_path, devices):
+    with (
+        pytest.raises(UserError, match=r"out of memory.*more free memory") as caught,
+        lease(1, tmp_path, devices),
+    ):
+        torch.empty(2**60)
+    assert "\n" not in str(caught.value)
+    with pytest.raises(RuntimeError, match="shapes"), lease(1, tmp_path, devices):
+        torch.ones(2, 3) @ torch.ones(2, 3)
 
 
 def test_what_counts_as_out_of_memory():

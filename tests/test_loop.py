@@ -186,6 +186,18 @@ def test_no_room_at_all_is_said(micro_batch, images):
         run(model, micro_batch=micro_batch)
 
 
+def test_prediction_goes_on_with_fewer_images_at_once(caplog):
+    model, data = Cramped(), samples(n=40)
+    model.room = 5
+    logits = predict(model, data, torch.arange(40), SETTINGS)
+    assert "out of memory with 10 images at once: going on with 5" in caplog.text
+    model.room = 40
+    torch.testing.assert_close(predict(model, data, torch.arange(40), SETTINGS), logits)
+    model.room = 0
+    with pytest.raises(UserError, match="out of memory with 1 images at once"):
+        predict(model, data, torch.arange(40), SETTINGS)
+
+
 def test_other_errors_pass_through():
     class Broken(Net):
         def forward(self, x):

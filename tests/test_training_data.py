@@ -70,6 +70,16 @@ def test_dataset_statistics_are_of_the_training_part_alone(samples):
     torch.testing.assert_close(seen.std((0, 2, 3), correction=0), torch.ones(3), atol=1e-5, rtol=0)
 
 
+def test_statistics_are_those_of_all_pixels_whatever_the_parts(samples, monkeypatch):
+    monkeypatch.setattr(data, "SUMMED_AT_ONCE", 7)
+    train = torch.tensor([4, 9, 2, 17, 25, 11, 0, 29, 28])
+    normalized = data.with_normalization(samples, "dataset", train)
+    pixels = samples.images[train].double().div(255).flatten(0, 2)
+    torch.testing.assert_close(normalized.mean.flatten().double(), pixels.mean(0), atol=1e-7, rtol=0)
+    expected = pixels.std(0, correction=0)
+    torch.testing.assert_close(normalized.std.flatten().double(), expected, atol=1e-7, rtol=0)
+
+
 def test_imagenet_statistics_and_none(samples):
     one = torch.tensor([3])
     pixels = samples.images[3].permute(2, 0, 1) / 255

@@ -18,6 +18,7 @@ from mer_core.faces.cache import read_cache
 from mer_core.provenance import value_digest
 
 _LOG = logging.getLogger(__name__)
+SUMMED_AT_ONCE = 64  # images whose pixels are added up in eight bytes each
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
@@ -128,11 +129,21 @@ def with_normalization(
     if kind == "imagenet":
         mean, std = (torch.tensor(values) for values in IMAGENET)
     else:
-        pixels = samples.images[train].double().div(255).flatten(0, 2)
-        mean, std = pixels.mean(0).expand(3), pixels.std(0, correction=0).expand(3)
-        std = std.clamp(min=1 / 255)  # a channel that never varies
+        mean, std = _statistics(samples.images, train)
     mean, std = (values.float().to(samples.images.device).view(3, 1, 1) for values in (mean, std))
     return replace(samples, mean=mean, std=std)
+
+
+def _statistics(images: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of each of three channels, float64 (3,); exact sums, part by part."""
+    total = squares = torch.zeros(images.shape[3], dtype=torch.int64, device=images.device)
+    for part in index.split(SUMMED_AT_ONCE):
+        pixels = images[part].flatten(0, 2).long()
+        total, squares = total + pixels.sum(0), squares + (pixels**2).sum(0)
+    n = len(index) * images[0, :, :, 0].numel()
+    mean = total.double() / n
+    std = (squares.double() / n - mean**2).clamp(min=1).sqrt()  # a channel that never varies
+    return mean.div(255).expand(3), std.div(255).expand(3)
 
 
 def tell_missing_classes(samples: Samples, train: Tensor) -> None:

@@ -55,22 +55,27 @@ def lease(
         The device to compute on.
 
     Raises:
-        UserError: the folder of the lock files belongs to somebody else.
+        UserError: the folder of the lock files belongs to somebody else or cannot hold locks; or what is
+            done with the device (besides steps and predictions, which go on in smaller parts) takes more
+            memory than it has.
     """
     names = devices()
     if not names:
         _LOG.info("no GPU to be seen: computing on the CPU")
-        yield torch.device("cpu")
+        with _memory_of("the CPU"):
+            yield torch.device("cpu")
         return
     if len(names) == 1 and os.environ.get("CUDA_VISIBLE_DEVICES"):
         _LOG.info("computing on the GPU that CUDA_VISIBLE_DEVICES gives")
-        yield torch.device("cuda", 0)
+        with _memory_of("the GPU"):
+            yield torch.device("cuda", 0)
         return
     folder = _private(folder or Path(tempfile.gettempdir()) / f"mer-leases-{os.getuid()}")
     index, slot, lock = _wait_for_slot(names, slots_per_device, folder)
     try:
         _LOG.info("computing on GPU %d of %d, slot %d of %d", index, len(names), slot, slots_per_device)
-        yield torch.device("cuda", index)
+        with _memory_of(f"GPU {index}"):
+            yield torch.device("cuda", index)
     finally:
         os.close(lock)
 
@@ -149,13 +154,15 @@ def _wait_for_slot(names: Sequence[str], slots: int, folder: Path) -> tuple[int,
     said = False
     while True:
         for slot, (index, name) in itertools.product(range(slots), enumerate(names)):
-            # Not inherited by child processes (Python's default), which could outlive this one.
-            lock = os.open(folder / f"{name}.slot{slot}.lock", os.O_RDWR | os.O_CREAT, 0o600)
             try:
+                # Not inherited by child processes (Python's default), which could outlive this one.
+                lock = os.open(folder / f"{name}.slot{slot}.lock", os.O_RDWR | os.O_CREAT, 0o600)
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 return index, slot, lock
             except BlockingIOError:
                 os.close(lock)
+            except OSError as error:
+                raise _no_locks(folder, error) from None
         if not said:
             _LOG.info("all %d slots of %d GPUs are busy; waiting for one", slots * len(names), len(names))
             said = True
@@ -164,7 +171,31 @@ def _wait_for_slot(names: Sequence[str], slots: int, folder: Path) -> tuple[int,
 
 def _private(folder: Path) -> Path:
     """The folder, made for this user alone: the temporary folder above it is everybody's."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise _no_locks(folder, error) from None
     if folder.is_symlink() or folder.stat().st_uid != os.getuid():
         raise UserError(f"{folder}: belongs to another user; remove it or set TMPDIR to a folder of your own")
     return folder
+
+
+def _no_locks(folder: Path, error: OSError) -> UserError:
+    return UserError(
+        f"{folder}: cannot hold the locks by which jobs share GPUs ({error.strerror}); set TMPDIR to a "
+        "folder on a local disk, or CUDA_VISIBLE_DEVICES to one device"
+    )
+
+
+@contextmanager
+def _memory_of(device: str) -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(
+            f"{device}: out of memory ({reason}); use a device with more free memory, or a smaller "
+            "alignment.size or batch_size"
+        ) from error

@@ -123,6 +123,8 @@ def fit(
 def predict(model: nn.Module, samples: Samples, index: Tensor, settings: Training) -> Tensor:
     """Logits of some samples, without augmentation, in evaluation mode.
 
+    As many images at once as the device has room for: a trained model is not lost to a lack of memory.
+
     Args:
         model: on the device of the samples; left in evaluation mode.
         samples: with their normalisation.
@@ -133,20 +135,46 @@ def predict(model: nn.Module, samples: Samples, index: Tensor, settings: Trainin
         float64 (n, K), on the CPU.
 
     Raises:
-        UserError: a logit is not finite.
+        UserError: a logit is not finite, or the device has no room for one image.
     """
-    device = samples.images.device
+    device, size = samples.images.device, PREDICTED_AT_ONCE
     model.eval()
+    while True:
+        try:
+            logits = _logits(model, samples, index.split(size), settings)
+            break
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+        size = _half(min(size, len(index)), 1, device)
+    logits = torch.cat(logits).double().cpu()
+    if not logits.isfinite().all():
+        raise UserError("predictions are not finite, training diverged; lower learning_rate")
+    return logits
+
+
+def _logits(model: nn.Module, samples: Samples, index: Sequence[Tensor], settings: Training) -> list[Tensor]:
+    device = samples.images.device
     with (
         torch.inference_mode(),
         deterministic(settings.deterministic, device),
         autocast(settings.precision, device),
     ):
-        logits = [model(samples.normalize(samples.pixels(part))) for part in index.split(PREDICTED_AT_ONCE)]
-    logits = torch.cat(logits).double().cpu()
-    if not logits.isfinite().all():
-        raise UserError("predictions are not finite, training diverged; lower learning_rate")
-    return logits
+        return [model(samples.normalize(samples.pixels(part))) for part in index]
+
+
+def _half(failed: int, least: int, device: torch.device) -> int:
+    """How many images to try at once after the device had no room for so many."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    if failed <= least:
+        raise UserError(
+            f"{device}: out of memory with {failed} images at once; use a device with more memory, "
+            "smaller alignment.size, or micro_batch: auto"
+        )
+    half = math.ceil(failed / 2)
+    _LOG.warning("out of memory with %d images at once: going on with %d", failed, half)
+    return half
 
 
 def build_optimizer(groups: Sequence[Mapping[str, Any]], settings: Training) -> torch.optim.Optimizer:
@@ -254,12 +282,4 @@ class _Step:
         """Make the micro-batch smaller after the device has been out of memory."""
         failed = min(self.micro_batch, batch)
         self.optimizer.zero_grad()
-        if self.device.type == "cuda":
-            torch.cuda.empty_cache()
-        if not self.auto or failed <= 2:
-            raise UserError(
-                f"{self.device}: out of memory with {failed} images at once; use a device with more memory, "
-                "smaller alignment.size, or micro_batch: auto"
-            )
-        self.micro_batch = math.ceil(failed / 2)
-        _LOG.warning("out of memory with %d images at once: going on with %d", failed, self.micro_batch)
+        self.micro_batch = _half(failed, 2 if self.auto else failed, self.device)
