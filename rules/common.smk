@@ -19,11 +19,13 @@ def subjects_of(name):
 
 
 try:
-    CONFIG = load_config(config)
+    CONFIG = load_config(config, files=workflow.configfiles)
     CONFIG.check_weights()
     CONFIG = CONFIG.with_subjects({name: subjects_of(name) for name in CONFIG.used})
 except UserError as error:
     raise WorkflowError(str(error))
+
+logger.info(f"Configuration: {', then '.join(map(str, ['config.yaml', *workflow.overwrite_configfiles]))}")
 
 # Variants and comparison methods make the same files, one folder per fold.
 METHODS = [*CONFIG.variant, *CONFIG.baseline]
@@ -40,15 +42,6 @@ FOLDS = {
 HISTORIES = [f"{fold}/history.csv" for variant in CONFIG.variant for fold in FOLDS[variant]]
 PRETRAINED = [variant.name for variant in CONFIG.variants if variant.init == "pretrained"]
 SIMULATED_DATASETS = [name for name, dataset in CONFIG.datasets.items() if dataset.root == SIMULATED]
-# Faces are drawn where the configuration allows it; subject by subject the script decides.
-FACES_SHOWN = {True: list(CONFIG.datasets), "simulated": SIMULATED_DATASETS, False: []}[
-    CONFIG.report.show_faces
-]
-ATTENTION_SHOWN = [
-    name
-    for name in PRETRAINED
-    if CONFIG.target in FACES_SHOWN and CONFIG.variant[name].attention in {"spatial", "dual", "cbam"}
-]
 
 # A job on a cluster runs a Snakemake of its own, which would try again within the memory that was too little.
 RETRIES = 1 if workflow.is_main_process else 0

@@ -2,6 +2,15 @@ TABLES = ["table1_loss", "table2_attention", "table3_methods", "per_class", "tra
 TABLES += ["pretraining"] if PRETRAINED else []
 FIGURES = ["class_distribution", "variants", "subject_accuracy", "learning_curves"]
 FIGURES += [f"confusion_{method}" for method in METHODS]
+# Faces are drawn where the configuration allows it; subject by subject the script decides.
+FACES_SHOWN = {True: list(CONFIG.datasets), "simulated": SIMULATED_DATASETS, False: []}[
+    CONFIG.report.show_faces
+]
+ATTENTION_SHOWN = [
+    name
+    for name in PRETRAINED
+    if CONFIG.target in FACES_SHOWN and CONFIG.variant[name].attention in {"spatial", "dual", "cbam"}
+]
 
 
 localrules:

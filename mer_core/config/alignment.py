@@ -6,14 +6,14 @@ from typing import Literal
 
 from pydantic import Field
 
-from mer_core.config.section import Fraction, Section
+from mer_core.config.section import Fraction, Section, Whole
 
 
 class Alignment(Section):
     """From a face in a photograph to a canonical square crop (equations 1 and 2)."""
 
     mode: Literal["landmarks", "precropped"]
-    size: int = Field(ge=16, le=1024)
+    size: Whole = Field(ge=16, le=1024)
     eye_distance: float = Field(gt=0.05, lt=0.8)
     eye_center: tuple[Fraction, Fraction]
     color: Literal["rgb", "gray"]

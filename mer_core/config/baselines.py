@@ -7,10 +7,10 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from mer_core.config.motion import Flow, Strain
-from mer_core.config.section import Count, Name, Positive, Section
+from mer_core.config.section import Count, Name, Positive, Section, Whole
 
-Points = Annotated[int, Field(ge=4, le=16)]
-Frames = Annotated[int, Field(ge=2)]
+Points = Annotated[Whole, Field(ge=4, le=16)]
+Frames = Annotated[Whole, Field(ge=2)]
 Codes = Literal["u2", "full"]
 Needs = Literal["apex", "pair", "clip"]
 
@@ -18,7 +18,7 @@ Needs = Literal["apex", "pair", "clip"]
 class Features(Section):
     """What all baselines are computed on: grey clips, aligned by the apex's transform."""
 
-    size: int = Field(ge=32, le=512)
+    size: Whole = Field(ge=32, le=512)
 
 
 class Lbp(Section):
@@ -73,7 +73,7 @@ class BiWoof(Section):
     needs: ClassVar[Needs] = "pair"
     kind: Literal["bi_woof"] = "bi_woof"
     blocks: Count = 5
-    bins: int = Field(default=8, ge=2)
+    bins: Whole = Field(default=8, ge=2)
     flow: Flow = "dis"
     strain: Strain = "four_term"
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from mer_core.config.alignment import Alignment
@@ -18,6 +17,7 @@ from mer_core.config.layouts.casme2 import Casme2
 from mer_core.config.layouts.ckplus import Ckplus
 from mer_core.config.layouts.tabular import Tabular
 from mer_core.config.models import Loss, Variant
+from mer_core.config.reading import read_yaml
 from mer_core.config.report import Report
 from mer_core.config.section import Count, Name, Names, Section, Seed, dump
 from mer_core.config.simulation import Simulation
@@ -172,11 +172,12 @@ class Config(Section):
         return load_config(source)
 
 
-def load_config(source: str | Path | Mapping[str, Any]) -> Config:
+def load_config(source: str | Path | Mapping[str, Any], files: Iterable[str | Path] = ()) -> Config:
     """Read and check a configuration.
 
     Args:
         source: a YAML file, or the mapping that it holds.
+        files: those that the mapping was put together of, to see what it no longer shows.
 
     Returns:
         The checked configuration.
@@ -186,7 +187,9 @@ def load_config(source: str | Path | Mapping[str, Any]) -> Config:
     """
     where = "configuration"
     if not isinstance(source, Mapping):
-        where, source = str(source), _read_yaml(Path(source))
+        where, source = str(source), read_yaml(Path(source))
+    for file in files:
+        read_yaml(Path(file))
     if _count_values(source) > MAX_VALUES:
         raise UserError(
             f"{where}: more than {MAX_VALUES:,} values; aliases (&, *) multiply them, write them out"
@@ -195,21 +198,6 @@ def load_config(source: str | Path | Mapping[str, Any]) -> Config:
         return Config.model_validate(source)
     except ValidationError as error:
         raise UserError("\n".join(f"{where}: {line}" for line in explain(error, source, Config))) from None
-
-
-def _read_yaml(path: Path) -> Mapping[str, Any]:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read ({error}); name a readable YAML file") from None
-    try:
-        value = yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError, ValueError) as error:  # of an endless number, say
-        place = " ".join(str(error).split())
-        raise UserError(f"{path}: is not valid YAML ({place}); mend the syntax there") from None
-    if not isinstance(value, Mapping):
-        raise UserError(f"{path}: holds no settings; start from the shipped config.yaml")
-    return value
 
 
 def _count_values(source: Any) -> int:

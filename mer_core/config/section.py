@@ -3,17 +3,33 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 NAME = r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}"
 
 
-def _printable(text: str) -> str:
+def _visible(text: str) -> str:
     if not text.isprintable():
         raise ValueError(f"{text[:60]!r} is not allowed; it should hold printable characters only")
+    if text != text.strip():
+        raise ValueError(f"{text[:60]!r} is not allowed; it should not begin or end with a blank")
     return text
+
+
+def _expand(path: str) -> str:
+    """The path that a shell would make of it: `~` and `$NAME` are followed as far as they are known."""
+    return os.path.expanduser(os.path.expandvars(path))  # noqa: PTH111 (which raises for an unknown user)
+
+
+def _number(value: Any) -> Any:
+    """What YAML 1.1 takes for text and its writer for a whole number: 1e4."""
+    if isinstance(value, str) and re.fullmatch(r"[+-]?\d{1,9}(\.\d{0,9})?[eE][+-]?\d{1,2}", value):
+        return float(value)
+    return value
 
 
 def _unlike(names: list[str] | None) -> list[str] | None:
@@ -25,13 +41,16 @@ def _unlike(names: list[str] | None) -> list[str] | None:
 
 Name = Annotated[str, Field(pattern=rf"^{NAME}$")]
 Names = Annotated[list[Name] | None, Field(min_length=1), AfterValidator(_unlike)]
-PathText = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_printable)]
-Seed = Annotated[int, Field(ge=0, lt=2**32)]
-Draws = Annotated[int, Field(ge=100, le=1_000_000)]
+PathText = Annotated[
+    str, Field(min_length=1, max_length=1000), AfterValidator(_expand), AfterValidator(_visible)
+]
+Whole = Annotated[int, BeforeValidator(_number)]
+Seed = Annotated[Whole, Field(ge=0, lt=2**32)]
+Draws = Annotated[Whole, Field(ge=100, le=1_000_000)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
+Count = Annotated[Whole, Field(ge=1, le=1_000_000_000)]
 
 
 class Section(BaseModel):

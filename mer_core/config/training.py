@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from mer_core.config.section import Count, Fraction, NonNegative, PathText, Positive, Section
+from mer_core.config.section import Count, Fraction, NonNegative, PathText, Positive, Section, Whole
 
 
 class Augmentation(Section):
@@ -54,5 +54,5 @@ class Pretraining(Training):
 class Transfer(Section):
     """What a fold does with pretrained weights."""
 
-    freeze_stages: int = Field(ge=0, le=4)
+    freeze_stages: Whole = Field(ge=0, le=4)
     backbone_lr_factor: Positive

@@ -7,6 +7,7 @@ import re
 import reprlib
 import typing
 from collections.abc import Iterator, Mapping
+from datetime import date
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -45,7 +46,7 @@ def _wishes(problem: Any, model: type[BaseModel]) -> Iterator[tuple[str, str]]:
     """What is wrong, and what would be right, for one problem that pydantic found."""
     kind, value = problem["type"], problem["input"]
     if problem["loc"][-1:] == ("[key]",):
-        yield f"the key {_show(value)} is not text; ", "write it in quotes"
+        yield f"the key {_show(value)} is not text{_misread(value)}; ", "write it in quotes"
     elif kind == "extra_forbidden":
         known = _known_keys(problem["loc"][:-1], model)
         near = difflib.get_close_matches(str(problem["loc"][-1]), known, n=1)
@@ -59,6 +60,8 @@ def _wishes(problem: Any, model: type[BaseModel]) -> Iterator[tuple[str, str]]:
         yield f"{_discriminator(problem)}: missing; ", "add it (the shipped config.yaml explains it)"
     elif kind == "value_error":
         yield from ((line, "") for line in str(problem["ctx"]["error"]).splitlines())
+    elif kind == "string_type" and isinstance(value, bool | int | float | date):
+        yield f"{_show(value)} is not text{_misread(value)}; ", "write it in quotes"
     else:
         message = re.sub("^(Input|String|List) ", "", problem["msg"])
         wish = WISHES.get(problem.get("ctx", {}).get("pattern", kind), message)
@@ -67,6 +70,11 @@ def _wishes(problem: Any, model: type[BaseModel]) -> Iterator[tuple[str, str]]:
 
 def _discriminator(problem: Any) -> str:
     return problem["ctx"]["discriminator"].strip("'")
+
+
+def _misread(value: Any) -> str:
+    """What YAML 1.1 makes of words that were meant as names."""
+    return f" (YAML reads {'yes and on' if value else 'no and off'} so)" if isinstance(value, bool) else ""
 
 
 def _show(value: Any) -> str:
