@@ -19,6 +19,7 @@ from dataset_samples import (
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from mer_core.csvs import read_csv, write_csv
 from mer_core.datasets import casme2, ckplus, doctor
 from mer_core.datasets.defects import COLUMNS, DEFECTS, SEVERITIES, Findings
 from mer_core.datasets.manifest import assemble
@@ -90,12 +91,12 @@ def test_defects_survive_the_disk(tmp_path):
     findings = Findings({})
     findings.add("frame_gaps", "kept, \"quoted\"; 'twice'", row="casme2/sub01/x", file="数据/x")
     findings.add("bad_name", "left out")
-    doctor.write_defects(findings.table(), tmp_path / "d.csv")
-    again = pd.read_csv(tmp_path / "d.csv", keep_default_na=False, dtype=str)
+    write_csv(findings.table(), tmp_path / "d.csv")
+    again = read_csv(tmp_path / "d.csv")
     pd.testing.assert_frame_equal(again, findings.table())
     assert again.defect.tolist() == ["bad_name", "frame_gaps"]
-    doctor.write_defects(Findings({}).table(), tmp_path / "none.csv")
-    doctor.stop_on_errors(pd.read_csv(tmp_path / "none.csv", keep_default_na=False), "none.csv")
+    write_csv(Findings({}).table(), tmp_path / "none.csv")
+    doctor.stop_on_errors(read_csv(tmp_path / "none.csv"), "none.csv")
 
 
 def cut(path):

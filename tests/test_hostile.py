@@ -47,6 +47,7 @@ from test_weights import Small
 from test_workbook import COLUMNS, TABLE, replace_part, to_csv, to_xls, to_xlsx
 
 from mer_core.config.experiment import load_config
+from mer_core.csvs import write_csv
 from mer_core.datasets import doctor, reading
 from mer_core.datasets.clips import MAX_FRAMES, clip_frames
 from mer_core.datasets.defects import Findings
@@ -303,7 +304,7 @@ def test_no_table_of_ours_holds_a_formula(tmp_path):
     findings = Findings({})
     for text in HOSTILE:
         findings.add("bad_name", text, row=text, file=text)
-    doctor.write_defects(findings.table(), tmp_path / "d.csv")
+    write_csv(findings.table(), tmp_path / "d.csv")
     for name in ("m.csv", "d.csv"):
         with (tmp_path / name).open(newline="") as file:
             cells = [cell for row in csv.reader(file) for cell in row]
@@ -320,7 +321,7 @@ def test_names_of_folders_that_are_no_text(tmp_path):
     samples, defects = read(tmp_path, casme2_settings())
     assert samples.included.all()
     assert defects.defect.tolist().count("frames_without_annotation") == 5
-    doctor.write_defects(defects, tmp_path / "defects.csv")
+    write_csv(defects, tmp_path / "defects.csv")
     assert all(line.isprintable() for line in (tmp_path / "defects.csv").read_text().splitlines())
 
 
@@ -334,7 +335,7 @@ def test_a_date_where_a_frame_should_be_is_shown(tmp_path):
 
 def test_a_manifest_without_a_sample_stops_the_run(tmp_path):
     write_manifest(assemble([left_out("a"), left_out("b")]), tmp_path / "samples.csv")
-    doctor.write_defects(Findings({}).table(), tmp_path / "defects.csv")
+    write_csv(Findings({}).table(), tmp_path / "defects.csv")
     step = SimpleNamespace(
         threads=1,
         input=SimpleNamespace(samples=tmp_path / "samples.csv", defects=tmp_path / "defects.csv"),

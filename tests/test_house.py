@@ -18,7 +18,7 @@ SCRIPTS = sorted((ROOT / "workflow_scripts").glob("*.py"))
 RULE_FILES = sorted((ROOT / "rules").glob("*.smk"))
 
 # A room may import itself and what lies below it.
-GROUND = {"errors", "config", "job", "provenance", "images"}
+GROUND = {"errors", "config", "job", "csvs", "provenance", "images"}
 BELOW = {
     "datasets": GROUND,
     "faces": GROUND,

@@ -7,6 +7,7 @@ import pandas as pd
 
 from mer_core import job
 from mer_core.config.alignment import Alignment
+from mer_core.csvs import write_csv
 from mer_core.datasets.manifest import included, read_manifest
 from mer_core.errors import UserError
 from mer_core.faces.alignment import align_samples
@@ -32,7 +33,7 @@ def main(snakemake):
     aligned.attributes[SHARD] = origin
     write_cache(shard, aligned)
     table = pd.DataFrame(failed, columns=["sample_id", "message"])
-    job.write_text(failures, table.to_csv(index=False))
+    write_csv(table, failures)
     print(f"{len(aligned.sample_id)} faces aligned, {len(failed)} not found")
 
 

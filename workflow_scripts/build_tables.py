@@ -3,23 +3,22 @@
 import json
 from pathlib import Path
 
-import pandas as pd
-
 from mer_core import job
 from mer_core.config.evaluation import Evaluation
 from mer_core.config.models import Loss, Variant
+from mer_core.csvs import read_csv
 from mer_core.datasets.manifest import read_manifest
-from mer_core.evaluation.collect import expected_samples
+from mer_core.evaluation.collect import expected_samples, read_pooled
 from mer_core.report.tables import Results, build_tables
 from mer_core.report.typeset import write_tables
 
 
 def main(snakemake):
     params = snakemake.params
-    absent = pd.read_csv(snakemake.input.failures, keep_default_na=False).sample_id
+    absent = read_csv(snakemake.input.failures).sample_id
     metrics = [json.loads(Path(path).read_text()) for path in snakemake.input.metrics]
     names = [score["variant"] for score in metrics]
-    predictions = [pd.read_csv(path, keep_default_na=False) for path in snakemake.input.predictions]
+    predictions = [read_pooled(path) for path in snakemake.input.predictions]
     selected = {
         Path(path).parent.name: json.loads(Path(path).read_text()) for path in snakemake.input.selected
     }

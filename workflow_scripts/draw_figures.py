@@ -5,12 +5,18 @@ from pathlib import Path
 import pandas as pd
 
 from mer_core import job
+from mer_core.csvs import read_csv
 from mer_core.datasets.manifest import included, read_manifest
+from mer_core.evaluation.collect import read_pooled
 from mer_core.evaluation.metrics import confusion_matrices
 from mer_core.report import figures, printed
 
 FLOOR = "majority"
 METRICS = {"accuracy": ("accuracy, %", 1), "macro_f1": ("macro-F1, %", 100)}
+FIGURES = [
+    *(f"{name}{end}" for name in METRICS for end in ("", "_low", "_high")),
+    *(f"printed_{name.removeprefix('macro_')}" for name in METRICS),
+]
 
 
 def main(snakemake):
@@ -19,7 +25,7 @@ def main(snakemake):
     predictions = pd.concat([*map(read_predictions, snakemake.input.predictions)], ignore_index=True)
     histories = pd.concat([*map(read_history, snakemake.input.histories)], ignore_index=True)
     manifests = [included(read_manifest(path)) for path in snakemake.input.manifests]
-    tables = pd.concat([pd.read_csv(path) for path in snakemake.input.tables])
+    tables = pd.concat([read_csv(path, FIGURES) for path in snakemake.input.tables])
     drawn = {
         "class_distribution": draw_classes(manifests, params.classes, params.target),
         "variants": draw_variants(tables, params.confidence),
@@ -35,13 +41,13 @@ def main(snakemake):
 
 def read_predictions(path):
     """The pooled predictions of one variant or comparison method, with its name."""
-    return pd.read_csv(path).assign(variant=Path(path).name.removesuffix(".predictions.csv"))
+    return read_pooled(path).assign(variant=Path(path).name.removesuffix(".predictions.csv"))
 
 
 def read_history(path):
     """The learning curve of folds/{variant}/seed{seed}/{subject}/history.csv, with these names."""
     *_, variant, seed, subject, _ = Path(path).parts
-    return pd.read_csv(path).assign(variant=variant, fold=f"{seed}/{subject}")
+    return read_csv(path, ["epoch", "loss", "accuracy"]).assign(variant=variant, fold=f"{seed}/{subject}")
 
 
 def draw_classes(manifests, classes, target):

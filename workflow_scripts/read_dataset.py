@@ -4,6 +4,7 @@ from pathlib import Path
 
 from mer_core import job
 from mer_core.config.datasets import Doctor
+from mer_core.csvs import write_csv
 from mer_core.datasets import doctor
 from mer_core.datasets.manifest import write_manifest
 from mer_core.datasets.reading import layout, parse_settings, read_dataset
@@ -17,7 +18,7 @@ def main(snakemake):
     summary = doctor.summarize(samples, defects, settings, layout(settings.layout).PUBLISHED)
     print(summary)
     write_manifest(samples, snakemake.output.samples)
-    doctor.write_defects(defects, snakemake.output.defects)
+    write_csv(defects, snakemake.output.defects)
     job.write_text(snakemake.output.summary, summary)
 
 

@@ -2,10 +2,9 @@
 
 from pathlib import Path
 
-import pandas as pd
-
 from mer_core import job
 from mer_core.config.evaluation import Evaluation
+from mer_core.csvs import read_csv
 from mer_core.datasets.manifest import read_manifest
 from mer_core.evaluation.collect import expected_samples, read_folds
 from mer_core.evaluation.statistics import score_variant
@@ -14,7 +13,7 @@ from mer_core.evaluation.statistics import score_variant
 def main(snakemake):
     params = snakemake.params
     settings = Evaluation.model_validate(params.evaluation)
-    absent = pd.read_csv(snakemake.input.failures, keep_default_na=False).sample_id
+    absent = read_csv(snakemake.input.failures).sample_id
     samples = expected_samples(read_manifest(snakemake.input.manifest), absent)
     paths = [Path(path) for path in snakemake.input.predictions]
     variant = snakemake.wildcards.variant

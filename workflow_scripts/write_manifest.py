@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import cv2
-import pandas as pd
 
 from mer_core import job
 from mer_core.config.alignment import Alignment
+from mer_core.csvs import read_csv
 from mer_core.datasets.clips import clip_frames
 from mer_core.datasets.doctor import stop_on_errors
 from mer_core.datasets.manifest import is_to_be_spotted, read_manifest, write_manifest
@@ -22,7 +22,7 @@ SPOTTING_SIZE = 224  # micro-motion is lost in the small crops that a quick run 
 def main(snakemake):
     cv2.setNumThreads(snakemake.threads)
     defects = snakemake.input.defects
-    stop_on_errors(pd.read_csv(defects, keep_default_na=False), defects)
+    stop_on_errors(read_csv(defects), defects)
     root = Path(snakemake.params.root)
     settings = Alignment.model_validate(snakemake.params.alignment | {"size": SPOTTING_SIZE})
     samples = read_manifest(snakemake.input.samples)

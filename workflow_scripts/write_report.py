@@ -3,10 +3,9 @@
 import json
 from pathlib import Path
 
-import pandas as pd
-
 from mer_core import job
 from mer_core.config.experiment import load_config
+from mer_core.csvs import read_csv
 from mer_core.datasets.manifest import read_manifest
 from mer_core.faces.cache import read_cache
 from mer_core.report import assemble
@@ -28,9 +27,9 @@ def main(snakemake):
             datasets={
                 name: assemble.DatasetFindings(
                     manifest=read_manifest(manifest),
-                    defects=pd.read_csv(defects, keep_default_na=False),
+                    defects=read_csv(defects),
                     detector=read_cache(cache).detector,
-                    failures=pd.read_csv(failures, keep_default_na=False),
+                    failures=read_csv(failures),
                 )
                 for name, manifest, defects, cache, failures in zip(
                     config.datasets, given.manifests, given.defects, given.caches, given.failures, strict=True

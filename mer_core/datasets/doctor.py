@@ -8,12 +8,11 @@ import pandas as pd
 
 from mer_core.config.datasets import Dataset
 from mer_core.datasets.defects import DEFECTS
-from mer_core.datasets.manifest import as_text, included, is_to_be_spotted
+from mer_core.datasets.manifest import included, is_to_be_spotted
 from mer_core.datasets.published import Published
 from mer_core.errors import UserError
-from mer_core.job import publish
 
-__all__ = ["DEFECTS", "stop_on_errors", "summarize", "write_defects"]
+__all__ = ["DEFECTS", "stop_on_errors", "summarize"]
 
 WIDTH = 100  # of the summary, in characters
 
@@ -37,12 +36,6 @@ def stop_on_errors(defects: pd.DataFrame, where: str) -> None:
         f"by doctor.severity: {{{kinds}}}"
     )
     raise UserError("\n".join(lines))
-
-
-def write_defects(defects: pd.DataFrame, path: str | os.PathLike[str]) -> None:
-    """Publish the table of defects as CSV."""
-    with publish(path) as temporary:
-        as_text(defects).to_csv(temporary, index=False, lineterminator="\n")
 
 
 def summarize(samples: pd.DataFrame, defects: pd.DataFrame, settings: Dataset, published: Published) -> str:

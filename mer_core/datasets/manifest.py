@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import os
-import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -13,15 +11,12 @@ import numpy as np
 import pandas as pd
 import pandera.pandas as pa
 
+from mer_core.csvs import REWRITE, parse_csv, write_csv
 from mer_core.errors import UserError
-from mer_core.job import publish
 
-REWRITE = "delete the file to have it written anew"
 APEX_SOURCES = ("annotated", "spotted", "midpoint", "none")
 _NAME = r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}"
 _PLAIN = "letters, digits, - and _"
-# What a spreadsheet would take for a formula, and run.
-_FORMULA = re.compile(r"'*[=+@-]")
 
 
 def _is_printable(text: pd.Series) -> pd.Series:
@@ -151,17 +146,7 @@ def write_manifest(frame: pd.DataFrame, path: str | os.PathLike[str]) -> None:
     Raises:
         UserError: the manifest breaks the schema, or the file cannot be written.
     """
-    checked = check(frame, path)
-    with publish(path) as temporary:
-        as_text(checked).to_csv(temporary, index=False, lineterminator="\n")
-
-
-def as_text(frame: pd.DataFrame) -> pd.DataFrame:
-    """The same table with an apostrophe before each text that a spreadsheet would run as a formula.
-
-    Texts come from annotations and names of files. `read_manifest` takes the apostrophe away again.
-    """
-    return frame.map(lambda cell: f"'{cell}" if isinstance(cell, str) and _FORMULA.match(cell) else cell)
+    write_csv(check(frame, path), path)
 
 
 def read_manifest(path: str | os.PathLike[str]) -> pd.DataFrame:
@@ -174,8 +159,7 @@ def read_manifest(path: str | os.PathLike[str]) -> pd.DataFrame:
     Raises:
         UserError: the file is missing, no manifest, or breaks the schema; names row and column.
     """
-    rows = _read_rows(Path(path))
-    frame = pd.DataFrame(rows, columns=list(COLUMNS), dtype=str)
+    frame = _read_text(Path(path))
     for column in ("onset", "apex", "offset"):
         numbers = frame[column].where(frame[column].str.fullmatch(r"[0-9]{1,9}"))
         _refuse(path, frame, column, frame[column].ne("") & numbers.isna())
@@ -185,23 +169,18 @@ def read_manifest(path: str | os.PathLike[str]) -> pd.DataFrame:
     return check(frame, path)
 
 
-def _read_rows(path: Path) -> list[list[str]]:
-    # Not pandas.read_csv, which takes a surplus cell for an index and a missing one for NaN.
+def _read_text(path: Path) -> pd.DataFrame:
+    """All cells as text, numbered from 0."""
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.reader(file, strict=True))
+        text = path.read_bytes().decode("utf-8")
     except FileNotFoundError:
         raise UserError(f"{path}: no such manifest; run the workflow's doctor first") from None
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot be read as a manifest ({error}); {REWRITE}") from None
-    if not rows or rows[0] != list(COLUMNS):
+    frame = parse_csv(text, path)
+    if list(frame.columns) != list(COLUMNS):
         raise UserError(f"{path} row 1: the columns must be {','.join(COLUMNS)}; {REWRITE}")
-    for number, row in enumerate(rows[1:], start=2):
-        if len(row) != len(COLUMNS):
-            raise UserError(f"{path} row {number}: {len(row)} cells instead of {len(COLUMNS)}; {REWRITE}")
-    return [
-        [cell[1:] if cell[:1] == "'" and _FORMULA.match(cell) else cell for cell in row] for row in rows[1:]
-    ]
+    return frame.reset_index(drop=True)
 
 
 def _refuse(path: str | os.PathLike[str], frame: pd.DataFrame, column: str, wrong: pd.Series) -> None:

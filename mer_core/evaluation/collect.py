@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -12,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from mer_core.csvs import parse_csv, read_csv
 from mer_core.errors import UserError
 
 MAX_BYTES = 8 << 20  # a fold's file is some kilobytes, and takes a hundredfold in memory
@@ -104,6 +103,13 @@ def read_folds(
     return Folds(predictions, len(wanted))
 
 
+def read_pooled(path: Path) -> pd.DataFrame:
+    """The predictions of `Folds` as `score_variant` published them, names as text."""
+    frame = read_csv(path, ["seed"])
+    probabilities = [name for name in frame if name.startswith("p_")]
+    return frame.astype(dict.fromkeys(probabilities, float))
+
+
 def _read_fold_json(path: Path, variant: str, seeds: Sequence[int]) -> dict[str, Any]:
     try:
         fold = json.loads(_read_text(path))
@@ -166,19 +172,10 @@ def _read_csv(path: Path, columns: list[str]) -> pd.DataFrame:
     text = _read_text(path)
     if not text.endswith("\n"):
         raise UserError(f"{path}: is empty or cut off; {REMEDY}")
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    rows: dict[int, list[str]] = {}
-    try:
-        header = next(reader)
-        if header not in (columns, [*columns, BEST_ON_TEST]):
-            raise csv.Error(f"the columns are not {', '.join(columns)}")
-        for row in reader:
-            if len(row) != len(header):
-                raise csv.Error(f"{len(row)} cells under {len(header)} columns")
-            rows[reader.line_num] = row
-    except csv.Error as error:
-        raise UserError(f"{path}: line {reader.line_num}: {error}; {REMEDY}") from None
-    return pd.DataFrame([*rows.values()], index=[*rows], columns=header, dtype=str)
+    frame = parse_csv(text, path, REMEDY)
+    if list(frame.columns) not in (columns, [*columns, BEST_ON_TEST]):
+        raise UserError(f"{path}: line 1: the columns are not {', '.join(columns)}; {REMEDY}")
+    return frame
 
 
 def _read_text(path: Path) -> str:

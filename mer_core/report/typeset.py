@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 
 from mer_core import job
+from mer_core.csvs import read_csv
 
 Row = dict[str, Any]
 Cell = Callable[[Row], str]
@@ -79,7 +80,12 @@ def write_tables(tables: Mapping[str, Table], index: Path) -> None:
     for name, table in tables.items():
         write_table(table, index.with_name(name))
     words = {
-        name: {"caption": table.caption, "notes": table.notes, "shown": table.shown.to_dict("list")}
+        name: {
+            "caption": table.caption,
+            "notes": table.notes,
+            "shown": table.shown.to_dict("list"),
+            "numbers": [column for column in table.frame if not _holds_text(table.frame[column])],
+        }
         for name, table in tables.items()
     }
     job.write_json(index, words)
@@ -89,13 +95,17 @@ def read_tables(index: Path) -> dict[str, Table]:
     """The tables that `write_tables` wrote, in the same order."""
     return {
         name: Table(
-            frame=pd.read_csv(index.with_name(f"{name}.csv")),
+            frame=read_csv(index.with_name(f"{name}.csv"), words["numbers"]),
             shown=pd.DataFrame(words["shown"], dtype=str),
             caption=words["caption"],
             notes=tuple(words["notes"]),
         )
         for name, words in json.loads(index.read_text(encoding="utf-8")).items()
     }
+
+
+def _holds_text(column: pd.Series) -> bool:
+    return column.map(lambda value: isinstance(value, str)).any()
 
 
 def text(key: str, missing: str = MISSING) -> Cell:
