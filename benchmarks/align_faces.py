@@ -32,7 +32,7 @@ from mer_core.simulation.writers import simulate_casme2
 
 ROOT = Path(__file__).resolve().parent.parent
 
-SUFFIXES = {".jpg", *(f".{name.lower()}" for name in FORMATS)}
+SUFFIXES = {".jpg", ".tif", *(f".{name.lower()}" for name in FORMATS)}
 CLIP = 10  # frames
 CUTS = (0.0, 0.06, 0.12, 0.18)  # shares of the face's outline cut off on each side
 

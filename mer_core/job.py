@@ -21,6 +21,8 @@ import psutil
 
 from mer_core.errors import UserError
 
+# File systems without a call (shares, exFAT, Lustre by its mount options) refuse it with one of these.
+NOT_THERE = {errno.EPERM, errno.EACCES, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL}
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM}
 
 
@@ -69,7 +71,8 @@ def publish(path: str | os.PathLike[str], mode: int = 0o644) -> Iterator[Path]:
     """Write a file under a temporary name beside `path`, then rename it into place.
 
     Yields:
-        The temporary path, with the suffix of `path`. Parent folders are made.
+        The temporary path, with the suffix of `path`. Parent folders are made. Where the file system has no
+        modes, the share's own hold; where it has no fsync, it is left to write when it likes.
 
     Raises:
         UserError: the folder cannot be written to, or the disk is full.
@@ -87,9 +90,10 @@ def publish(path: str | os.PathLike[str], mode: int = 0o644) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        temporary.chmod(mode)
-        with temporary.open("rb") as file:
+        with _where_there_is(), temporary.open("rb") as file:
             os.fsync(file.fileno())
+        with _where_there_is():
+            temporary.chmod(mode)
         check_not_orphaned()
         temporary.replace(path)
     except OSError as error:
@@ -98,6 +102,16 @@ def publish(path: str | os.PathLike[str], mode: int = 0o644) -> Iterator[Path]:
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def _where_there_is() -> Iterator[None]:
+    """Do without a call that the file system lacks."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in NOT_THERE:
+            raise
 
 
 def clear_leftovers(path: Path) -> None:
@@ -147,6 +161,13 @@ def logged(log: str | os.PathLike[str]) -> Iterator[None]:
     except (UserError, Terminated, Orphaned) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
+    except MemoryError as error:
+        reason = f" ({error})" if str(error) else ""
+        print(
+            f"error: out of memory{reason}; give the job more, or use a smaller alignment.size",
+            file=sys.stderr,
+        )
+        sys.exit(1)
     except Exception:
         traceback.print_exc()
         sys.exit(1)
@@ -155,6 +176,19 @@ def logged(log: str | os.PathLike[str]) -> Iterator[None]:
 def _terminate(signum: int, frame: Any) -> None:
     name = signal.Signals(signum).name
     raise Terminated(f"stopped by {name} (time limit or cancellation); run the same command again")
+
+
+def cannot_read(path: str | os.PathLike[str], error: OSError) -> UserError:
+    """What an error of the operating system says of a file: never that it is damaged, it may be whole."""
+    remedies = {
+        errno.ENOENT: "check the path",
+        errno.EISDIR: "name a file",
+        errno.EACCES: "ask its owner for the right to read it",
+        errno.EPERM: "ask its owner for the right to read it",
+        errno.EAGAIN: "it is open in another program; close it there and run again",
+    }
+    remedy = remedies.get(error.errno, "the file may be whole; run again once its disk or share answers")
+    return UserError(f"{path}: cannot be read ({error.strerror or error}); {remedy}")
 
 
 def _cannot_write(path: Path, error: OSError) -> UserError:

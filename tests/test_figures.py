@@ -1,5 +1,6 @@
 """The figures: what they draw, that they repeat byte for byte, and whose face they may show."""
 
+import os
 import subprocess
 import sys
 
@@ -47,6 +48,28 @@ def test_style_does_not_leak():
     before = dict(matplotlib.rcParams)
     figures.confusion([[1, 0], [0, 1]], ["a", "b"])
     assert dict(matplotlib.rcParams) == before
+
+
+def test_nothing_of_the_users_environment_reaches_the_figures(tmp_path):
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom mer_core.report import pictures, figures\n"
+        "figures.save_figure(figures.confusion([[3, 1], [0, 2]], ['a_1', 'b%']), Path(sys.argv[1]))"
+    )
+    (tmp_path / "matplotlibrc").write_text(
+        "text.usetex: True\naxes.facecolor: red\nsavefig.bbox: tight\naxes.prop_cycle: cycler('color', 'k')\n"
+    )
+    plain = {key: value for key, value in os.environ.items() if not key.startswith("MPL") or "DIR" in key}
+    environments = {
+        "plain": {},
+        "notebook": {"MPLBACKEND": "module://of_a_notebook.backend_inline"},
+        "rc": {"MATPLOTLIBRC": str(tmp_path / "matplotlibrc")},
+    }
+    for name, changes in environments.items():
+        command = [sys.executable, "-c", code, tmp_path / name]
+        subprocess.run(command, check=True, env=plain | changes, timeout=120)
+    for kind in ("png", "svg"):
+        first, *others = ((tmp_path / f"{name}.{kind}").read_bytes() for name in environments)
+        assert all(other == first for other in others)
 
 
 @pytest.mark.parametrize("kind", [dict, pd.Series])

@@ -1,6 +1,8 @@
 """Image files are decoded whole or refused by name."""
 
+import errno
 import io
+import os
 import struct
 import zlib
 
@@ -9,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from PIL.PngImagePlugin import PngImageFile
 
 from mer_core.errors import UserError
 from mer_core.images import MAX_PIXELS, image_size, read_image, write_image
@@ -46,6 +49,78 @@ def test_sixteen_bits_keep_the_upper_eight(tmp_path):
     assert read_image(tmp_path / "x.png")[0, :, 0].tolist() == [0, 1, 128, 255]
 
 
+@pytest.mark.parametrize("kind", ["png", "tif"])
+def test_a_dark_frame_of_sixteen_bits_is_scaled_as_a_bright_one(tmp_path, kind):
+    for values in ([0, 100, 255, 257], [0, 100, 255, 65535]):
+        Image.fromarray(np.array([values], dtype=np.uint16)).save(tmp_path / f"x.{kind}")
+        assert read_image(tmp_path / f"x.{kind}")[0, :3, 0].tolist() == [0, 0, 1]
+
+
+@pytest.mark.parametrize("values", [np.float32([[0.5]]), np.int32([[70000]])])
+def test_numbers_without_a_range_are_refused(tmp_path, values):
+    Image.fromarray(values).save(tmp_path / "x.tif")
+    with pytest.raises(UserError, match=r"x\.tif: holds 32 bits.*8 or 16"):
+        read_image(tmp_path / "x.tif")
+
+
+def test_a_stack_of_frames_in_one_file_is_refused(tmp_path, picture):
+    first = Image.fromarray(picture)
+    first.save(tmp_path / "x.tif", save_all=True, append_images=[first, first])
+    with pytest.raises(UserError, match="holds 3 images"):
+        read_image(tmp_path / "x.tif")
+
+
+@pytest.mark.parametrize("kind", ["jpg", "png", "tif"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_the_orientation_that_a_camera_noted_is_honoured(tmp_path, picture, kind, orientation):
+    stored = {  # what lies in the file, so that viewers show `picture` (EXIF 2.32, tag 274)
+        1: picture,
+        2: picture[:, ::-1],
+        3: picture[::-1, ::-1],
+        4: picture[::-1],
+        5: picture.transpose(1, 0, 2),
+        6: np.rot90(picture, 1),
+        7: picture[::-1, ::-1].transpose(1, 0, 2),
+        8: np.rot90(picture, -1),
+    }[orientation]
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = tmp_path / f"x.{kind}"
+    options = {"quality": 95, "subsampling": 0} if kind == "jpg" else {}
+    Image.fromarray(np.ascontiguousarray(stored)).save(path, exif=exif, **options)
+    assert np.abs(read_image(path).astype(int) - picture).mean() < 3
+    assert image_size(path) == (80, 60)
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+def test_what_is_transparent_lies_over_black(tmp_path, mode):
+    path = tmp_path / "x.png"
+    if mode == "P":
+        image = Image.new("P", (3, 1))
+        image.putpalette([200, 200, 200] * 3)
+        image.putdata([0, 1, 2])
+        image.save(path, transparency=bytes([0, 128, 255]))
+    else:
+        image = Image.new("RGBA", (3, 1))
+        image.putdata([(200, 200, 200, alpha) for alpha in (0, 128, 255)])
+        image.convert(mode).save(path)
+    assert read_image(path)[0, :, 1].tolist() == [0, 100, 200]
+
+
+@pytest.mark.parametrize(("number", "remedy"), [(errno.EACCES, "owner"), (errno.EIO, "may be whole")])
+def test_what_the_disk_refuses_is_not_called_damaged(tmp_path, picture, monkeypatch, number, remedy):
+    write_image(tmp_path / "x.png", picture)
+
+    def fail(*arguments, **options):
+        raise OSError(number, os.strerror(number))
+
+    for owner, name in ((Image, "open"), (PngImageFile, "load")):
+        with monkeypatch.context() as patch, pytest.raises(UserError, match=remedy) as caught:
+            patch.setattr(owner, name, fail)
+            read_image(tmp_path / "x.png")
+        assert "damaged" not in str(caught.value) and "replace" not in str(caught.value)
+
+
 @pytest.mark.parametrize("suffix", [".jpg", ".png"])
 @pytest.mark.parametrize("share", [0.0, 0.02, 0.5, 0.95])
 def test_truncated_files_are_refused(tmp_path, picture, suffix, share):
@@ -76,7 +151,7 @@ def test_a_missing_file_and_another_format_are_named(tmp_path, picture):
     with pytest.raises(UserError, match=r"absent\.jpg: no such image"):
         read_image(tmp_path / "absent.jpg")
     Image.fromarray(picture).save(tmp_path / "x.png", format="GIF")
-    with pytest.raises(UserError, match="not a JPEG, PNG, BMP image"):
+    with pytest.raises(UserError, match="not a JPEG, PNG, BMP, TIFF image"):
         read_image(tmp_path / "x.png")
 
 
@@ -84,7 +159,7 @@ def test_a_missing_file_and_another_format_are_named(tmp_path, picture):
 @given(data=st.data())
 def test_damaged_bytes_give_an_image_or_a_users_error(tmp_path, picture, data):
     buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, format=data.draw(st.sampled_from(["PNG", "JPEG", "BMP"])))
+    Image.fromarray(picture).save(buffer, format=data.draw(st.sampled_from(["PNG", "JPEG", "BMP", "TIFF"])))
     damaged = bytearray(buffer.getvalue())
     for _ in range(data.draw(st.integers(1, 8))):
         damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))

@@ -70,6 +70,28 @@ def test_a_full_disk_is_a_users_error_and_keeps_the_old_file(tmp_path):
     assert path.read_text() == "old"
 
 
+@pytest.mark.parametrize("call", ["chmod", "fchmod", "fsync"])
+@pytest.mark.parametrize("number", [errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL])
+def test_a_file_system_without_a_call_publishes_all_the_same(tmp_path, monkeypatch, call, number):
+    def refuse(*arguments, **options):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, call, refuse)
+    job.write_text(tmp_path / "table.csv", "a,b\n")
+    assert (tmp_path / "table.csv").read_text() == "a,b\n"
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC])
+def test_data_that_did_not_reach_the_disk_are_not_published(tmp_path, monkeypatch, number):
+    def fail(file):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises((UserError, OSError)):
+        job.write_text(tmp_path / "table.csv", "a,b\n")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_an_unrelated_os_error_is_not_disguised(tmp_path):
     with pytest.raises(FileNotFoundError), job.publish(tmp_path / "x.txt"):
         (tmp_path / "absent").read_text()
@@ -106,6 +128,12 @@ def test_any_other_error_leaves_its_traceback_in_the_log(tmp_path):
     done, log = run_job(tmp_path, "1 / 0")
     assert done.returncode == 1
     assert "ZeroDivisionError" in log
+
+
+def test_a_lack_of_memory_is_one_sentence(tmp_path):
+    done, log = run_job(tmp_path, "import numpy; numpy.ones((2**50,))")
+    assert done.returncode == 1
+    assert re.fullmatch(r"error: out of memory \(.*\); give the job more, .*\n", log)
 
 
 def test_a_log_that_cannot_be_written_is_said_on_the_terminal(tmp_path):

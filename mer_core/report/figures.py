@@ -56,7 +56,10 @@ STYLE = {
     "ytick.labelsize": 8.5,
     "ytick.major.width": 0.6,
 }
-styled = matplotlib.rc_context(STYLE)  # as a decorator: the style holds while a figure is drawn
+_DEFAULTS = {key: value for key, value in matplotlib.rcParamsDefault.items() if key != "backend"}
+# As a decorator: the style holds while a figure is drawn, over matplotlib's defaults and not over what a
+# matplotlibrc of the user's says.
+styled = matplotlib.rc_context(_DEFAULTS | STYLE)
 
 
 @styled
