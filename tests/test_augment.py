@@ -77,11 +77,42 @@ def test_outside_pixels_repeat_the_border():
     torch.testing.assert_close(change(white, shift=0.5, rotation=45.0), white)
 
 
+def test_scale_changes_the_size_about_the_centre_both_ways():
+    factor = (centre(change(blob(24, 16), scale=0.25)) - 16)[:, 0] / 8
+    assert factor.min() >= 0.74 and factor.max() <= 1.26
+    assert factor.min() < 0.8 and factor.max() > 1.2
+
+
+def test_contrast_spreads_about_the_mean_of_the_image():
+    images = torch.tensor([0.4, 0.6]).view(1, 1, 1, 2).expand(500, 3, 2, 2)
+    changed = change(images, contrast=0.5).flatten(1)
+    torch.testing.assert_close(changed.mean(1), torch.full((500,), 0.5))
+    spread = (changed.amax(1) - changed.amin(1)) / 0.2
+    assert 0.5 <= spread.min() < 0.52 and 1.48 < spread.max() <= 1.5
+
+
+def test_erasing_fills_one_rectangle_in_a_share_of_the_images():
+    images = torch.rand(400, 3, 40, 40, generator=generator(2))
+    changed = change(images, erasing=0.3)
+    erased = (changed != images).all(1)
+    touched = erased.flatten(1).any(1)
+    assert 90 < touched.sum() < 150
+    for mask, image, before in zip(erased[touched], changed[touched], images[touched], strict=True):
+        rows, columns = mask.any(1), mask.any(0)
+        assert torch.equal(mask, rows[:, None] & columns[None, :])
+        assert 3 <= rows.sum() <= 17 and 3 <= columns.sum() <= 17
+        torch.testing.assert_close(image[:, mask], before.mean().expand_as(image[:, mask]))
+    assert torch.equal(changed[~touched], images[~touched])
+
+
 @given(
     seed=st.integers(0, 2**31),
     shift=st.floats(0, 0.5),
     rotation=st.floats(0, 45),
     brightness=st.floats(0, 1),
+    scale=st.floats(0, 0.5),
+    contrast=st.floats(0, 1),
+    erasing=st.floats(0, 1),
     flip=st.booleans(),
 )
 @settings(max_examples=60, deadline=None, derandomize=True)
@@ -93,7 +124,11 @@ def test_any_setting_keeps_shape_and_range_and_repeats(seed, **options):
     assert torch.equal(once, change(images, seed, **options))
 
 
-@pytest.mark.parametrize("options", [{"flip": True}, {"shift": 0.1}, {"rotation": 5.0}, {"brightness": 0.1}])
+@pytest.mark.parametrize(
+    "options",
+    [{"flip": True}]
+    + [{name: 0.1} for name in ("shift", "rotation", "brightness", "scale", "contrast", "erasing")],
+)
 def test_torchs_own_generator_is_left_alone(options):
     before = torch.get_rng_state()
     change(torch.rand(2, 3, 8, 8, generator=generator()), **options)

@@ -23,6 +23,7 @@ from training_samples import (
 )
 
 from mer_core.config.models import Loss
+from mer_core.datasets.folds import deal
 from mer_core.datasets.manifest import read_manifest, write_manifest
 from mer_core.errors import UserError
 from mer_core.faces import cache as caches
@@ -87,6 +88,16 @@ def test_a_fold_writes_its_three_files(dataset, tmp_path):
     assert fold["n_train_per_class"] == {"happiness": 3, "disgust": 3, "others": 3}
     assert set(fold["seconds"]) == {"load", "train", "predict", "write"}
     assert fold["digests"]["code"] == "abc" and fold["digests"]["initial_weights"] is None
+
+
+def test_a_group_is_left_out_together(dataset, tmp_path):
+    predictions, fold = run(tmp_path, dataset, "group1", groups=2)
+    manifest = read_manifest(dataset[1])
+    assert fold["subject"] == "group1" and fold["held_out"] == deal(manifest, 2)["group1"] == ["s0", "s2"]
+    assert (
+        predictions["sample_id"].tolist() == manifest[manifest.subject.isin(["s0", "s2"])].sample_id.tolist()
+    )
+    assert fold["n_train"] == 6
 
 
 def test_it_learns_what_other_people_show(tmp_path):

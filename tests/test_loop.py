@@ -2,6 +2,7 @@
 
 import logging
 import math
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -57,7 +58,8 @@ class Net(nn.Module):
 
 def run(model, data=None, criterion=cross_entropy, seed=0, **options):
     data = data or samples()
-    changes = {key: options.pop(key) for key in list(options) if key in FoldTraining.model_fields}
+    keys = FoldTraining.model_fields.keys() - {"average_epochs"}  # which fit takes by itself
+    changes = {key: options.pop(key) for key in list(options) if key in keys}
     history = fit(
         model, data, torch.arange(len(data.labels)), criterion, settings(**changes), seed, **options
     )
@@ -324,6 +326,40 @@ def test_the_cosine_goes_from_the_learning_rate_towards_zero():
     rates = [learning_rate(settings(schedule="cosine", epochs=4, learning_rate=2.0), e) for e in (1, 2, 3, 4)]
     assert rates == pytest.approx([2, 1 + math.sqrt(0.5), 1, 1 - math.sqrt(0.5)])
     assert learning_rate(settings(learning_rate=2.0), 9) == 2.0
+
+
+def test_the_warm_up_rises_in_equal_steps_and_leaves_the_rest_to_the_schedule():
+    warm = settings(schedule="cosine", epochs=6, warmup_epochs=2, learning_rate=3.0)
+    rest = settings(schedule="cosine", epochs=4, learning_rate=3.0)
+    assert [learning_rate(warm, epoch) for epoch in (1, 2)] == pytest.approx([1, 2])
+    assert [learning_rate(warm, epoch + 2) for epoch in (1, 2, 3, 4)] == pytest.approx(
+        [learning_rate(rest, epoch) for epoch in (1, 2, 3, 4)]
+    )
+
+
+def test_the_average_is_that_of_the_last_epochs():
+    seen = []
+
+    def look(epoch, model):
+        seen.append({name: value.clone() for name, value in model.state_dict().items()})
+        return {}
+
+    run(Net(), epochs=4, after_epoch=look)
+    averaged, _ = run(Net(), epochs=4, average_epochs=2)
+    for name, value in averaged.state_dict().items():
+        if value.is_floating_point():
+            torch.testing.assert_close(value, (seen[2][name] + seen[3][name]) / 2)
+
+
+def test_the_mirrored_test_answers_alike_for_an_image_and_its_mirror():
+    data = samples()
+    mirror = replace(data, images=data.images.flip(2))
+    model, everyone = Net(), torch.arange(8)
+    both = [predict(model, side, everyone, settings(mirrored_test=True)) for side in (data, mirror)]
+    one = [predict(model, side, everyone, settings()) for side in (data, mirror)]
+    torch.testing.assert_close(both[0], (one[0] + one[1]) / 2)
+    torch.testing.assert_close(both[0], both[1])
+    assert not torch.allclose(one[0], one[1])
 
 
 def test_stopping_early_keeps_the_schedule():

@@ -217,6 +217,23 @@ def test_build_loss_follows_the_settings():
         torch.testing.assert_close(balanced(logits, target), expected)
 
 
+def test_smoothing_is_torchs_for_cross_entropy():
+    logits, target = torch.randn(7, 4), torch.tensor([0, 1, 2, 3, 3, 1, 0])
+    smooth = build_loss(Loss(kind="cross_entropy", smoothing=0.2), [1] * 4)
+    torch.testing.assert_close(smooth(logits, target), cross_entropy(logits, target, label_smoothing=0.2))
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+@pytest.mark.parametrize("form", ["softmax", "sigmoid"])
+def test_smoothed_labels_without_any_truth_leave_only_the_mean_over_classes(form, reduction):
+    logits, target = torch.randn(7, 4), torch.tensor([0, 1, 2, 3, 3, 1, 0])
+    settings = Loss(kind="focal", form=form, alpha=0.25, reduction=reduction)
+    hard = build_loss(settings, [1] * 4)
+    smooth = build_loss(settings.model_copy(update={"smoothing": 0.5}), [1] * 4)
+    every = torch.stack([hard(logits, torch.full((7,), k)) for k in range(4)]).mean()
+    torch.testing.assert_close(smooth(logits, target), (hard(logits, target) + every) / 2)
+
+
 def test_alpha_moves_with_the_module():
     loss = build_loss(Loss(kind="focal", alpha="balanced"), COUNTS)
     assert loss.to("meta").alpha.device.type == "meta"

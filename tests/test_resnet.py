@@ -136,6 +136,25 @@ def test_training_repeats_bit_for_bit():
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
+def test_dropout_names_no_weights_and_acts_in_training_alone():
+    torch.manual_seed(0)
+    plain = build_model("dual", 5).eval()
+    torch.manual_seed(0)
+    model = build_model("dual", 5, dropout=0.5).eval()
+    assert model.state_dict().keys() == plain.state_dict().keys()
+    images = torch.rand(2, 3, 32, 32)
+    torch.testing.assert_close(model(images), plain(images))
+    seen = []
+    model.fc.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    model(images)
+    model.avgpool.train()
+    model(images)
+    whole, thinned = seen
+    kept = (thinned != 0)[whole != 0]
+    assert 0.4 < kept.float().mean() < 0.6
+    torch.testing.assert_close(thinned[thinned != 0], 2 * whole[thinned != 0])
+
+
 def test_global_state_is_left_alone():
     before = (torch.get_default_dtype(), torch.is_grad_enabled(), torch.get_num_threads())
     build_model("dual", 5)

@@ -43,7 +43,7 @@ def test_what_the_manifest_excludes_is_not_used(tmp_path):
     samples = data.load(cache, path, CLASSES, CPU)
     assert len(samples.images) == 9 and "s1" not in set(samples.table["subject"])
     assert torch.equal(brightest_third(samples.images), samples.labels)
-    train, test = splits.split_fold(samples, "s1")
+    train, test = splits.split_fold(samples, ["s1"])
     assert len(train) == 9 and len(test) == 0
 
 
@@ -62,7 +62,7 @@ def test_nothing_left_is_refused(tmp_path):
 
 
 def test_dataset_statistics_are_of_the_training_part_alone(samples):
-    train, test = splits.split_fold(samples, "s0")
+    train, test = splits.split_fold(samples, ["s0"])
     samples.images[test] = 255
     normalized = data.with_normalization(samples, "dataset", train)
     seen = normalized.normalize(normalized.pixels(train))

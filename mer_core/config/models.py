@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from pydantic import Field
+
 from mer_core.config.section import Fraction, Name, NonNegative, PathText, Section
 
 
@@ -15,6 +17,7 @@ class Loss(Section):
     gamma: NonNegative = 2.0
     alpha: Literal["balanced"] | Fraction | list[Fraction] | None = None
     reduction: Literal["mean", "sum"] = "mean"
+    smoothing: float = Field(0.0, ge=0, lt=1)
 
 
 class Variant(Section):

@@ -16,6 +16,9 @@ class Augmentation(Section):
     shift: float = Field(ge=0, le=0.5)
     rotation: float = Field(ge=0, le=45)
     brightness: Fraction
+    scale: float = Field(0.0, ge=0, le=0.5)
+    contrast: Fraction = 0.0
+    erasing: Fraction = 0.0
 
 
 class Training(Section):
@@ -28,6 +31,9 @@ class Training(Section):
     learning_rate: Positive
     weight_decay: NonNegative
     schedule: Literal["constant", "cosine"]
+    warmup_epochs: int = Field(0, ge=0)
+    dropout: float = Field(0.0, ge=0, lt=1)
+    mirrored_test: bool = False
     normalization: Literal["imagenet", "dataset", "none"]
     precision: Literal["auto", "float32", "bfloat16"]
     deterministic: bool
@@ -40,6 +46,7 @@ class FoldTraining(Training):
     selection: Literal["last", "inner"]
     best_on_test: bool
     keep_weights: bool
+    average_epochs: int = Field(0, ge=0)
 
 
 class Pretraining(Training):

@@ -81,14 +81,27 @@ def sigmoid_focal_loss(
 class ClassificationLoss(nn.Module):
     """A loss with its settings: called with logits (N, K) and class indices (N,), gives a scalar."""
 
-    def __init__(self, form: str, gamma: float, alpha: Tensor | None, reduction: str) -> None:
+    def __init__(
+        self, form: str, gamma: float, alpha: Tensor | None, reduction: str, smoothing: float = 0.0
+    ) -> None:
         super().__init__()
         self.function = {"softmax": focal_loss, "sigmoid": sigmoid_focal_loss}[form]
-        self.gamma, self.reduction = gamma, reduction
+        self.gamma, self.reduction, self.smoothing = gamma, reduction, smoothing
         self.register_buffer("alpha", alpha)
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        """See focal_loss and sigmoid_focal_loss."""
+        """See focal_loss and sigmoid_focal_loss.
+
+        With label smoothing a share of the loss is the mean of those against every class (for the cross
+        entropy that is the loss against smoothed labels, Szegedy et al. 2016).
+        """
+        loss = self._against(logits, target)
+        if self.smoothing:
+            every = [self._against(logits, torch.full_like(target, k)) for k in range(logits.shape[1])]
+            loss = (1 - self.smoothing) * loss + self.smoothing * torch.stack(every).mean()
+        return loss
+
+    def _against(self, logits: Tensor, target: Tensor) -> Tensor:
         return self.function(logits, target, self.gamma, self.alpha, self.reduction)
 
 
@@ -118,7 +131,7 @@ def build_loss(settings: Loss, class_counts: Sequence[int]) -> ClassificationLos
         )
     if alpha is not None:
         alpha = torch.as_tensor(alpha, dtype=torch.float32)
-    return ClassificationLoss(settings.form, gamma, alpha, settings.reduction)
+    return ClassificationLoss(settings.form, gamma, alpha, settings.reduction, settings.smoothing)
 
 
 def balanced_alpha(class_counts: Sequence[int], form: str) -> Tensor:

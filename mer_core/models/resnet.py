@@ -33,7 +33,7 @@ class AttentionMaps(NamedTuple):
     channel: Tensor | None  # C(F), (N, C, 1, 1)
 
 
-def build_model(attention: str, num_classes: int, reduction: int = 16) -> ResNet:
+def build_model(attention: str, num_classes: int, reduction: int = 16, dropout: float = 0.0) -> ResNet:
     """ResNet18 with one kind of attention in each of its eight residual units.
 
     The names of the backbone's weights are torchvision's for every kind, those of the attention are
@@ -44,6 +44,7 @@ def build_model(attention: str, num_classes: int, reduction: int = 16) -> ResNet
         attention: a name of attention.ATTENTION.
         num_classes: outputs of the classifier.
         reduction: of the channel attention's MLP.
+        dropout: share of the pooled features that training sets to zero before the classifier.
 
     Returns:
         A randomly initialised model from images (N, 3, H, W) to logits (N, num_classes).
@@ -54,6 +55,8 @@ def build_model(attention: str, num_classes: int, reduction: int = 16) -> ResNet
     model = ResNet(AttentionBlock, [2, 2, 2, 2], num_classes=num_classes)
     for unit in residual_units(model):
         unit.attention = build_attention(attention, unit.conv2.out_channels, reduction)
+    if dropout:
+        model.avgpool = nn.Sequential(model.avgpool, nn.Dropout(dropout))  # which has no weights to name
     return model
 
 

@@ -16,6 +16,8 @@ from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
 from mer_core import job
+from mer_core.datasets import folds
+from mer_core.datasets.manifest import read_manifest
 from mer_core.models import build_model
 from mer_core.models.losses import build_loss
 from mer_core.models.weights import load_weights, save_weights
@@ -46,9 +48,12 @@ def train_fold(
     seed: int,
     initial_weights: Path | None,
     on: torch.device,
+    groups: int | None = None,
     code: str = "",
 ) -> None:
-    """Train without one subject and predict it; publish history.csv, fold.json and predictions.csv.
+    """Train without one subject, or one group, and predict it; publish predictions.csv and its companions.
+
+    These are history.csv and fold.json.
 
     The last epoch is scored. With `selection: inner` the number of epochs is chosen first: a fifth of
     the training samples, whole subjects, is held out, the epoch with the best accuracy on them is
@@ -63,7 +68,7 @@ def train_fold(
     Args:
         cache: the target's merged cache.
         manifest: the target's manifest.
-        subject: who is left out.
+        subject: who is left out: a subject's name, or with `groups` that of a group, such as group1.
         folder: where the results go; with `keep_weights`, weights.safetensors and its .sha256, too.
         variant: the row of the ablation.
         loss: the variant's loss.
@@ -74,6 +79,7 @@ def train_fold(
         seed: of the classifier, the order of the samples and their augmentation.
         initial_weights: safetensors file for all but the classifier; None starts at random.
         on: the device.
+        groups: into how many groups all subjects are dealt (`folds.deal`); None leaves out one subject.
         code: digest of the code, for the record.
 
     Raises:
@@ -81,7 +87,8 @@ def train_fold(
     """
     clock = _Clock()
     samples = data.load(cache, manifest, classes, on)
-    train, test = splits.split_fold(samples, subject)
+    held_out = folds.held_out(read_manifest(manifest), subject, groups)
+    train, test = splits.split_fold(samples, held_out)
     samples = data.with_normalization(samples, settings.normalization, train)
     _LOG.info(
         "%s, seed %d: training on %d, testing %d of %s", variant.name, seed, len(train), len(test), subject
@@ -91,15 +98,14 @@ def train_fold(
 
     def trained(part: Tensor, **watch: Any) -> tuple[nn.Module, pd.DataFrame]:
         torch.manual_seed(seed)
-        model, groups = build_model(variant.attention, len(classes), reduction), None
+        model, groups = build_model(variant.attention, len(classes), reduction, settings.dropout), None
         if initial_weights is not None:
             load_weights(model, initial_weights, skip_classifier=True)
             groups = transfer_groups(model, transfer)
         criterion = build_loss(loss, samples.counts(part)).to(on)
         model.to(on)
-        return model, loop.fit(
-            model, samples, part, criterion, settings, seed, reduction=loss.reduction, groups=groups, **watch
-        )
+        watch |= {"reduction": loss.reduction, "groups": groups, "average_epochs": settings.average_epochs}
+        return model, loop.fit(model, samples, part, criterion, settings, seed, **watch)
 
     record: dict[str, Any] = {"epochs": 0, "loss": None, "accuracy": None}
     logits, history = torch.empty(0, len(classes), dtype=torch.float64), pd.DataFrame(columns=HISTORY)
@@ -132,6 +138,7 @@ def train_fold(
         "variant": variant.name,
         "seed": seed,
         "subject": subject,
+        "held_out": held_out,
         "n_train": len(train),
         "n_test": len(test),
         "n_absent": len(samples.absent),
@@ -145,6 +152,7 @@ def train_fold(
                     *(part.model_dump() for part in (variant, loss, settings, transfer) if part),
                     list(classes),
                     reduction,
+                    groups,
                 ]
             ),
             **samples.digests,

@@ -13,6 +13,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.optim.swa_utils import AveragedModel
 
 from mer_core.errors import UserError
 from mer_core.job import check_not_orphaned
@@ -42,6 +43,7 @@ def fit(
     epochs: int | None = None,
     after_epoch: Callable[[int, nn.Module], Mapping[str, float]] | None = None,
     checkpoint: Checkpoint | None = None,
+    average_epochs: int = 0,
 ) -> pd.DataFrame:
     """Train a model, in place.
 
@@ -74,6 +76,8 @@ def fit(
         after_epoch: called with the epoch, counted from 1, and the model; what it returns is added to
             the history.
         checkpoint: where to continue from and to save to.
+        average_epochs: after the last epoch the weights, and batch norm's statistics, become the mean of
+            those after so many last epochs (Izmailov et al. 2018, at the rates of the schedule).
 
     Returns:
         One row per epoch: epoch, loss (mean over the samples), accuracy (of the training samples, as
@@ -93,6 +97,7 @@ def fit(
     step = _Step(model, criterion, optimizer, settings, reduction, device)
     epochs = epochs or settings.epochs
     history = checkpoint.load(model, optimizer) if checkpoint else []
+    average = AveragedModel(model, use_buffers=True) if average_epochs else None
     _LOG.info("computing in %s", choose_precision(settings.precision, device))
     resumed, started = len(history), time.monotonic()
     for epoch in range(resumed + 1, epochs + 1):
@@ -103,6 +108,10 @@ def fit(
         begun = time.monotonic()
         with deterministic(settings.deterministic, device):
             loss, accuracy = _epoch(step, samples, train, settings, seed, epoch)
+        if average and epoch > epochs - average_epochs:
+            average.update_parameters(model)
+            if epoch == epochs:
+                model.load_state_dict(average.module.state_dict())
         speed = len(train) / (time.monotonic() - begun)
         row = {
             "epoch": epoch,
@@ -124,6 +133,7 @@ def predict(model: nn.Module, samples: Samples, index: Tensor, settings: Trainin
     """Logits of some samples, without augmentation, in evaluation mode.
 
     As many images at once as the device has room for: a trained model is not lost to a lack of memory.
+    With `mirrored_test` the logits are the mean of those of the image and of its mirror image.
 
     Args:
         model: on the device of the samples; left in evaluation mode.
@@ -160,7 +170,10 @@ def _logits(model: nn.Module, samples: Samples, index: Sequence[Tensor], setting
         deterministic(settings.deterministic, device),
         autocast(settings.precision, device),
     ):
-        return [model(samples.normalize(samples.pixels(part))) for part in index]
+        inputs = (samples.normalize(samples.pixels(part)) for part in index)
+        if settings.mirrored_test:
+            return [(model(x) + model(x.flip(3))) / 2 for x in inputs]
+        return [model(x) for x in inputs]
 
 
 def _half(failed: int, least: int, device: torch.device) -> int:
@@ -187,10 +200,17 @@ def build_optimizer(groups: Sequence[Mapping[str, Any]], settings: Training) -> 
 
 
 def learning_rate(settings: Training, epoch: int) -> float:
-    """The learning rate of an epoch, counted from 1: constant, or half a cosine wave towards zero."""
+    """The learning rate of an epoch, counted from 1: constant, or half a cosine wave towards zero.
+
+    It rises to it in equal steps during the first `warmup_epochs`.
+    """
+    warmup = settings.warmup_epochs
+    if epoch <= warmup:
+        return settings.learning_rate * epoch / (warmup + 1)
     if settings.schedule == "constant":
         return settings.learning_rate
-    return settings.learning_rate * (1 + math.cos(math.pi * (epoch - 1) / settings.epochs)) / 2
+    passed = (epoch - 1 - warmup) / (settings.epochs - warmup)
+    return settings.learning_rate * (1 + math.cos(math.pi * passed)) / 2
 
 
 def parts(n: int, size: int) -> int:

@@ -70,7 +70,7 @@ def pretrain(
     data.tell_missing_classes(samples, train)
 
     torch.manual_seed(run)
-    model = build_model(variant.attention, len(classes), reduction)
+    model = build_model(variant.attention, len(classes), reduction, settings.dropout)
     initial = None
     if settings.init != "random":
         load_weights(model, Path(settings.init), skip_classifier=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 import pandas as pd
 import torch
@@ -13,20 +15,14 @@ from mer_core.training.data import Samples
 SUBJECT_ORDERS = 200  # random orders of the subjects that split_by_subject chooses from
 
 
-def split_fold(samples: Samples, subject: str) -> tuple[Tensor, Tensor]:
-    """Leave one subject out.
+def split_fold(samples: Samples, subjects: Collection[str]) -> tuple[Tensor, Tensor]:
+    """Leave some subjects out.
 
     Returns:
-        Indices of the training and of the test samples, in manifest order; no test samples when the
-        manifest knows the subject but none of its samples can be used.
-
-    Raises:
-        UserError: the manifest does not know the subject.
+        Indices of the training and of the test samples, in manifest order; no test samples where none
+        of these subjects' can be used.
     """
-    if subject not in samples.subjects:
-        known = ", ".join(sorted(samples.subjects))
-        raise UserError(f"subject '{subject}' is not in the manifest; it has {known}")
-    held_out = (samples.table["subject"] == subject).to_numpy()
+    held_out = samples.table["subject"].isin(set(subjects)).to_numpy()
     return _indices(samples, ~held_out, held_out, apart="subject")
 
 

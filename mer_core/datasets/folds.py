@@ -1,0 +1,41 @@
+"""Who is left out together: one subject, or one group of them."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from mer_core.errors import UserError
+
+
+def held_out(manifest: pd.DataFrame, fold: str, groups: int | None) -> list[str]:
+    """The subjects that a fold leaves out.
+
+    Args:
+        manifest: as `manifest.read_manifest` gives it.
+        fold: a subject, or one of group1, group2, ... where there are groups.
+        groups: how many groups there are; None leaves one subject out at a time.
+
+    Raises:
+        UserError: the manifest does not know the fold.
+    """
+    folds = deal(manifest, groups) if groups else {name: [name] for name in sorted(set(manifest["subject"]))}
+    if fold not in folds:
+        raise UserError(f"subject '{fold}' is not in the manifest; it has {', '.join(folds)}")
+    return folds[fold]
+
+
+def deal(manifest: pd.DataFrame, groups: int) -> dict[str, list[str]]:
+    """Deal all subjects to groups of nearly the same number of samples, the same ones each time.
+
+    Those with most samples come first, of equals in the order of their names; each goes to the group
+    that has the fewest samples by then, of equals the one with the fewest people, then the first.
+
+    Returns:
+        Subjects by group: group1, group2, ...
+    """
+    sizes = manifest.groupby("subject")["included"].sum()
+    dealt: dict[str, list[str]] = {f"group{number}": [] for number in range(1, groups + 1)}
+    for subject in sorted(sizes.index, key=lambda name: (-sizes[name], name)):
+        least = min(dealt, key=lambda group: (sizes[dealt[group]].sum(), len(dealt[group])))
+        dealt[least].append(subject)
+    return {group: sorted(subjects) for group, subjects in dealt.items()}
