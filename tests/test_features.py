@@ -131,7 +131,7 @@ def test_a_clip_of_key_frames_is_refused_where_the_whole_is_needed(tmp_path):
         describe(opened(tmp_path, row), LbpTop())
     assert str(caught.value) == (
         "casme2/sub01/EP01: has 3 of 13 frames; set simulation.frames: all, "
-        "complete your copy of the dataset, or leave out the baseline"
+        "complete your copy of the dataset, or leave out what needs whole clips"
     )
 
 

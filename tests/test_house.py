@@ -25,14 +25,15 @@ BELOW = {
     "models": GROUND,
     "evaluation": GROUND,
     "motion": GROUND | {"datasets", "faces"},
+    "inputs": GROUND | {"datasets", "faces", "motion"},
     "training": GROUND | {"datasets", "faces", "models", "evaluation"},
     "baselines": GROUND | {"datasets", "faces", "models", "motion", "evaluation"},
     "simulation": GROUND | {"datasets", "faces", "models", "evaluation"},
     "report": GROUND | {"evaluation", "training", "baselines", "simulation"},
 }
 HEAVY = {
-    "cv2": {"faces", "motion", "baselines", "simulation"},
-    "dlib": {"faces", "motion", "baselines", "simulation"},
+    "cv2": {"faces", "motion", "inputs", "baselines", "simulation"},
+    "dlib": {"faces", "simulation"},
 }
 
 

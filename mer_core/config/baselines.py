@@ -6,13 +6,12 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from mer_core.config.motion import Flow, Strain
+from mer_core.config.motion import Flow, Needs, Strain
 from mer_core.config.section import Count, Name, Positive, Section, Whole
 
 Points = Annotated[Whole, Field(ge=4, le=16)]
 Frames = Annotated[Whole, Field(ge=2)]
 Codes = Literal["u2", "full"]
-Needs = Literal["apex", "pair", "clip"]
 
 
 class Features(Section):

@@ -1,4 +1,4 @@
-"""How motion is measured."""
+"""How motion is measured, and how much of a clip that takes."""
 
 from __future__ import annotations
 
@@ -6,3 +6,5 @@ from typing import Literal
 
 Flow = Literal["dis", "tvl1", "farneback"]
 Strain = Literal["four_term", "three_term"]
+Pooling = Literal["bilen", "learnet"]
+Needs = Literal["apex", "pair", "clip"]

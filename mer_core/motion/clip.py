@@ -1,4 +1,4 @@
-"""A clip as the baselines see it: grey frames from onset to offset, all aligned as the apex is."""
+"""A clip as arrays: its frames from onset to offset, all aligned as the apex is."""
 
 from __future__ import annotations
 
@@ -22,15 +22,19 @@ COMPLETE = 0.9  # share of a clip's frames that must be there; frames beside a g
 
 
 class AlignedFrames(Mapping[int, np.ndarray]):
-    """Frame number -> uint8 (size, size), decoded and aligned whenever it is asked for."""
+    """Frame number -> uint8 (size, size), in colour (size, size, 3), decoded and aligned when asked for."""
 
-    def __init__(self, files: Mapping[int, Path], transform: np.ndarray, size: int) -> None:
+    def __init__(
+        self, files: Mapping[int, Path], transform: np.ndarray, size: int, color: bool = False
+    ) -> None:
         """`transform`, (2, 3), takes source pixels to pixels of a crop with edge `size`."""
-        self.files, self.transform, self.size = files, transform, size
+        self.files, self.transform, self.size, self.color = files, transform, size, color
 
     def __getitem__(self, number: int) -> np.ndarray:
-        gray = cv2.cvtColor(read_image(self.files[number]), cv2.COLOR_RGB2GRAY)
-        return warp(gray, self.transform, self.size)
+        image = read_image(self.files[number])
+        if not self.color:
+            image = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+        return warp(image, self.transform, self.size)
 
     def __iter__(self) -> Iterator[int]:
         return iter(self.files)
@@ -47,6 +51,7 @@ class Clip:
         sample_id: for messages.
         images: frame number -> uint8 (H, W), ascending, from onset to offset as far as they exist.
         onset, apex, offset: frame numbers; all the same for a single image.
+        colors: the same frames in colour, uint8 (H, W, 3).
     """
 
     sample_id: str
@@ -54,6 +59,7 @@ class Clip:
     onset: int
     apex: int
     offset: int
+    colors: Mapping[int, np.ndarray] = field(default_factory=dict, repr=False)
     _flows: dict[Flow, np.ndarray] = field(default_factory=dict, repr=False)
 
     @cached_property
@@ -68,14 +74,20 @@ class Clip:
         Raises:
             UserError: this is a single image, or more than a tenth of the frames are missing.
         """
-        self._check_is_clip()
-        length = self.offset - self.onset + 1
-        if len(self.images) < max(2, COMPLETE * length):
-            raise UserError(
-                f"{self.sample_id}: has {len(self.images)} of {length} frames; set simulation.frames: all, "
-                "complete your copy of the dataset, or leave out the baseline"
-            )
+        self._check_is_complete()
         return np.stack(list(self.images.values()))
+
+    @property
+    def color_frames(self) -> np.ndarray:
+        """The whole clip in colour, uint8 (T, H, W, 3). Raises as `frames`."""
+        self._check_is_complete()
+        return np.stack(list(self.colors.values()))
+
+    @property
+    def pair(self) -> tuple[np.ndarray, np.ndarray]:
+        """Onset and apex in colour, uint8 (H, W, 3) each. Raises as `flow_to_apex`."""
+        self._check_has_onset()
+        return self.colors[self.onset], self.colors[self.apex]
 
     def flows(self, estimator: Flow) -> np.ndarray:
         """Flow between consecutive frames, float32 (T - 1, H, W, 2). Raises as `frames`."""
@@ -90,17 +102,29 @@ class Clip:
         Raises:
             UserError: this is a single image, or the onset's frame is missing.
         """
+        self._check_has_onset()
+        return optical_flow(self.images[self.onset], self.apex_image, estimator)
+
+    def _check_is_complete(self) -> None:
+        self._check_is_clip()
+        length = self.offset - self.onset + 1
+        if len(self.images) < max(2, COMPLETE * length):
+            raise UserError(
+                f"{self.sample_id}: has {len(self.images)} of {length} frames; set simulation.frames: all, "
+                "complete your copy of the dataset, or leave out what needs whole clips"
+            )
+
+    def _check_has_onset(self) -> None:
         self._check_is_clip()
         if self.onset not in self.images:
             raise UserError(
                 f"{self.sample_id}: the onset, frame {self.onset}, is missing; "
-                "complete your copy of the dataset, or leave out the baseline"
+                "complete your copy of the dataset, or leave out what needs motion"
             )
-        return optical_flow(self.images[self.onset], self.apex_image, estimator)
 
     def _check_is_clip(self) -> None:
         if self.onset == self.offset:
-            raise UserError(f"{self.sample_id}: is a single image, not a clip; leave out the baseline")
+            raise UserError(f"{self.sample_id}: is a single image, not a clip; leave out what needs motion")
 
 
 def open_clip(root: str | Path, row: pd.Series, transform: np.ndarray, size: int) -> Clip:
@@ -120,7 +144,8 @@ def open_clip(root: str | Path, row: pd.Series, transform: np.ndarray, size: int
     else:
         files = clip_frames(Path(root), row)
         interval = (int(row["onset"]), int(row["apex"]), int(row["offset"]))
-    return Clip(row["sample_id"], AlignedFrames(files, transform, size), *interval)
+    gray, color = (AlignedFrames(files, transform, size, color) for color in (False, True))
+    return Clip(row["sample_id"], gray, *interval, colors=color)
 
 
 def scaled(transform: np.ndarray, size: int, wanted: int) -> np.ndarray:

@@ -6,11 +6,9 @@ Bilen, Fernando, Gavves, Vedaldi and Gould, Dynamic image networks for action re
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
 
-Pooling = Literal["bilen", "learnet"]
+from mer_core.config.motion import Pooling
 
 
 def frame_weights(length: int, pooling: Pooling) -> np.ndarray:

@@ -1,0 +1,109 @@
+"""The networks by name: what each can be built with, and which inputs it takes.
+
+A step gets the settings of its own network as plain values, so that a new network here is no part of what the
+results of others depend on.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BeforeValidator, Field
+
+from mer_core.config.section import Count, Fraction, Section
+
+
+class Network(Section):
+    """What all networks have."""
+
+    # The kinds of input that the network takes, and their size in pixels where it is fixed.
+    takes: ClassVar[frozenset[str]]
+    size: ClassVar[int | None] = None
+
+
+class ResNet18(Network):
+    """ResNet18, with the attention of the variant in every residual unit."""
+
+    takes = frozenset({"apex", "difference", "pair", "flow", "flow_strain", "dynamic_image", "clip"})
+
+    kind: Literal["resnet18"]
+
+
+class OffApexNet(Network):
+    """OFF-ApexNet (Gan et al. 2019)."""
+
+    takes, size = frozenset({"flow"}), 28
+
+    kind: Literal["off_apexnet"]
+    conv_activation: bool = True
+
+
+class Ststnet(Network):
+    """STSTNet (Liong et al. 2019)."""
+
+    takes, size = frozenset({"flow_strain"}), 28
+
+    kind: Literal["ststnet"]
+    layers: Literal["port", "table"] = "port"
+
+
+class RcnA(Network):
+    """RCN-A (Xia et al. 2020)."""
+
+    takes, size = frozenset({"flow_strain"}), 60
+
+    kind: Literal["rcn_a"]
+    features: Count = 32
+    pooled: Count = 5
+
+
+class LearNet(Network):
+    """LEARNet (Verma et al. 2020)."""
+
+    takes, size = frozenset({"dynamic_image"}), 112
+
+    kind: Literal["learnet"]
+
+
+class Dtscnn(Network):
+    """DTSCNN (Peng et al. 2017), as far as it is known."""
+
+    takes = frozenset({"flow_clip"})
+
+    kind: Literal["dtscnn"]
+    streams: tuple[Count, ...] = (64, 128)
+    dropout: Fraction = 0.5
+
+
+class HtNet(Network):
+    """HTNet (Wang et al. 2024)."""
+
+    takes, size = frozenset({"flow_patches"}), 28
+
+    kind: Literal["htnet"]
+    dim: Count = 64
+    attention: Literal["degenerate", "true"] = "degenerate"
+    heads: tuple[Count, Count, Count] = (2, 2, 2)
+    depths: tuple[Count, Count, Count] = (2, 2, 10)
+
+
+class MmNet(Network):
+    """MMNet (Li et al. 2022); its size is that of the input."""
+
+    takes = frozenset({"pair"})
+
+    kind: Literal["mmnet"]
+    size: Annotated[int, Field(ge=32, le=1024, multiple_of=16)] = 224
+
+
+def _named(value: Any) -> Any:
+    return {"kind": value} if isinstance(value, str) else value
+
+
+AnyNetwork = Annotated[
+    Annotated[
+        ResNet18 | OffApexNet | Ststnet | RcnA | LearNet | Dtscnn | HtNet | MmNet, Field(discriminator="kind")
+    ],
+    BeforeValidator(_named),
+]
+"""A network by its name alone, or a block with `kind` and its settings."""

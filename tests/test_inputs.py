@@ -1,0 +1,119 @@
+"""What networks see of a clip: known motions, and that scaling and order of work are what they say."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mer_core.config import inputs
+from mer_core.errors import UserError
+from mer_core.inputs.maps import draw, resized, scaled
+from mer_core.motion.clip import Clip
+
+CROP = 64
+LANDMARKS = np.zeros((68, 2))
+LANDMARKS[[36, 39]], LANDMARKS[[42, 45]] = [[16, 20], [24, 20]], [[40, 20], [48, 20]]
+LANDMARKS[48], LANDMARKS[54] = [22, 48], [42, 48]
+
+
+def moving(shift=(2.0, 1.0), frames=9):
+    """A smooth texture that moves by `shift` from onset to apex, and back until the offset."""
+    y, x = np.mgrid[:CROP, :CROP].astype(float)
+
+    def at(dx, dy):
+        wave = np.sin((x - dx) / 5) + np.cos((y - dy) / 6) + np.sin((x - dx + y - dy) / 7)
+        return np.uint8(np.clip(127 + 35 * wave, 0, 255))
+
+    apex = frames // 2
+    steps = 1 - np.abs(np.arange(frames) - apex) / apex
+    gray = {10 + n: at(*(step * np.array(shift))) for n, step in enumerate(steps)}
+    colors = {number: np.repeat(image[..., None], 3, 2) for number, image in gray.items()}
+    return Clip("faces/s1/c1", gray, 10, 10 + apex, 9 + frames, colors=colors)
+
+
+def settings(kind, **options):
+    return kind(kind=kind.model_fields["kind"].annotation.__args__[0], crop=CROP, **options)
+
+
+def test_flow_keeps_its_direction_and_its_pixels():
+    maps = draw(moving((2, 1)), settings(inputs.FlowMaps, size=32, scale="none"), LANDMARKS)
+    assert maps.shape == (32, 32, 2) and maps.dtype == np.float32
+    assert np.median(maps, (0, 1)) == pytest.approx([2, 1], abs=0.2), "in pixels of the crop, not of the map"
+
+
+def test_flow_is_measured_before_it_is_made_small():
+    """Half a pixel of motion is an eighth of a pixel after shrinking, and would be lost."""
+    own = settings(inputs.FlowMaps, size=16, scale="none")
+    assert np.median(draw(moving((0.5, 0)), own, LANDMARKS)[..., 0]) == pytest.approx(0.5, abs=0.15)
+
+
+def test_a_shift_of_the_whole_face_has_no_strain():
+    maps = draw(moving((2, 1)), settings(inputs.FlowStrainMaps, size=32, scale="none"), LANDMARKS)
+    assert maps.shape == (32, 32, 3)
+    assert np.median(np.abs(maps[4:-4, 4:-4, 2])) < 0.05
+
+
+def test_difference_is_signed_and_pair_holds_both():
+    clip = moving()
+    difference = draw(clip, settings(inputs.Difference, size=CROP), LANDMARKS)
+    pair = draw(clip, settings(inputs.Pair, size=CROP), LANDMARKS)
+    assert difference.min() < 0 < difference.max()
+    assert pair.shape == (CROP, CROP, 6)
+    assert pair[..., 3:] - pair[..., :3] == pytest.approx(difference, abs=1e-6)
+    assert pair[..., 3:] * 255 == pytest.approx(clip.colors[clip.apex])
+
+
+def test_patches_lie_around_eyes_and_mouth():
+    whole = draw(moving(), settings(inputs.FlowStrainMaps, size=32), LANDMARKS)
+    tiled = draw(moving(), settings(inputs.FlowPatches, size=32), LANDMARKS)
+    assert tiled.shape == whole.shape
+    # Left eye at (20, 20) of 64 pixels, (10, 10) of 32: its patch of 16 pixels begins at (2, 2).
+    assert (tiled[:16, :16] == whole[2:18, 2:18]).all()
+    assert (tiled[:16, 16:] == whole[2:18, 14:30]).all()  # right eye, (44, 20)
+    assert (tiled[16:, :16] == whole[16:32, 3:19]).all()  # left corner of the mouth, (22, 48)
+    assert (tiled[16:, 16:] == whole[16:32, 13:29]).all()
+
+
+def test_patches_need_landmarks():
+    with pytest.raises(UserError, match=r"faces/s1/c1: no landmarks.*alignment\.mode"):
+        draw(moving(), settings(inputs.FlowPatches, size=32), np.full((68, 2), np.nan))
+
+
+def test_clip_and_flow_clip_have_the_length_asked_for():
+    frames = draw(moving(), settings(inputs.ClipFrames, size=32, frames=4), LANDMARKS)
+    assert frames.shape == (32, 32, 4)
+    flow = draw(moving((4, 0)), settings(inputs.FlowClip, size=32, frames=8), LANDMARKS)
+    assert flow.shape == (8, 32, 32, 2)
+    rise, fall = np.median(flow[:4, ..., 0]), np.median(flow[4:, ..., 0])
+    assert rise == pytest.approx(1, abs=0.2) and fall == pytest.approx(-1, abs=0.2)
+
+
+@pytest.mark.parametrize("kind", [inputs.FlowMaps, inputs.Difference, inputs.DynamicImage])
+def test_a_clip_without_motion_or_without_what_is_needed_is_refused_by_name(kind):
+    clip = moving()
+    apex_is_onset = Clip("faces/s1/c1", clip.images, 10, 10, 18, colors=clip.colors)
+    with pytest.raises(UserError, match="faces/s1/c1: apex and onset are one frame"):
+        draw(apex_is_onset, settings(kind, size=32), LANDMARKS)
+    gone = {number: image for number, image in clip.images.items() if number > 11}
+    lacking = Clip("faces/s1/c1", gone, 10, 14, 18, colors=clip.colors)
+    with pytest.raises(UserError, match=r"faces/s1/c1: (the onset, frame 10, is missing|has 7 of 9 frames)"):
+        draw(lacking, settings(kind, size=32), LANDMARKS)
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_scaling(seed):
+    rng = np.random.default_rng(seed)
+    maps = rng.normal(size=(6, 6, 3)).astype(np.float32) * [1, 5, 20]
+    joint, apart = scaled(maps, "minmax_joint"), scaled(maps, "minmax_channel")
+    assert joint.min() == 0 and joint.max() == 1
+    assert (apart.min((0, 1)) == 0).all() and (apart.max((0, 1)) == 1).all()
+    assert (np.argsort(joint, axis=None) == np.argsort(maps, axis=None)).all()
+    assert scaled(maps, "none") is maps
+    assert (scaled(np.ones((4, 4, 2), np.float32), "minmax_joint") == 0).all()
+
+
+@given(st.integers(1, 4), st.integers(1, 8))
+def test_making_small_averages_areas(factor, channels):
+    maps = np.random.default_rng(0).normal(size=(8 * factor, 8 * factor, channels)).astype(np.float32)
+    known = maps.reshape(8, factor, 8, factor, channels).mean((1, 3))
+    assert resized(maps, 8) == pytest.approx(known, abs=1e-5)
