@@ -1,12 +1,15 @@
 """The configuration is refused with one line for every wrong key."""
 
 import copy
+import json
 import typing
 from pathlib import Path
 
+import jsonschema
 import pytest
 import yaml
 
+from mer_core.config import document
 from mer_core.config.experiment import load_config
 from mer_core.config.models import Variant
 from mer_core.config.section import dump
@@ -266,6 +269,59 @@ def test_only_used_datasets_are_spelled_out():
         load_config(untransferred).with_subjects({"casme2": []})
     with pytest.raises(UserError, match=r"datasets\.casme2\.subjects: only sub01; leaving one out needs two"):
         load_config(untransferred).with_subjects({"casme2": ["sub01"]})
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("configuration.md", document.page), ("config.schema.json", lambda: json.dumps(document.schema(), indent=1))],
+)
+def test_the_documents_of_the_configuration_are_those_of_the_model(name, text):
+    written = (ROOT / "docs" / name).read_text()
+    assert written.strip() == text().strip(), f"docs/{name} is out of date; run {document.COMMAND}"
+
+
+def test_every_key_says_what_it_means():
+    schema = document.schema()
+    blocks = schema["$defs"] | {"Config": schema}
+    silent = [
+        f"{name}.{key}"
+        for name, block in blocks.items()
+        for key, node in block["properties"].items()
+        if not node["description"] and "const" not in node
+    ]
+    assert not silent, "write a docstring below the key, or a comment above it in config.yaml"
+
+
+def schema_problems(settings):
+    jsonschema.Draft202012Validator.check_schema(document.schema())
+    return [*jsonschema.Draft202012Validator(document.schema()).iter_errors(settings)]
+
+
+@pytest.mark.parametrize(
+    "path", [ROOT / "config.yaml", *sorted((ROOT / "configs").glob("*.yaml"))], ids=lambda path: path.name
+)
+def test_an_editor_finds_the_schema_and_nothing_wrong(path):
+    first = path.read_text().splitlines()[0]
+    named = first.removeprefix("# yaml-language-server: $schema=")
+    assert (path.parent / named).resolve() == ROOT / "docs" / "config.schema.json", f"{path}: {first}"
+    assert not schema_problems(yaml.safe_load(path.read_text()))
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("training.epoch", 3),
+        ("training.epochs", 0),
+        ("seeds", [2**40]),
+        ("variants.1.attention", "duel"),
+        ("baselines.0.features.kind", "hog"),
+        ("compute.memory", "lots"),
+    ],
+)
+def test_an_editor_marks_what_a_run_would_refuse(key, value):
+    with pytest.raises(UserError):
+        load_config(changed(key, value))
+    assert schema_problems(changed(key, value))
 
 
 def test_every_attention_of_the_configuration_can_be_built_and_no_other():

@@ -26,25 +26,32 @@ class Lbp(Section):
     needs: ClassVar[Needs] = "apex"
     kind: Literal["lbp"] = "lbp"
     blocks: Count = 5
+    """Per side."""
     points: Points = 8
+    """Neighbours of a pixel."""
     radius: Count = 1
+    """Of the circle of neighbours, in pixels."""
     mapping: Codes = "u2"
+    """u2: one bin for all codes that are not uniform; full: a bin for every code."""
 
 
 class LbpTop(Section):
-    """Local binary patterns on three orthogonal planes; radii along x, y and t.
-
-    `frames` is the length that temporal interpolation brings every clip to; null leaves clips as they are.
-    """
+    """Local binary patterns on three orthogonal planes."""
 
     needs: ClassVar[Needs] = "clip"
     kind: Literal["lbptop"] = "lbptop"
     blocks: Count = 5
+    """Per side."""
     temporal_blocks: Count = 1
+    """Along time."""
     points: Points = 4
+    """Neighbours of a pixel."""
     radii: tuple[Count, Count, Count] = (1, 1, 4)
+    """Along x, y and t."""
     mapping: Codes = "u2"
+    """u2: one bin for all codes that are not uniform; full: a bin for every code."""
     frames: Frames | None = None
+    """The length that temporal interpolation brings every clip to; null leaves clips as they are."""
 
 
 class Osw(LbpTop):
@@ -52,7 +59,9 @@ class Osw(LbpTop):
 
     kind: Literal["osw"] = "osw"
     flow: Flow = "dis"
+    """How optical flow is measured."""
     strain: Strain = "four_term"
+    """How strain is derived from it."""
 
 
 class Fdm(Section):
@@ -61,9 +70,13 @@ class Fdm(Section):
     needs: ClassVar[Needs] = "clip"
     kind: Literal["fdm"] = "fdm"
     blocks: Count = 8
+    """Per side."""
     temporal_blocks: Count = 2
+    """Along time."""
     direction: Literal["sweep", "fixed_point"] = "sweep"
+    """How a cuboid's principal direction is found."""
     flow: Flow = "dis"
+    """How optical flow is measured."""
 
 
 class BiWoof(Section):
@@ -72,9 +85,13 @@ class BiWoof(Section):
     needs: ClassVar[Needs] = "pair"
     kind: Literal["bi_woof"] = "bi_woof"
     blocks: Count = 5
+    """Per side."""
     bins: Whole = Field(default=8, ge=2)
+    """Of the histogram of orientations."""
     flow: Flow = "dis"
+    """How optical flow is measured."""
     strain: Strain = "four_term"
+    """How strain is derived from it."""
 
 
 class FlowImage(Section):
@@ -83,7 +100,9 @@ class FlowImage(Section):
     needs: ClassVar[Needs] = "pair"
     kind: Literal["flow"] = "flow"
     size: Count = 32
+    """Edge in pixels, of the flow that is averaged down."""
     flow: Flow = "dis"
+    """How optical flow is measured."""
 
 
 Description = Annotated[Lbp | LbpTop | Osw | Fdm | BiWoof | FlowImage, Field(discriminator="kind")]
@@ -95,9 +114,13 @@ class SupportVectorMachine(Section):
     transductive: ClassVar[bool] = False
     kind: Literal["svm"]
     kernel: Literal["linear", "rbf"] = "linear"
+    """The width of rbf is scikit-learn's `scale`."""
     normalization: Literal["none", "l2", "hellinger", "standard"] = "none"
+    """Of the descriptions, by what the training clips show."""
     cost: list[Positive] = Field(default=[1.0], min_length=1)
+    """Of several, each fold takes the best on its training subjects, left out in turn."""
     class_weight: Literal["balanced"] | None = None
+    """balanced: costs divided by the class's frequency in training."""
 
 
 class AdaBoost(Section):
@@ -105,8 +128,11 @@ class AdaBoost(Section):
 
     kind: Literal["adaboost"]
     rounds: Count = 50
+    """Stumps at most."""
     learning_rate: Positive = 1.0
+    """Share of each stump's weight."""
     weights: Literal["uniform", "kmm", "stm"] = "uniform"
+    """What boosting starts with; kmm and stm look at the unlabelled clips of the subject left out."""
 
     @property
     def transductive(self) -> bool:
@@ -121,5 +147,8 @@ class Baseline(Section):
     """One comparison method: how a sample is described, and how descriptions are classified."""
 
     name: Name
+    """Of the row; a name of Table 3 puts it beside the printed figure."""
     features: Description
+    """How a sample is described, by its kind."""
     classifier: Classifier
+    """How descriptions are classified, by its kind."""

@@ -13,7 +13,9 @@ class Compute(Section):
     threads: Count
     slots_per_device: Count
     memory: str = Field(pattern=r"^\d{1,6}(MB|GB)$")
+    """Asked of a cluster; twice as much on the second try."""
     runtime: str = Field(pattern=r"^\d{1,6}[smhd]$")
+    """Asked of a cluster."""
 
     @property
     def memory_mb(self) -> int:

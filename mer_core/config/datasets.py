@@ -14,16 +14,18 @@ SIMULATED = "simulated"
 class Dataset(Section):
     """What every layout has.
 
-    `classes` maps raw label -> class; a raw label mapped to null is left out on purpose, and one
-    that is not listed is a defect. The order of the classes is the order of first mention.
+    A raw label mapped to null is left out on purpose, and one that is not listed is a defect.
     """
 
     # Whether samples are clips with an annotated interval, of which a comparison method can see the motion.
     has_clips: ClassVar[bool] = False
 
     root: PathText
+    """Folder of your copy, or: simulated."""
     classes: dict[str, Name | None]
+    """Raw label -> class; null leaves a label out. The order of the classes is that of first mention."""
     subjects: Names = None
+    """Subjects to use; null means those of the released set where it is fixed, else all that are found."""
 
     @field_validator("classes")
     @classmethod
@@ -47,3 +49,4 @@ class Doctor(Section):
     """Severity of each kind of defect; kinds not named keep their default."""
 
     severity: dict[str, Literal["error", "warning", "ignore"]]
+    """Kind of defect -> severity; docs/data.md lists the kinds and their defaults."""

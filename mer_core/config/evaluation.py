@@ -11,7 +11,11 @@ class Evaluation(Section):
     """Statistics over the folds' predictions."""
 
     confidence: float = Field(gt=0.5, lt=1)
+    """Of the intervals."""
     bootstrap: Draws
+    """Draws of subjects for the intervals."""
     permutations: Draws
+    """Draws of the permutation tests."""
     seed: Seed
+    """Of these draws."""
     partial: bool

@@ -37,7 +37,9 @@ class Config(Section):
     seeds: list[Seed] = Field(min_length=1)
     datasets: dict[Name, AnyDataset]
     target: Name
+    """The dataset whose subjects are the folds."""
     source: Name | None
+    """The dataset that pretraining uses; null: none."""
     folds: Names
     simulation: Simulation
     doctor: Doctor

@@ -56,7 +56,7 @@ Count = Annotated[Whole, Field(ge=1, le=1_000_000_000)]
 class Section(BaseModel):
     """A block of settings: unknown keys are refused, values never change after loading."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 def dump(section: BaseModel | list[BaseModel]) -> Any:

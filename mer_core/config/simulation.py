@@ -16,3 +16,4 @@ class Simulation(Section):
     casme2_tree: Literal["cropped", "raw_selected"]
     micro_strength: Positive
     seed: Seed
+    """Of all that is drawn at random there."""

@@ -14,26 +14,39 @@ class Augmentation(Section):
 
     flip: bool
     shift: float = Field(ge=0, le=0.5)
+    """Largest shift as a share of the edge."""
     rotation: float = Field(ge=0, le=45)
+    """Largest rotation in degrees."""
     brightness: Fraction
+    """Largest change of brightness as a share."""
     scale: float = Field(0.0, ge=0, le=0.5)
+    """Largest change of size as a share."""
     contrast: Fraction = 0.0
+    """Largest change of contrast as a share."""
     erasing: Fraction = 0.0
+    """Share of the images in which a rectangle is blotted out."""
 
 
 class Training(Section):
     """One run of the training loop."""
 
     epochs: Count
+    """Passes over the training images."""
     batch_size: Count
     micro_batch: Literal["auto"] | Count
     optimizer: Literal["adam", "adamw", "sgd"]
+    """As in torch; sgd with momentum 0.9."""
     learning_rate: Positive
+    """Of the first epoch; the schedule changes it."""
     weight_decay: NonNegative
+    """As the optimizer takes it."""
     schedule: Literal["constant", "cosine"]
-    warmup_epochs: int = Field(0, ge=0)
+    warmup_epochs: Whole = Field(0, ge=0)
+    """Epochs in which the learning rate rises in equal steps."""
     dropout: float = Field(0.0, ge=0, lt=1)
+    """Share of the pooled features that training sets to zero before the classifier."""
     mirrored_test: bool = False
+    """Answer by the mean logits of an image and its mirror image."""
     normalization: Literal["imagenet", "dataset", "none"]
     precision: Literal["auto", "float32", "bfloat16"]
     deterministic: bool
@@ -46,14 +59,17 @@ class FoldTraining(Training):
     selection: Literal["last", "inner"]
     best_on_test: bool
     keep_weights: bool
-    average_epochs: int = Field(0, ge=0)
+    average_epochs: Whole = Field(0, ge=0)
+    """Answer by the mean weights of so many last epochs; 0: by the last ones."""
 
 
 class Pretraining(Training):
     """Training on the source dataset, repeated; the best run feeds the transfer."""
 
     runs: Count
+    """How often, with another split each time."""
     test_fraction: float = Field(gt=0, lt=1)
+    """Share of the images that a run is tested on."""
     split: Literal["frame", "subject"]
     init: PathText
 

@@ -13,6 +13,10 @@ class Tabular(Dataset):
 
     layout: Literal["tabular"]
     table: PathText
+    """The CSV table, its path relative to root."""
     path_column: str = "path"
+    """Its column of image paths, relative to root."""
     subject_column: str = "subject"
+    """Its column of subjects."""
     label_column: str = "label"
+    """Its column of raw labels."""
