@@ -273,7 +273,10 @@ def test_only_used_datasets_are_spelled_out():
 
 @pytest.mark.parametrize(
     ("name", "text"),
-    [("configuration.md", document.page), ("config.schema.json", lambda: json.dumps(document.schema(), indent=1))],
+    [
+        ("configuration.md", document.page),
+        ("config.schema.json", lambda: json.dumps(document.schema(), indent=1)),
+    ],
 )
 def test_the_documents_of_the_configuration_are_those_of_the_model(name, text):
     written = (ROOT / "docs" / name).read_text()
