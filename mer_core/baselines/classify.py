@@ -22,8 +22,9 @@ from sklearn.preprocessing import FunctionTransformer, Normalizer, StandardScale
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
+from mer_core.baselines.selection import select_features
 from mer_core.baselines.selective_transfer import Match, kernel_mean_matching, selective_transfer
-from mer_core.config.baselines import AdaBoost, SupportVectorMachine
+from mer_core.config.baselines import AdaBoost, RandomSelection, SupportVectorMachine
 from mer_core.errors import UserError
 
 _LOG = logging.getLogger(__name__)
@@ -58,7 +59,7 @@ def classify(
         features: float32 (m, D), the clips of the subject left out, m > 0.
         settings: of the classifier.
         classes: how many classes K there are; those that training lacks get the score 0.
-        seed: of AdaBoost's choice among equally good stumps.
+        seed: of AdaBoost's choice among equally good stumps, and of the selection of features.
 
     Returns:
         Scores (m, K), each row summing to 1, the answer having the largest; and what was chosen or found in
@@ -72,7 +73,9 @@ def classify(
         raise UserError("the training clips are of one class only; use more subjects")
     if isinstance(settings, AdaBoost):
         return _boost(training, features, settings, classes, seed)
+    training, features, selected = _select(training, features, settings, seed)
     cost, details = choose_cost(training, settings)
+    details |= selected
     machine = _machine(settings, cost).fit(training.features, training.labels)
     values = machine.decision_function(features)
     if values.ndim == 1:  # of two classes scikit-learn gives the second one's
@@ -80,6 +83,25 @@ def classify(
     scores = np.zeros((len(features), classes))
     scores[:, machine.classes_] = softmax(values, axis=1)
     return scores, details
+
+
+def _select(
+    training: Training, features: np.ndarray, settings: SupportVectorMachine, seed: int
+) -> tuple[Training, np.ndarray, dict[str, Any]]:
+    """The features that a search among the training clips has chosen, or all."""
+    if settings.selection is None:
+        return training, features, {}
+    if isinstance(settings.selection, RandomSelection):
+        width = training.features.shape[1]
+        kept = max(1, round(settings.selection.share * width))
+        mask = np.isin(np.arange(width), np.random.default_rng(seed).permutation(width)[:kept])
+        details = {}
+    else:
+        standard = StandardScaler().fit_transform(training.features.astype(np.float64))
+        found = select_features(standard, training.labels, training.subjects, settings.selection, seed)
+        mask, details = found.mask, {"inner_macro_f1": found.inner_macro_f1}
+    chosen = Training(training.features[:, mask], training.labels, training.subjects)
+    return chosen, features[:, mask], {"selected_features": int(mask.sum()), **details}
 
 
 def choose_cost(training: Training, settings: SupportVectorMachine) -> tuple[float, dict[str, Any]]:

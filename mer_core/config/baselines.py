@@ -108,6 +108,31 @@ class FlowImage(Section):
 Description = Annotated[Lbp | LbpTop | Osw | Fdm | BiWoof | FlowImage, Field(discriminator="kind")]
 
 
+class GeneticSelection(Section):
+    """Choose features by a genetic algorithm over the training subjects."""
+
+    kind: Literal["genetic"]
+    population: int = Field(default=50, ge=8, le=10_000)
+    """Masks of a generation."""
+    generations: int = Field(default=100, ge=1, le=10_000)
+    """Rounds of the search."""
+    start: float = Field(default=0.5, gt=0, le=1)
+    """Share of the features in the first masks."""
+    ridge: Positive = 1.0
+    """Penalty of the regression that scores a mask, relative to the mean of its kernel's diagonal."""
+
+
+class RandomSelection(Section):
+    """Keep a random share of the features: what a search must be better than."""
+
+    kind: Literal["random"]
+    share: float = Field(default=0.5, gt=0, le=1)
+    """Of the features."""
+
+
+Selection = Annotated[GeneticSelection | RandomSelection, Field(discriminator="kind")]
+
+
 class SupportVectorMachine(Section):
     """One-versus-one support vector machines on features that are normalised by the training clips."""
 
@@ -121,6 +146,8 @@ class SupportVectorMachine(Section):
     """Of several, each fold takes the best on its training subjects, left out in turn."""
     class_weight: Literal["balanced"] | None = None
     """balanced: costs divided by the class's frequency in training."""
+    selection: Selection | None = None
+    """Of features, by a search among the training subjects (genetic), or at random; null keeps all."""
 
 
 class AdaBoost(Section):
