@@ -185,10 +185,11 @@ def cannot_read(path: str | os.PathLike[str], error: OSError) -> UserError:
         errno.EISDIR: "name a file",
         errno.EACCES: "ask its owner for the right to read it",
         errno.EPERM: "ask its owner for the right to read it",
+        errno.ENOTDIR: "check the path",
         errno.EAGAIN: "it is open in another program; close it there and run again",
     }
     remedy = remedies.get(error.errno, "the file may be whole; run again once its disk or share answers")
-    return UserError(f"{path}: cannot be read ({error.strerror or error}); {remedy}")
+    return UserError(f"{path}: cannot be read ({os.strerror(error.errno)}); {remedy}")
 
 
 def _cannot_write(path: Path, error: OSError) -> UserError:

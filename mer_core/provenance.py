@@ -13,6 +13,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from mer_core.job import cannot_read
+
 ROOT = Path(__file__).resolve().parent.parent
 REPORTED = (
     "torch",
@@ -48,9 +50,16 @@ def code_digest(*modules: str) -> str:
 
 
 def file_digest(path: str | os.PathLike[str]) -> str:
-    """sha256 of a file's bytes, in hexadecimal."""
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """sha256 of a file's bytes, in hexadecimal.
+
+    Raises:
+        UserError: the system does not let it be read.
+    """
+    try:
+        with Path(path).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise cannot_read(path, error) from error
 
 
 def value_digest(value: Any) -> str:

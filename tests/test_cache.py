@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import subprocess
@@ -30,11 +31,12 @@ def faces(n: int = 3, subject: str = "sub01", channels: int = 3, **attributes: s
         sample_id=[f"casme2/{subject}/表情 {i}" for i in range(n)],
         detector=["plain", "padded", "upsampled", "box"][:n] or [],
         attributes=ATTRIBUTES | attributes,
+        inside=generator.random(n, np.float32),
     )
 
 
 def assert_same(one: Aligned, other: Aligned) -> None:
-    for name in ("images", "landmarks", "transform"):
+    for name in ("images", "landmarks", "transform", "inside"):
         np.testing.assert_array_equal(getattr(one, name), getattr(other, name), strict=True)
     for name in ("sample_id", "detector", "attributes"):
         assert getattr(one, name) == getattr(other, name)
@@ -158,6 +160,45 @@ def test_attributes_are_under_the_checksum(tmp_path: Path) -> None:
         file.attrs["attributes"] = np.bytes_(file.attrs["attributes"].replace(b"0.24", b"0.25"))
     with pytest.raises(UserError, match="do not match their checksum"):
         read_cache(path, expect={"eye_distance": 0.25})
+
+
+READS = "import sys; from mer_core.faces.cache import read_cache; read_cache(sys.argv[1])"
+
+
+def test_a_cache_that_is_open_elsewhere_is_whole_and_called_busy(tmp_path: Path) -> None:
+    path = tmp_path / "cache.h5"
+    write_cache(path, faces())
+    command = [sys.executable, "-c", READS, str(path)]
+    with h5py.File(path, "r+", locking=True):
+        done = subprocess.run(command, capture_output=True, text=True)
+    assert "is open in another program; close it there and run again" in done.stderr.splitlines()[-1]
+    assert "delete" not in done.stderr.splitlines()[-1]
+    subprocess.run(command, check=True)  # the remedy, followed
+
+
+@pytest.mark.parametrize(("number", "remedy"), [(errno.EACCES, "owner"), (errno.EIO, "may be whole")])
+def test_what_the_disk_refuses_is_not_called_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, remedy: str
+) -> None:
+    write_cache(tmp_path / "cache.h5", faces())
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(number, "file read failed: time = ..., a long story of HDF5's")
+
+    for owner, name in ((h5py, "File"), (h5py.Dataset, "__getitem__")):
+        with monkeypatch.context() as patch, pytest.raises(UserError, match=remedy) as caught:
+            patch.setattr(owner, name, fail)
+            read_cache(tmp_path / "cache.h5")
+        assert "delete" not in str(caught.value) and "story" not in str(caught.value)
+
+
+def test_callers_need_not_know_what_lies_inside(tmp_path: Path) -> None:
+    whole = faces()
+    short = Aligned(
+        whole.images, whole.landmarks, whole.transform, whole.sample_id, whole.detector, whole.attributes
+    )
+    write_cache(tmp_path / "cache.h5", short)
+    assert np.isnan(read_cache(tmp_path / "cache.h5").inside).all()
 
 
 def test_foreign_files(tmp_path: Path) -> None:

@@ -1,10 +1,13 @@
 """Weights on disk: what is written comes back, and nothing damaged or foreign gets in."""
 
+import errno
 import hashlib
 import json
 import logging
+import os
 import pickle
 import struct
+from pathlib import Path
 
 import pytest
 import safetensors.torch
@@ -149,10 +152,64 @@ def test_renamed_file_comes_with_its_digest(saved):
     assert equal(model, Small(1.0))
 
 
-@pytest.mark.parametrize("content", ["", "abc", "é", "0" * 64])
+@pytest.mark.parametrize("content", ["0" * 64, "SHA256 (small.safetensors) = " + "0" * 64])
 def test_wrong_digest_is_refused(saved, content):
-    digest_path(saved).write_bytes(content.encode("latin-1"))
+    digest_path(saved).write_text(content)
     refuse(saved, "differs from the sha256")
+
+
+@pytest.mark.parametrize("content", ["", "abc", "é", "0" * 63, "0" * 65, "\0" * 200])
+def test_a_digest_file_without_a_digest_is_named(saved, content):
+    digest_path(saved).write_bytes(content.encode("latin-1"))
+    with pytest.raises(UserError, match=r"small\.safetensors\.sha256: holds no sha256"):
+        load_weights(Small(), saved)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        "{digest}",
+        "{digest}  small.safetensors\n",
+        "{digest} *small.safetensors\r\n",
+        "\\{digest}  with\\\\backslash\n",
+        "SHA256 (small.safetensors) = {digest}\n",
+        "SHA2-256(small.safetensors)= {digest}\n",
+        "SHA256          {digest}       C:\\weights\\small.safetensors\r\n",
+    ],
+)
+@pytest.mark.parametrize("case", [str.lower, str.upper])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_digests_are_read_in_the_forms_that_other_tools_write(saved, form, case, encoding):
+    digest = hashlib.sha256(saved.read_bytes()).hexdigest()
+    digest_path(saved).write_bytes(form.format(digest=case(digest)).encode(encoding))
+    load_weights(model := Small(), saved)
+    assert equal(model, Small(1.0))
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.EACCES])
+def test_a_disk_that_fails_says_nothing_against_the_file(saved, monkeypatch, number):
+    def fail(path):
+        raise OSError(number, os.strerror(number), str(path))
+
+    monkeypatch.setattr(Path, "read_bytes", fail)
+    with pytest.raises(UserError, match=os.strerror(number)) as caught:
+        load_weights(Small(), saved)
+    assert "delete" not in str(caught.value)
+
+
+@pytest.mark.parametrize("prefix", ["module.", "model.", "backbone.", "model.module."])
+def test_a_prefix_of_all_names_is_taken_off(tmp_path, prefix):
+    state = {f"{prefix}{name}": tensor for name, tensor in Small(1.0).state_dict().items()}
+    safetensors.torch.save_file(state, tmp_path / "wrapped.safetensors")
+    load_weights(model := Small(), tmp_path / "wrapped.safetensors")
+    assert equal(model, Small(1.0))
+
+
+def test_prefixes_that_are_not_shared_are_refused(tmp_path):
+    state = Small(1.0).state_dict()
+    mixed = {f"{'model' if name.startswith('fc') else 'head'}.{name}": t for name, t in state.items()}
+    safetensors.torch.save_file(mixed, tmp_path / "mixed.safetensors")
+    refuse(tmp_path / "mixed.safetensors", "has unexpected 'head.layer")
 
 
 def test_every_truncation_and_a_flip_of_any_bit_are_refused(saved):

@@ -6,6 +6,7 @@ training on a bare GPU node can read what the aligner wrote.
     images      uint8    (N, H, W, C)  RGB, or one gray channel
     landmarks   float32  (N, 68, 2)    x, y in source pixels; NaN where none were sought (precropped)
     transform   float64  (N, 2, 3)     source pixels -> aligned pixels
+    inside      float32  (N,)          share of the crop that lies inside the source; NaN where not known
     sample_id   UTF-8    (N,)          fixed width
     detector    UTF-8    (N,)          the step that found the face
 
@@ -31,7 +32,7 @@ import numpy as np
 from mer_core import job
 from mer_core.errors import UserError
 
-SCHEMA = "mer-core aligned faces 2"
+SCHEMA = "mer-core aligned faces 3"
 SHARD = "shard"  # the attribute in which shards of one cache may differ
 
 Attribute = str | int | float
@@ -40,6 +41,7 @@ _COLUMNS = {
     "images": np.uint8,
     "landmarks": np.float32,
     "transform": np.float64,
+    "inside": np.float32,
     "sample_id": "S",
     "detector": "S",
 }
@@ -56,6 +58,8 @@ class Aligned:
         sample_id: N unique identifiers, as in the manifest.
         detector: N names of the step that found the face.
         attributes: the settings, versions and digests that the whole was made with.
+        inside: float32 (N,), the share of each crop that lies inside its source image, the rest being
+            replicated border; NaN where it is not known, as by default.
 
     Raises:
         ValueError: when the shapes or types do not agree with the above.
@@ -67,10 +71,13 @@ class Aligned:
     sample_id: list[str]
     detector: list[str]
     attributes: dict[str, Attribute]
+    inside: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         n = len(self.sample_id)
-        expected = {"landmarks": (n, 68, 2), "transform": (n, 2, 3), "images": (n, *self.images.shape[1:])}
+        if self.inside is None:
+            object.__setattr__(self, "inside", np.full(n, np.nan, np.float32))
+        expected = _shapes(n, self.images.shape[1:])
         for name, shape in expected.items():
             array = getattr(self, name)
             if array.dtype != _COLUMNS[name] or array.shape != shape:
@@ -164,6 +171,11 @@ def merge_caches(paths: Sequence[str | Path], path: str | Path) -> None:
     _write(Path(path), map(read_cache, paths), ids, detectors, shapes[0], common)
 
 
+def _shapes(n: int, image_shape: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
+    """Of the numeric columns of n faces."""
+    return {"images": (n, *image_shape), "landmarks": (n, 68, 2), "transform": (n, 2, 3), "inside": (n,)}
+
+
 def _write(
     path: Path,
     parts: Iterable[Aligned],
@@ -175,7 +187,7 @@ def _write(
     """Write parts one after the other into one file; names and sizes of all are known beforehand."""
     texts = {"sample_id": _encode(ids), "detector": _encode(detectors)}
     n = len(texts["sample_id"])
-    shapes = {"images": (n, *image_shape), "landmarks": (n, 68, 2), "transform": (n, 2, 3)}
+    shapes = _shapes(n, image_shape)
     hashes = {name: hashlib.sha256() for name in shapes}
     # Private: the faces are biometric data.
     with job.publish(path, mode=0o600) as temporary, _Guarded(temporary, "r+") as disk:
@@ -227,9 +239,9 @@ class _Guarded(io.FileIO):
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[h5py.File]:
     """A cache open for reading; whatever HDF5 or the layout complains about becomes a UserError."""
-    if not path.is_file():
-        raise UserError(f"{path}: there is no such cache; run the workflow up to this file")
     try:
+        if not path.is_file():
+            raise UserError(f"{path}: there is no such cache; run the workflow up to this file")
         # Caches are published by rename and never written again; a file system without locks is no obstacle.
         with h5py.File(path, "r", locking="best-effort") as file:
             if _text(file, "schema") != SCHEMA:
@@ -239,7 +251,11 @@ def _opened(path: Path) -> Iterator[h5py.File]:
             yield file
     except job.Terminated:  # a RuntimeError, too, but no word on the file
         raise
+    except UserError:
+        raise
     except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
+        if isinstance(error, OSError) and error.errno:  # of the system, so no word on the file either
+            raise job.cannot_read(path, error) from error
         reason = " ".join(str(error).split())
         raise UserError(
             f"{path}: cannot be read as a cache ({reason}); delete this file and run again"

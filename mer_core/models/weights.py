@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import re
 from collections.abc import Set
 from pathlib import Path
 
@@ -13,12 +14,13 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from mer_core.errors import UserError
-from mer_core.job import publish, write_text
+from mer_core.job import cannot_read, publish, write_text
 
 _LOG = logging.getLogger(__name__)
 MAX_BYTES = 1 << 30  # of a file; a ResNet18 with attention has 45 MB
 _WRITER = "mer_core"
 _CLASSIFIER = "fc."
+_WRAPPERS = {"module", "model", "backbone", "network", "net"}
 _ATTENTION = ".attention."
 _COUNTER = ".num_batches_tracked"  # absent from old files, and without use in training
 
@@ -48,7 +50,8 @@ def load_weights(model: nn.Module, path: str | Path, skip_classifier: bool = Fal
     """Fill a model from a safetensors file: one of ours, or one of torchvision's ResNet18.
 
     A file of a plain ResNet18 fits every kind of attention: the attention then keeps the weights it
-    was built with, and the log says so. In all else names, shapes and kinds of number must agree.
+    was built with, and the log says so. A prefix that all names share (`module.` of DataParallel,
+    `model.`, `backbone.`) is taken off. In all else names, shapes and kinds of number must agree.
 
     Args:
         model: made by build_model; left unchanged when an error is raised.
@@ -59,7 +62,8 @@ def load_weights(model: nn.Module, path: str | Path, skip_classifier: bool = Fal
         UserError: when the file is missing, not safetensors (a pickle, say), damaged, or does not fit.
     """
     path = Path(path)
-    state, wanted = _read(path), model.state_dict()
+    wanted = model.state_dict()
+    state = _without_wrapping(_read(path), wanted.keys())
     if skip_classifier:
         state, wanted = _without_classifier(state), _without_classifier(wanted)
     missing = {name for name in wanted.keys() - state.keys() if not name.endswith(_COUNTER)}
@@ -89,21 +93,33 @@ def _write(path: Path, data: bytes) -> None:
 
 def _verified(path: Path) -> bytes:
     """The bytes of a file, held against its digest where it has one."""
+    beside = digest_path(path)
     try:
         if path.stat().st_size > MAX_BYTES:
             raise UserError(f"{path}: is larger than any ResNet18; name a safetensors file of one")
         data = path.read_bytes()
+        recorded = _digest_in(beside.read_bytes()) if beside.exists() else None
     except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); name a safetensors file") from None
-    beside = digest_path(path)
-    if beside.exists():
-        recorded = beside.read_text(encoding="utf-8", errors="replace").split()[:1]
-        if recorded != [_sha256(data)]:
-            raise UserError(
-                f"{path}: differs from the sha256 in {beside.name}; delete both and run again, "
-                "or fetch both again"
-            )
+        raise cannot_read(error.filename or path, error) from None
+    if recorded == "":
+        raise UserError(f"{beside}: holds no sha256; write it anew, as sha256sum does")
+    if recorded not in (None, _sha256(data)):
+        raise UserError(
+            f"{path}: differs from the sha256 in {beside.name}; fetch or copy both again; "
+            "of files that the workflow made, delete both and run again"
+        )
     return data
+
+
+def _digest_in(content: bytes) -> str:
+    """The digest in a checksum file of sha256sum, of BSD or openssl (`--tag`), or of PowerShell; '' if none.
+
+    In capitals or not, UTF-8 or UTF-16, with a byte-order mark or without.
+    """
+    encoding = "utf-16" if content.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
+    # Alone, or set off by what may stand around it: blanks, `=`, or the backslash of sha256sum.
+    words = re.split(r"[\s=\\]+", content.decode(encoding, errors="replace"))
+    return next((word.lower() for word in words if re.fullmatch(r"[0-9a-fA-F]{64}", word)), "")
 
 
 def _read(path: Path) -> dict[str, Tensor]:
@@ -123,6 +139,16 @@ def _read(path: Path) -> dict[str, Tensor]:
     metadata = header.get("__metadata__") or {}
     if metadata.get("writer") == _WRITER and not digest_path(path).exists():
         raise UserError(f"{path}: {digest_path(path).name} is missing beside it; copy both files")
+    return state
+
+
+def _without_wrapping(state: dict[str, Tensor], wanted: Set[str]) -> dict[str, Tensor]:
+    """The tensors without what modules around the network have put before all of their names."""
+    while state and not state.keys() & wanted:
+        prefixes = {name.partition(".")[0] for name in state}
+        if not prefixes <= _WRAPPERS or len(prefixes) > 1:
+            break
+        state = {name.partition(".")[2]: tensor for name, tensor in state.items()}
     return state
 
 
