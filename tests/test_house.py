@@ -1,20 +1,24 @@
 """What keeps code, rules, configuration and documents in step."""
 
 import ast
-import importlib
+import importlib.metadata
 import itertools
 import re
+import sys
+import typing
 from pathlib import Path
 
 import pytest
 import yaml
 from packaging.requirements import Requirement
 
+from mer_core.config.experiment import Config
 from mer_core.config.section import Section
 
 ROOT = Path(__file__).parent.parent
 LIBRARY = sorted((ROOT / "mer_core").rglob("*.py"))
 SCRIPTS = sorted((ROOT / "workflow_scripts").glob("*.py"))
+LAYOUTS = sorted((ROOT / "mer_core" / "config" / "layouts").glob("[!_]*.py"))
 RULE_FILES = sorted((ROOT / "rules").glob("*.smk"))
 
 # A room may import itself and what lies below it.
@@ -48,8 +52,8 @@ def imports(path):
         elif isinstance(node, ast.ImportFrom):
             assert not node.level, f"{path}: imports are absolute"
             yield node.module
-            if node.module == "mer_core":
-                yield from (f"mer_core.{alias.name}" for alias in node.names)
+            if node.module.startswith("mer_core"):
+                yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
 @pytest.mark.parametrize("path", LIBRARY, ids=lambda path: str(path.relative_to(ROOT)))
@@ -63,19 +67,28 @@ def test_imports_run_downward(path):
         assert room(path) in HEAVY.get(top, {room(path)}), f"{path} imports {name}"
 
 
+def reached(*entries):
+    """The modules that some modules of ours import, through ours, and the files of ours among them."""
+    names, files, todo = set(), set(), [*entries]
+    while todo:
+        name = todo.pop()
+        names.add(name)
+        if name == "mer_core.datasets.reading":  # which imports the layout that the configuration names
+            todo += (f"mer_core.datasets.{path.stem}" for path in LAYOUTS)
+        base = ROOT.joinpath(*name.split("."))
+        for path in (base.with_suffix(".py"), base / "__init__.py", base.parent / "__init__.py"):
+            if path.is_relative_to(ROOT) and path.is_file() and path not in files:
+                files.add(path)
+                todo += imports(path)
+    return names, files
+
+
 @pytest.mark.parametrize("entry", ["mer_core.training.fold", "mer_core.training.pretrain"])
 def test_training_runs_on_a_bare_gpu_node(entry):
     foreign = {"cv2", "dlib", "snakemake", "skimage", "matplotlib", "openpyxl", "xlrd", "scipy", "sklearn"}
-    seen, todo = set(), [entry]
-    while todo:
-        name = todo.pop()
-        assert name.split(".")[0] not in foreign, f"{entry} needs {name}"
-        base = ROOT.joinpath(*name.split("."))
-        for path in (base.with_suffix(".py"), base / "__init__.py", base.parent / "__init__.py"):
-            if path.is_relative_to(ROOT / "mer_core") and path.is_file() and path not in seen:
-                seen.add(path)
-                todo += imports(path)
-    assert len(seen) > 10
+    names, files = reached(entry)
+    assert not foreign & {name.split(".")[0] for name in names}
+    assert len(files) > 10
 
 
 def test_no_attic():
@@ -149,29 +162,85 @@ def test_every_caption_exists(path):
         assert (ROOT / "rules" / name).is_file()
 
 
-def declared():
-    """Every key of every section of the typed configuration."""
-    importlib.import_module("mer_core.config.experiment")
-    todo, seen = [Section], set()
+def sections():
+    """Every section of the typed configuration."""
+    todo = [Section]
     while todo:
-        sections = todo.pop().__subclasses__()
-        todo += sections
-        seen |= {key for section in sections for key in section.model_fields}
-    return seen
+        found = todo.pop().__subclasses__()
+        todo += found
+        yield from found
+
+
+def sections_in(annotation):
+    if isinstance(annotation, type) and issubclass(annotation, Section):
+        return {annotation}
+    return set().union(*map(sections_in, typing.get_args(annotation)))
+
+
+def last_name(node):
+    """`settings` of `self.settings` and of `settings[0]`; `Section` of `Section.model_validate(it)`."""
+    match node:
+        case ast.Call(func=inner) | ast.Subscript(value=inner) | ast.Attribute(inner, "model_validate"):
+            return last_name(inner)
+        case ast.Attribute(attr=name) | ast.Name(name):
+            return name
+    return None
+
+
+def bound(tree):
+    """Pairs of a target and of what it is made of, or annotated with."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.arg(annotation=ast.expr() as kind):
+                yield ast.Name(node.arg), kind
+            case ast.Assign():
+                yield from ((target, node.value) for target in node.targets)
+            case ast.For() | ast.comprehension():
+                yield node.target, node.iter
+            case ast.AnnAssign():
+                yield node.target, node.annotation
+            case ast.ClassDef():
+                yield ast.Name("self"), ast.Name(node.name)
+
+
+def keys_read(tree, known):
+    """Keys read of names that may stand for a section, with the section that declares them."""
+    known = {name: set(models) for name, models in known.items()}
+    for target, value in [*bound(tree)] * 2:  # twice, since a name may be used above what gives it a meaning
+        models = set().union(*(known.get(last_name(part), ()) for part in ast.walk(value)))
+        for part in ast.walk(target):
+            if isinstance(part, ast.Name):
+                known[part.id] = known.get(part.id, set()) | models
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute):
+            for model in known.get(last_name(node.value), ()):
+                yield from ((base, node.attr) for base in model.__mro__ if node.attr in annotated(base))
+
+
+def annotated(model):
+    return vars(model).get("__annotations__", {})
 
 
 def test_every_declared_key_is_read():
-    attributes = set()
-    for path in [*LIBRARY, *SCRIPTS]:
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Attribute):
-                attributes.add(node.attr)
-            elif isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant):
-                attributes.add(node.slice.value)
+    declared = {
+        (model, key)
+        for model in sections()
+        for key in annotated(model)
+        # A key of one value only tells the members of a union apart: pydantic reads it.
+        if key in model.model_fields and len(typing.get_args(model.model_fields[key].annotation)) != 1
+    }
+    known = {model.__name__: {model} for model in sections()}
+    for model in sections():
+        for key, field in model.model_fields.items():
+            known.setdefault(key, set()).update(sections_in(field.annotation))
+    sources = [path.read_text() for path in [*LIBRARY, *SCRIPTS]]
     for path in RULE_FILES:
-        attributes.update(re.findall(r"\.(\w+)", path.read_text()))
-    unread = {key for key in declared() if key not in attributes and key != "model_config"}
+        sources += re.findall(r"CONFIG(?:\.\w+|\[[^][]*\])+", path.read_text())
+    known["CONFIG"] = {Config}
+    read = set().union(*(keys_read(ast.parse(source), known) for source in sources))
+    unread = {f"{model.__name__}.{key}" for model, key in declared - read}
     assert not unread
+    assert len(declared) > 80
 
 
 def test_every_setting_is_commented():
@@ -202,12 +271,51 @@ def test_constraints_satisfy_the_package():
         assert requirement.specifier.contains(version), f"{requirement} against {version}"
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "envs").glob("*.yaml")), ids=lambda path: path.name)
+ENVIRONMENTS = sorted((ROOT / "envs").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", ENVIRONMENTS, ids=lambda path: path.name)
 def test_environments_agree_with_constraints(path):
-    *_, pip = yaml.safe_load(path.read_text())["dependencies"]
-    for line in pip["pip"]:
-        name, version = line.split("==")
-        assert pins()[name.lower()] == version
+    for name, version in pinned(path).items():
+        assert pins()[name] == version
+
+
+def distributions(*entries):
+    """The packages of others that some modules of ours import, in the end."""
+    names, _ = reached(*entries)
+    modules = (
+        {name.split(".")[0] for name in names} - sys.stdlib_module_names - {"mer_core", "workflow_scripts"}
+    )
+    packages = importlib.metadata.packages_distributions() | {"dlib": ["dlib-bin"]}
+    return {packages[module][0].lower().replace("_", "-") for module in modules}
+
+
+@pytest.mark.parametrize("path", ENVIRONMENTS, ids=lambda path: path.name)
+def test_environments_hold_what_their_rules_import(path):
+    scripts = [
+        f"workflow_scripts.{name}"
+        for name, body in (rule.values for rule in rules())
+        if f'conda:\n        "../envs/{path.name}"' in body
+    ]
+    # Snakemake begins every script with an import of itself.
+    missing = (distributions(*scripts) | {"snakemake"}) - pinned(path).keys()
+    assert scripts and not missing
+
+
+def test_snakemake_itself_runs_in_the_environment_that_the_documents_name():
+    text = "".join(path.read_text() for path in [ROOT / "Snakefile", *RULE_FILES])
+    lines = re.findall(r"^from (mer_core[\w.]*) import (.*)$", text, flags=re.M)
+    names = [f"{module}.{name}" for module, imported in lines for name in imported.split(", ")]
+    wanted = distributions("mer_core.config.experiment", *(module for module, _ in lines), *names)
+    assert len(wanted) > 5 and not wanted - pinned(ROOT / "envs" / "data.yaml").keys()
+    assert "conda env create --file envs/data.yaml" in (ROOT / "docs" / "cluster.md").read_text()
+
+
+def pinned(environment):
+    *_, pip = yaml.safe_load(environment.read_text())["dependencies"]
+    return {
+        name.lower().replace("_", "-"): version for name, version in (line.split("==") for line in pip["pip"])
+    }
 
 
 def test_every_failure_in_the_documents_is_one_that_a_test_makes():

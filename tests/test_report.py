@@ -542,5 +542,9 @@ def test_browser_reaches_the_content_first_and_everything_by_keyboard(opened):
 def test_browser_prints_every_part(opened):
     browser = opened(1400)
     pdf = base64.b64decode(browser.execute_cdp_cmd("Page.printToPDF", {})["data"])
-    assert pdf.startswith(b"%PDF")
+    assert pdf.startswith(b"%PDF") and len(re.findall(rb"/Type\s*/Page\b", pdf)) > 2
     assert browser.execute_script("return [...document.querySelectorAll('details')].every(part => part.open)")
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    parts = browser.find_elements("css selector", "h1, h2, main p, main td, main figure, main pre")
+    assert len(parts) > 50
+    assert not [part.get_attribute("outerHTML")[:80] for part in parts if not part.is_displayed()]
