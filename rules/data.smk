@@ -107,7 +107,7 @@ rule write_manifest:
     params:
         dataset=dataset_settings,
         root=dataset_root,
-        alignment=dump(CONFIG.alignment),
+        alignment=alignment_of,
         code=code_digest("workflow_scripts/write_manifest.py"),
     script:
         "../workflow_scripts/write_manifest.py"

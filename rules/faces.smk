@@ -21,7 +21,7 @@ rule align_faces:
         runtime="30m",
     params:
         root=dataset_root,
-        alignment=dump(CONFIG.alignment),
+        alignment=alignment_of,
         code=code_digest("workflow_scripts/align_faces.py"),
     script:
         "../workflow_scripts/align_faces.py"

@@ -13,8 +13,14 @@ def dataset_root(wildcards):
 
 
 def dataset_settings(wildcards):
-    """A dataset's section of the configuration."""
-    return dump(CONFIG.datasets[wildcards.dataset])
+    """A dataset's section of the configuration, but for how its faces are aligned."""
+    section = dump(CONFIG.datasets[wildcards.dataset])
+    return {key: value for key, value in section.items() if key != "alignment"}
+
+
+def alignment_of(wildcards):
+    """How the faces of a dataset are aligned."""
+    return dump(CONFIG.alignment_of(wildcards.dataset))
 
 
 def reader_code(wildcards):

@@ -15,7 +15,15 @@ from matplotlib import cbook
 
 from mer_core.config.alignment import Alignment
 from mer_core.errors import UserError
-from mer_core.faces.alignment import align_clip, align_image, align_samples, eye_transform, warp
+from mer_core.faces.alignment import (
+    align_clip,
+    align_image,
+    align_samples,
+    eye_transform,
+    share_inside,
+    tell_inside,
+    warp,
+)
 from mer_core.faces.cache import read_cache, write_cache
 from mer_core.faces.landmarks import LEFT_INNER_EYE, RIGHT_INNER_EYE, FaceFinder, Found, NoFace
 from mer_core.images import read_image, write_image
@@ -151,6 +159,37 @@ def test_shrinking_averages_instead_of_aliasing(scale: float) -> None:
     # The mean of 1 / scale^2 independent pixels.
     assert warp(noise, transform, 64)[inside, inside].std() < 1.1 * scale * noise.std()
     assert cv2.warpAffine(noise, transform, (64, 64))[inside, inside].std() > 1.3 * scale * noise.std()
+
+
+@given(tilt=tilts, distance=st.floats(20, 300), place=st.tuples(st.floats(-50, 300), st.floats(-50, 200)))
+def test_the_share_inside_is_that_of_the_pixels(
+    tilt: float, distance: float, place: tuple[float, float]
+) -> None:
+    transform = eye_transform(face(tilt, distance, place), 128, 0.26, (0.5, 0.28))
+    counted = cv2.warpAffine(np.ones((160, 240), np.float32), transform, (128, 128)).mean()
+    assert share_inside(transform, 128, (160, 240)) == pytest.approx(counted, abs=0.03)
+
+
+def test_the_share_inside_is_recorded_and_little_of_it_is_said(
+    finder: FaceFinder, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    points = finder.find(skimage.data.astronaut()).landmarks
+    (left, top), (right, bottom) = points[17:].min(0).astype(int), points[17:].max(0).astype(int)
+    write_image(tmp_path / "whole.png", skimage.data.astronaut())
+    write_image(tmp_path / "tight.png", skimage.data.astronaut()[top - 9 : bottom + 9, left - 9 : right + 9])
+    rows = pd.DataFrame({"sample_id": ["whole", "tight"], "frame_path": ["whole.png", "tight.png"]})
+    aligned, _ = align_samples(rows, tmp_path, settings(), finder)
+    assert aligned.inside[0] == 1 and 0.2 < aligned.inside[1] < 0.6
+    closer, _ = align_samples(rows[1:], tmp_path, settings(eye_distance=0.28), finder)
+    assert closer.inside[0] > aligned.inside[1] + 0.1, "as the log advises"
+    precropped, _ = align_samples(rows, tmp_path, settings(mode="precropped"))
+    assert precropped.inside.tolist() == [1, 1], "as the log advises"
+    tell_inside(aligned.inside[:1], "casme2")
+    assert "smeared" not in caplog.text
+    tell_inside(aligned.inside[1:], "casme2")
+    assert "smeared border: datasets.casme2.alignment: {eye_distance: 0.28}" in caplog.text
+    tell_inside(np.zeros(0, np.float32), "casme2")
 
 
 def test_borders_are_replicated() -> None:

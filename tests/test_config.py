@@ -329,3 +329,20 @@ def test_an_editor_marks_what_a_run_would_refuse(key, value):
 
 def test_every_attention_of_the_configuration_can_be_built_and_no_other():
     assert set(typing.get_args(Variant.model_fields["attention"].annotation)) == set(ATTENTION)
+
+
+def test_a_dataset_may_be_aligned_otherwise():
+    source = yaml.safe_load((ROOT / "config.yaml").read_text())
+    source["datasets"]["casme2"]["alignment"] = {"mode": "precropped", "eye_center": [0.5, 0.4]}
+    config = load_config(source)
+    assert config.alignment_of("ckplus") == config.alignment
+    changed = config.alignment.model_copy(update={"mode": "precropped", "eye_center": (0.5, 0.4)})
+    assert config.alignment_of("casme2") == changed
+    for key, value, problem in (
+        ("size", 224, r"datasets\.casme2\.alignment\.size: unknown key; allowed: eye_center, eye_distance"),
+        ("eye_distance", 0.9, r"datasets\.casme2\.alignment\.eye_distance: 0\.9 is not allowed"),
+        ("mode", "cropped", r"datasets\.casme2\.alignment\.mode: 'cropped' is not allowed"),
+    ):
+        source["datasets"]["casme2"]["alignment"] = {key: value}
+        with pytest.raises(UserError, match=problem):
+            load_config(source)

@@ -10,7 +10,7 @@ from mer_core.config.alignment import Alignment
 from mer_core.csvs import write_csv
 from mer_core.datasets.manifest import included, read_manifest
 from mer_core.errors import UserError
-from mer_core.faces.alignment import align_samples
+from mer_core.faces.alignment import align_samples, tell_inside
 from mer_core.faces.cache import SHARD, read_cache, write_cache
 from mer_core.provenance import file_digest, value_digest
 
@@ -35,6 +35,7 @@ def main(snakemake):
     table = pd.DataFrame(failed, columns=["sample_id", "message"])
     write_csv(table, failures)
     print(f"{len(aligned.sample_id)} faces aligned, {len(failed)} not found")
+    tell_inside(aligned.inside, snakemake.wildcards.dataset)
 
 
 def is_current(shard, failures, origin):

@@ -6,6 +6,7 @@ from typing import ClassVar, Literal
 
 from pydantic import field_validator
 
+from mer_core.config.alignment import AlignmentOverlay
 from mer_core.config.section import Name, Names, PathText, Section
 
 SIMULATED = "simulated"
@@ -26,6 +27,9 @@ class Dataset(Section):
     """Raw label -> class; null leaves a label out. The order of the classes is that of first mention."""
     subjects: Names = None
     """Subjects to use; null means those of the released set where it is fixed, else all that are found."""
+
+    alignment: AlignmentOverlay = AlignmentOverlay()
+    """Keys of alignment that hold for this dataset alone: mode, eye_distance, eye_center."""
 
     @field_validator("classes")
     @classmethod

@@ -113,6 +113,10 @@ class Config(Section):
         """Comparison methods by name."""
         return {row.name: row for row in self.baselines}
 
+    def alignment_of(self, dataset: str) -> Alignment:
+        """How the faces of a dataset are aligned."""
+        return self.datasets[dataset].alignment.over(self.alignment)
+
     def seeds_of(self, name: str) -> list[int]:
         """The seeds that a variant or a comparison method runs with: methods need but one, the first."""
         return self.seeds if name in self.variant else self.seeds[:1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
@@ -18,6 +19,9 @@ from mer_core.faces.cache import Aligned, Attribute
 from mer_core.faces.landmarks import LEFT_INNER_EYE, RIGHT_INNER_EYE, FaceFinder
 from mer_core.images import read_image
 
+_LOG = logging.getLogger(__name__)
+ENOUGH_INSIDE = 0.6  # share of a crop inside its source below which the log warns
+
 
 class AlignedImage(NamedTuple):
     """One aligned face.
@@ -27,12 +31,14 @@ class AlignedImage(NamedTuple):
         landmarks: float32 (68, 2) in source pixels, NaN in mode precropped.
         transform: float64 (2, 3), source pixels to aligned pixels.
         step: what found the face (`landmarks.Found.step`), or 'precropped'.
+        inside: share of the crop that lies inside the source image; the rest is replicated border.
     """
 
     image: np.ndarray
     landmarks: np.ndarray
     transform: np.ndarray
     step: str
+    inside: float
 
     @property
     def landmarks_aligned(self) -> np.ndarray:
@@ -72,6 +78,22 @@ def eye_transform(
     rotation = np.array([[cos, sin], [-sin, cos]])
     shift = np.multiply(eye_center, size) - rotation @ ((left + right) / 2)
     return np.column_stack([rotation, shift])
+
+
+def share_inside(transform: np.ndarray, size: int, shape: tuple[int, int]) -> float:
+    """The share of a crop that lies inside its source image.
+
+    Args:
+        transform: (2, 3), source pixels to aligned pixels.
+        size: edge of the crop in pixels.
+        shape: height and width of the source.
+    """
+    crop, source = (
+        np.array([[0, 0], [w, 0], [w, h], [0, h]]) - 0.5 for w, h in ((size, size), (shape[1], shape[0]))
+    )
+    source = source @ transform[:, :2].T + transform[:, 2]
+    area, _ = cv2.intersectConvexConvex(source.astype(np.float32), crop.astype(np.float32))
+    return min(1.0, area / size**2)
 
 
 def warp(image: np.ndarray, transform: np.ndarray, size: int) -> np.ndarray:
@@ -166,9 +188,29 @@ def align_samples(
         transform=np.array([a.transform for a in done.values()], np.float64).reshape(n, 2, 3),
         sample_id=list(done),
         detector=[a.step for a in done.values()],
+        inside=np.array([a.inside for a in done.values()], np.float32),
         attributes=cache_attributes(settings, finder),
     )
     return aligned, failed
+
+
+def tell_inside(inside: np.ndarray, dataset: str) -> None:
+    """Say in the log how much of the crops lies inside the source images, and what helps where it is little.
+
+    Args:
+        inside: (N,), of all faces of a dataset or of a part of it.
+        dataset: its name in the configuration.
+    """
+    if not len(inside):
+        return
+    middle, low = np.median(inside), np.min(inside)
+    _LOG.info("%.0f %% of a crop lie inside the source (median; least %.0f %%)", 100 * middle, 100 * low)
+    if middle < ENOUGH_INSIDE:
+        _LOG.warning(
+            "the rest is smeared border: datasets.%s.alignment: {eye_distance: 0.28} shows less around the "
+            "face, {mode: precropped} nothing (docs/data.md)",
+            dataset,
+        )
 
 
 def cache_attributes(settings: Alignment, finder: FaceFinder | None) -> dict[str, Attribute]:
@@ -200,11 +242,12 @@ def _align(
         found = finder.find(first)
         landmarks, step = found.landmarks, found.step
         transform = eye_transform(landmarks, size, settings.eye_distance, settings.eye_center)
+    inside = share_inside(transform, size, first.shape[:2])
     aligned = []
     for frame in itertools.chain([first], frames):
         pixels = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) if settings.color == "gray" else frame
         image = _resize(pixels, size) if settings.mode == "precropped" else warp(pixels, transform, size)
-        aligned.append(AlignedImage(image.reshape(size, size, -1), landmarks, transform, step))
+        aligned.append(AlignedImage(image.reshape(size, size, -1), landmarks, transform, step, inside))
     return aligned
 
 
