@@ -238,7 +238,13 @@ def test_every_declared_key_is_read():
         sources += re.findall(r"CONFIG(?:\.\w+|\[[^][]*\])+", path.read_text())
     known["CONFIG"] = {Config}
     read = set().union(*(keys_read(ast.parse(source), known) for source in sources))
-    unread = {f"{model.__name__}.{key}" for model, key in declared - read}
+    # What is laid over a section is read as that section's.
+    names = {(model.__name__, key) for model, key in read}
+    unread = {
+        f"{model.__name__}.{key}"
+        for model, key in declared - read
+        if (model.__name__.removesuffix("Overlay"), key) not in names
+    }
     assert not unread
     assert len(declared) > 80
 
