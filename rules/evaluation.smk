@@ -15,6 +15,7 @@ ATTENTION_SHOWN = [
 
 localrules:
     build_tables,
+    cost,
     draw_attention,
     draw_faces,
     draw_figures,
@@ -246,3 +247,23 @@ rule write_report:
         code=code_digest("workflow_scripts/write_report.py"),
     script:
         "../workflow_scripts/write_report.py"
+
+
+rule cost:
+    """Print the time and memory of the jobs so far, and what the whole plan will take; go no further."""
+    log:
+        "<logs>/cost.log",
+    benchmark:
+        "<benchmarks>/cost.tsv"
+    conda:
+        "../envs/evaluation.yaml"
+    params:
+        benchmarks=f"results/{CONFIG.experiment}/benchmarks",
+        planned={
+            "train_fold": {name: len(FOLDS[name]) for name in CONFIG.variant},
+            "pretrain_model": {name: 2 * CONFIG.pretraining.runs for name in PRETRAINED},
+            "classify_folds": dict.fromkeys(CONFIG.baseline, 1),
+        },
+        code=code_digest("workflow_scripts/cost.py"),
+    script:
+        "../workflow_scripts/cost.py"
