@@ -12,6 +12,7 @@ import os
 import re
 from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -29,9 +30,13 @@ def write_csv(frame: pd.DataFrame, path: str | os.PathLike[str]) -> None:
     Raises:
         UserError: the file cannot be written.
     """
-    guarded = frame.map(lambda cell: f"'{cell}" if isinstance(cell, str) and _FORMULA.match(cell) else cell)
     with publish(path) as temporary:
-        guarded.to_csv(temporary, index=False, lineterminator="\n")
+        frame.map(harmless).to_csv(temporary, index=False, lineterminator="\n")
+
+
+def harmless(cell: Any) -> Any:
+    """A cell with an apostrophe before it where it is a text that a spreadsheet would run."""
+    return f"'{cell}" if isinstance(cell, str) and _FORMULA.match(cell) else cell
 
 
 def read_csv(

@@ -34,9 +34,10 @@ BELOW = {
     "baselines": GROUND | {"datasets", "faces", "models", "motion", "evaluation"},
     "simulation": GROUND | {"datasets", "faces", "models", "evaluation"},
     "report": GROUND | {"evaluation", "training", "baselines", "simulation"},
+    "inference": GROUND | {"datasets", "faces", "motion", "inputs", "models", "training", "report"},
 }
 HEAVY = {
-    "cv2": {"faces", "motion", "inputs", "baselines", "simulation"},
+    "cv2": {"faces", "motion", "inputs", "baselines", "simulation", "inference"},
     "dlib": {"faces", "simulation"},
 }
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from mer_core.models import dtscnn, htnet, learnet, mmnet, off_apexnet, rcn, ststnet
+from mer_core.models import dtscnn, htnet, learnet, mmnet, off_apexnet, rcn_a, ststnet
 
 
 def parameters(model):
@@ -19,10 +19,10 @@ def parameters(model):
         (ststnet, 3, {}, 1_683),
         (ststnet, 5, {}, 2_485),
         (ststnet, 3, {"layers": "table"}, 1_651),
-        (rcn, 3, {}, 15_331),
-        (rcn, 5, {}, 16_933),
-        (rcn, 3, {"features": 64, "pooled": 7}, 55_747),
-        (rcn, 5, {"features": 64, "pooled": 7}, 62_021),
+        (rcn_a, 3, {}, 15_331),
+        (rcn_a, 5, {}, 16_933),
+        (rcn_a, 3, {"features": 64, "pooled": 7}, 55_747),
+        (rcn_a, 5, {"features": 64, "pooled": 7}, 62_021),
         (learnet, 5, {}, 1_866_053),
         (learnet, 8, {}, 1_866_824),
         (htnet, 5, {"attention": "true"}, 8_757_272),
@@ -51,8 +51,8 @@ def test_dtscnn_has_the_convolutions_of_its_reimplementation():
         (off_apexnet, (2, 28, 28), {}, "u", (16, 7, 7)),
         (ststnet, (3, 28, 28), {}, "pool", (16, 5, 5)),
         (ststnet, (3, 28, 28), {"layers": "table"}, "pool", (16, 5, 5)),
-        (rcn, (3, 60, 60), {}, "stem", (32, 28, 28)),
-        (rcn, (3, 60, 60), {}, "after", (32, 14, 14)),
+        (rcn_a, (3, 60, 60), {}, "stem", (32, 28, 28)),
+        (rcn_a, (3, 60, 60), {}, "after", (32, 14, 14)),
         (learnet, (3, 112, 112), {}, "norm", (256, 7, 7)),
         (learnet, (3, 112, 112), {}, "merge", (256, 4, 4)),
         (dtscnn, (128, 2, 64, 64), {}, "streams.0", (128, 1, 2, 2)),
@@ -122,14 +122,14 @@ def test_learnets_accretive_branches_hear_their_neighbours():
 
 
 def test_rcns_attention_lies_between_0_and_1_and_survives_a_flat_map():
-    network = rcn.build(3)
+    network = rcn_a.build(3)
     gate = network.attention(torch.randn(4, 32, 5, 5))
     assert gate.shape == (4, 1, 5, 5) and gate.min() >= 0 and gate.max() <= 1
     assert network.attention(torch.zeros(1, 32, 5, 5)).isfinite().all()
 
 
 def test_rcns_recurrence_shares_its_weights():
-    network, calls = rcn.build(3).eval(), []
+    network, calls = rcn_a.build(3).eval(), []
     network.again.register_forward_hook(lambda *call: calls.append(call))
     network(torch.rand(1, 3, 60, 60))
     assert len(calls) == 2
@@ -150,9 +150,11 @@ def test_mmnet_sees_the_difference_and_the_onset():
     assert not torch.equal(network(pair), network(still))
 
 
-@pytest.mark.parametrize("model", [off_apexnet, ststnet, rcn, learnet])
+@pytest.mark.parametrize("model", [off_apexnet, ststnet, rcn_a, learnet])
 def test_a_step_reaches_every_weight(model):
-    shape = {off_apexnet: (2, 28, 28), ststnet: (3, 28, 28), rcn: (3, 60, 60), learnet: (3, 112, 112)}[model]
+    shape = {off_apexnet: (2, 28, 28), ststnet: (3, 28, 28), rcn_a: (3, 60, 60), learnet: (3, 112, 112)}[
+        model
+    ]
     torch.manual_seed(0)
     network = model.build(3)
     nn.functional.cross_entropy(network(torch.rand(4, *shape)), torch.tensor([0, 1, 2, 0])).backward()

@@ -100,6 +100,10 @@ class FaceFinder:
         Raises:
             NoFace: when no step finds a face.
         """
+        return self.find_all(image)[0]
+
+    def find_all(self, image: np.ndarray) -> list[Found]:
+        """All faces that the first successful step sees, the largest first; as `find`."""
         gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) if image.ndim == 3 else image
         searched = _resized(gray)
         for step in ("plain", "upsampled", "padded", "box"):
@@ -107,8 +111,10 @@ class FaceFinder:
             if faces:
                 # Pixel centres carry whole numbers, hence the halves.
                 scale = np.divide(searched.shape[::-1], gray.shape[::-1])
-                landmarks = ((faces[0] + 0.5) / scale - 0.5).astype(np.float32)
-                return Found(landmarks, step if len(faces) == 1 else f"{step} (largest of {len(faces)})")
+                name = step if len(faces) == 1 else f"{step} (largest of {len(faces)})"
+                names = [name, *[step] * (len(faces) - 1)]
+                places = [((face + 0.5) / scale - 0.5).astype(np.float32) for face in faces]
+                return [Found(*found) for found in zip(places, names, strict=True)]
         height, width = image.shape[:2]
         raise NoFace(f"no face found in {width} x {height} pixels; replace the image or exclude it")
 

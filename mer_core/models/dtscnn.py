@@ -2,9 +2,9 @@
 
 Peng, Wang, Chen, Liu and Fu, Dual temporal scale convolutional neural network for micro-expression
 recognition, Frontiers in Psychology 8, 2017. Only the idea could be read; the layers of a stream are those
-of a third party's re-implementation that names the paper. Assumed: the streams' logits are averaged (the
-paper trains the streams apart and puts a support vector machine on both), one linear layer per stream,
-dropout.
+of a third party's re-implementation that names the paper. Assumed: one linear layer over the features of both
+streams, trained with them (the paper trains the streams apart and puts a support vector machine on both), and
+dropout before it.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from torch.nn.functional import interpolate
 
 
 class Dtscnn(nn.Module):
-    """The mean of the logits of streams that see the same clip at several temporal scales.
+    """Streams that see the same clip at several temporal scales, and one classifier over all.
 
     Args:
         num_classes: outputs of the classifier.
         streams: flow maps that each stream sees.
-        dropout: before each stream's classifier.
+        dropout: before the classifier.
     """
 
     def __init__(self, num_classes: int, streams: Sequence[int] = (64, 128), dropout: float = 0.5) -> None:
@@ -30,20 +30,19 @@ class Dtscnn(nn.Module):
         self.lengths = tuple(streams)
         self.streams = nn.ModuleList(_stream() for _ in self.lengths)
         self.dropout = nn.Dropout(dropout)
-        self.fc = nn.ModuleList(nn.Linear(128, num_classes) for _ in self.lengths)
+        self.fc = nn.Linear(128 * len(self.lengths), num_classes)
 
     def forward(self, clip: Tensor) -> Tensor:
         """Flow of a clip (N, T, 2, H, W), T the longest stream's, to logits (N, num_classes).
 
         A shorter stream sees the means of neighbouring maps, as flow over longer steps.
         """
-        maps = clip.transpose(1, 2)
-        size = clip.shape[-2:]
-        logits = [
-            classify(self.dropout(stream(interpolate(maps, (length, *size), mode="area")).amax((2, 3, 4))))
-            for length, stream, classify in zip(self.lengths, self.streams, self.fc, strict=True)
+        maps, size = clip.transpose(1, 2), clip.shape[-2:]
+        features = [
+            stream(interpolate(maps, (length, *size), mode="area")).amax((2, 3, 4))
+            for length, stream in zip(self.lengths, self.streams, strict=True)
         ]
-        return torch.stack(logits).mean(0)
+        return self.fc(self.dropout(torch.cat(features, 1)))
 
 
 def _stream() -> nn.Sequential:

@@ -33,7 +33,9 @@ class AttentionMaps(NamedTuple):
     channel: Tensor | None  # C(F), (N, C, 1, 1)
 
 
-def build_model(attention: str, num_classes: int, reduction: int = 16, dropout: float = 0.0) -> ResNet:
+def build_model(
+    attention: str, num_classes: int, reduction: int = 16, dropout: float = 0.0, channels: int = 3
+) -> ResNet:
     """ResNet18 with one kind of attention in each of its eight residual units.
 
     The names of the backbone's weights are torchvision's for every kind, those of the attention are
@@ -45,14 +47,18 @@ def build_model(attention: str, num_classes: int, reduction: int = 16, dropout: 
         num_classes: outputs of the classifier.
         reduction: of the channel attention's MLP.
         dropout: share of the pooled features that training sets to zero before the classifier.
+        channels: of the images.
 
     Returns:
-        A randomly initialised model from images (N, 3, H, W) to logits (N, num_classes).
+        A randomly initialised model from images (N, channels, H, W) to logits (N, num_classes).
 
     Raises:
         UserError: when the kind is unknown, or reduction does not divide the channels.
     """
     model = ResNet(AttentionBlock, [2, 2, 2, 2], num_classes=num_classes)
+    if channels != 3:
+        model.conv1 = nn.Conv2d(channels, 64, 7, stride=2, padding=3, bias=False)
+        nn.init.kaiming_normal_(model.conv1.weight, mode="fan_out", nonlinearity="relu")
     for unit in residual_units(model):
         unit.attention = build_attention(attention, unit.conv2.out_channels, reduction)
     if dropout:

@@ -1,0 +1,89 @@
+"""The model card: what a trained model is for, what it was made of, and how far it can be believed.
+
+In the convention of model hubs: a YAML head for machines, then text for people (Mitchell et al., Model cards
+for model reporting, FAT* 2019).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from mer_core.inference.bundle import Description
+
+LICENCES = {
+    "casme2": "CASME II licence agreement: research only, no redistribution",
+    "ckplus": "CK+ user agreement: research only, no redistribution",
+}
+
+
+@dataclass(frozen=True)
+class Part:
+    """A dataset that the model has learnt from.
+
+    Attributes:
+        name, layout: as in the configuration.
+        role: what it was used for.
+        simulated: whether it shows nobody's expression.
+        counts: class -> samples.
+        subjects: people in it.
+    """
+
+    name: str
+    layout: str
+    role: str
+    simulated: bool
+    counts: Mapping[str, int]
+    subjects: int
+
+    @property
+    def licence(self) -> str:
+        """Under which its pictures may be used."""
+        return "none: simulated" if self.simulated else LICENCES.get(self.layout, "that of your copy")
+
+
+def write_card(description: Description, parts: Sequence[Part]) -> str:
+    """The card's text, Markdown.
+
+    Args:
+        description: what stands in model.json.
+        parts: the datasets, the target first.
+    """
+    environment = Environment(
+        loader=PackageLoader("mer_core.inference", ""), undefined=StrictUndefined, trim_blocks=True
+    )
+    sees = (
+        "the apex frame" if description.input is None else f"the input {description.input['kind']} of a clip"
+    )
+    head = yaml.safe_dump(_head(description, parts), sort_keys=False, allow_unicode=True).rstrip()
+    return environment.get_template("card.md.j2").render(about=description, parts=parts, sees=sees, head=head)
+
+
+def _head(description: Description, parts: Sequence[Part]) -> dict[str, Any]:
+    """What model hubs read."""
+    datasets = [f"{part.name} (simulated)" if part.simulated else part.name for part in parts]
+    head: dict[str, Any] = {
+        "library_name": "mer-core",
+        "pipeline_tag": "image-classification",
+        "license": "other",
+        "license_name": "simulated" if all(part.simulated for part in parts) else "research-only",
+        "tags": ["micro-expression", "facial-expression", description.network["kind"]],
+        "datasets": datasets,
+        "metrics": ["f1", "accuracy"],
+    }
+    if description.scores:
+        figures = [("f1", "Macro-F1", "macro_f1"), ("accuracy", "Accuracy", "accuracy")]
+        result = {
+            "task": {"type": "image-classification"},
+            "dataset": {"name": datasets[0], "type": parts[0].layout},
+            "metrics": [
+                {"type": kind, "name": f"{name}, people left out", "value": description.scores[key]}
+                for kind, name, key in figures
+            ],
+        }
+        head["model-index"] = [{"name": description.variant["name"], "results": [result]}]
+    return head

@@ -1,0 +1,221 @@
+"""The command `mer`: what a trained model says of your own pictures, as a table or as a page."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import cache
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, TextIO
+
+import cv2
+import torch
+from tqdm import tqdm
+
+from mer_core.csvs import harmless
+from mer_core.errors import UserError
+from mer_core.inference.model import BATCH, Face, Model, Prediction, load_model
+from mer_core.inference.pictures import draw_prediction
+from mer_core.inference.sources import Source, find_sources
+
+WORTH_A_PROCESS = 32  # sources; a process starts in seconds
+LOOPBACK = "127.0.0.1"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; 0 when every source could be judged, 1 when one could not, 2 for wrong arguments."""
+    options = _parser().parse_args(arguments)
+    try:
+        return options.run(options)
+    except UserError as error:
+        print(f"mer: {error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:  # the reader of the table has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def predict(options: argparse.Namespace) -> int:
+    """`mer predict`: one row per face."""
+    sources = list(find_sources(options.paths, options.clip))
+    model = load_model(options.model, options.device)
+    if model.input is not None and not all(source.is_clip for source in sources):
+        raise UserError("this model sees motion; give videos, or folders of frames with --clip")
+    out = open(options.output, "w", newline="", encoding="utf-8") if options.output else sys.stdout  # noqa: PTH123, SIM115
+    failed = 0
+    try:
+        write = _Rows(out, model.description.classes, options.format)
+        for source, found in tqdm(_judged(model, sources, options), "judging", len(sources), disable=None):
+            if isinstance(found, str):
+                failed += 1
+                write.row({"file": source.name, "notes": found})
+                continue
+            for number, prediction in enumerate(found, 1):
+                write.row(_row(source, number, prediction))
+                if options.pictures:
+                    draw_prediction(prediction, _picture(options.pictures, source, number, len(found)))
+        write.end()
+    finally:
+        if options.output:
+            out.close()
+    return 1 if failed else 0
+
+
+def serve(options: argparse.Namespace) -> int:
+    """`mer serve`: the local page."""
+    from mer_core.inference.server import serve_model  # its framework is not needed for tables
+
+    serve_model(load_model(options.model, options.device), options.host, options.port)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "mer", description="Apex-frame micro-expression recognition by a trained model."
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    shared = argparse.ArgumentParser(add_help=False)
+    shared.add_argument("model", metavar="MODEL", help="a folder that the workflow's rule train_final wrote")
+    default = "cuda" if torch.cuda.is_available() else "cpu"
+    shared.add_argument("--device", default=default, help="where the network computes (default: %(default)s)")
+    table = commands.add_parser("predict", parents=[shared], help="judge pictures and clips; print a table")
+    table.add_argument(
+        "paths", nargs="+", metavar="PATH", help="image, folder, video, or CSV with a column 'path'"
+    )
+    table.add_argument("--clip", action="store_true", help="a folder is one clip, not so many pictures")
+    table.add_argument(
+        "--apex", type=int, metavar="N", help="the apex is the clip's frame N, from 0; else spotted"
+    )
+    table.add_argument(
+        "--onset", type=int, default=0, metavar="N", help="the neutral frame, from 0 (default: 0)"
+    )
+    table.add_argument("--format", choices=("csv", "json"), default="csv", help="of the table (default: csv)")
+    table.add_argument(
+        "--output", type=Path, metavar="FILE", help="write the table there; else it is printed"
+    )
+    table.add_argument("--pictures", type=Path, metavar="FOLDER", help="also draw each face with its answer")
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    table.add_argument(
+        "--processes", type=int, default=cores, help="that look for faces (default: %(default)s)"
+    )
+    table.set_defaults(run=predict)
+    page = commands.add_parser("serve", parents=[shared], help="open a local page to drop pictures on")
+    page.add_argument("--host", default=LOOPBACK, help="address to listen at (default: this machine alone)")
+    page.add_argument("--port", type=int, default=8000)
+    page.set_defaults(run=serve)
+    return parser
+
+
+def _judged(
+    model: Model, sources: Sequence[Source], options: argparse.Namespace
+) -> Iterator[tuple[Source, list[Prediction] | str]]:
+    """Each source with what its faces show, or with why it could not be judged; in order, in batches."""
+    waiting: list[tuple[Source, list[Face] | str]] = []
+
+    def flush() -> Iterator[tuple[Source, list[Prediction] | str]]:
+        faces = [face for _, found in waiting if not isinstance(found, str) for face in found]
+        answers = iter(model.judge(faces))
+        for source, found in waiting:
+            yield source, found if isinstance(found, str) else [next(answers) for _ in found]
+        waiting.clear()
+
+    for source, found in zip(sources, _prepared(model, sources, options), strict=True):
+        waiting.append((source, found))
+        if sum(1 if isinstance(found, str) else len(found) for _, found in waiting) >= BATCH:
+            yield from flush()
+    yield from flush()
+
+
+def _prepared(
+    model: Model, sources: Sequence[Source], options: argparse.Namespace
+) -> Iterator[list[Face] | str]:
+    """The faces of each source, found by several processes where there are many."""
+    places = (options.apex, options.onset)
+    processes = min(options.processes, len(sources) // WORTH_A_PROCESS)
+    if processes < 2:
+        yield from (_faces(model, source, *places) for source in sources)
+        return
+    # Not forked: torch and dlib run threads.
+    with ProcessPoolExecutor(processes, get_context("spawn"), cv2.setNumThreads, (1,)) as pool:
+        jobs = ((options.model, source, *places) for source in sources)
+        yield from pool.map(_faces_elsewhere, jobs, chunksize=4)
+
+
+def _faces(model: Model, source: Source, apex: int | None, onset: int) -> list[Face] | str:
+    try:
+        if source.is_clip:
+            return [model.face_of_clip(source.frames(), apex, onset)]
+        return model.faces(source.frames()[0])
+    except UserError as error:
+        return str(error)
+
+
+def _faces_elsewhere(job: tuple[str, Source, int | None, int]) -> list[Face] | str:
+    folder, *rest = job
+    return _faces(_own_model(folder), *rest)
+
+
+@cache
+def _own_model(folder: str) -> Model:
+    torch.set_num_threads(1)
+    return load_model(folder)
+
+
+def _row(source: Source, number: int, prediction: Prediction) -> dict[str, Any]:
+    face = prediction.face
+    return {
+        "file": source.name,
+        "frame": face.frame,
+        "face": number,
+        "found_by": face.step,
+        "answer": prediction.answer,
+        **{f"p_{name}": round(value, 4) for name, value in prediction.probabilities.items()},
+        "entropy_bits": round(prediction.entropy, 3),
+        "distance": round(prediction.distance, 2),
+        "inside": round(face.inside, 2),
+        "notes": "; ".join(prediction.notes),
+    }
+
+
+class _Rows:
+    """Writes rows as they come: CSV, or one JSON list."""
+
+    def __init__(self, file: TextIO, classes: Sequence[str], style: str) -> None:
+        before = ["file", "frame", "face", "found_by", "answer"]
+        self.columns = [
+            *before,
+            *(f"p_{name}" for name in classes),
+            "entropy_bits",
+            "distance",
+            "inside",
+            "notes",
+        ]
+        self.file, self.style, self.count = file, style, 0
+        if style == "csv":
+            self.table = csv.DictWriter(file, self.columns, lineterminator="\n")
+            self.table.writeheader()
+
+    def row(self, values: dict[str, Any]) -> None:
+        if self.style == "csv":
+            self.table.writerow({name: harmless(values.get(name)) for name in self.columns})
+        else:
+            self.file.write(",\n" if self.count else "[\n")
+            json.dump({name: values.get(name) for name in self.columns}, self.file, ensure_ascii=False)
+        self.count += 1
+        self.file.flush()
+
+    def end(self) -> None:
+        if self.style == "json":
+            self.file.write("\n]\n" if self.count else "[]\n")
+
+
+def _picture(folder: Path, source: Source, number: int, faces: int) -> Path:
+    """Where the picture of a face goes: named as the source, numbered where there are several faces."""
+    stem = "_".join(Path(source.name).with_suffix("").parts[-2:]).strip("/\\")
+    return folder / (f"{stem}.png" if faces == 1 else f"{stem}_face{number}.png")

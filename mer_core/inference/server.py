@@ -1,0 +1,231 @@
+"""A local page: drop a picture or a short clip on it, or use the camera. Nothing is kept."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import io
+import logging
+import secrets
+import tempfile
+from collections.abc import Sequence
+from contextlib import suppress
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import uvicorn
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from PIL import Image
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.base import BaseHTTPMiddleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import Route
+
+from mer_core.datasets.frames import IMAGE_SUFFIXES, natural_key
+from mer_core.errors import UserError
+from mer_core.images import read_image
+from mer_core.inference.model import Model, Prediction
+from mer_core.inference.sources import VIDEO_SUFFIXES, read_video
+
+MAX_BYTES = 64_000_000  # of an upload
+MAX_FILES = 300  # frames of a clip
+PATIENCE = 60.0  # seconds in which an upload must have arrived
+MAX_WAITING = 4  # uploads that are at work or wait; more are asked to come again
+_LOG = logging.getLogger(__name__)
+
+
+def serve_model(model: Model, host: str, port: int) -> None:
+    """Serve a model's page until it is stopped; on another address than this machine's own, by a token."""
+    token = None if _is_loopback(host) else secrets.token_urlsafe(16)
+    shown = f"http://{f'[{host}]' if ':' in host else host}:{port}/"
+    print(f"The page: {shown}{f'?token={token}' if token else ''}   (stop it with Ctrl+C)", flush=True)
+    uvicorn.run(
+        build_app(model, host, token),
+        host=host,
+        port=port,
+        log_level="warning",
+        access_log=False,
+        limit_concurrency=100,
+        timeout_keep_alive=5,
+        server_header=False,
+    )
+
+
+def build_app(model: Model, host: str = "127.0.0.1", token: str | None = None) -> Starlette:
+    """The page and what stands behind it.
+
+    Args:
+        model: what judges.
+        host: where it will listen; other names in a request's Host are refused, so that no page of another
+            host can reach it under a name of its own.
+        token: what a visitor must show, or None.
+    """
+    working = asyncio.Semaphore(1)  # one judgement at a time: each uses all cores
+    waiting = 0
+    html = _page(model)
+
+    async def page(request: Request) -> Response:
+        response = HTMLResponse(html)
+        if token:
+            response.set_cookie("token", token, httponly=True, samesite="strict")
+        return response
+
+    async def judge(request: Request) -> Response:
+        nonlocal waiting
+        if waiting >= MAX_WAITING:
+            raise HTTPException(503, "busy; try again in a moment")
+        waiting += 1
+        try:
+            # What has arrived lies in a folder of its own until it is judged, and no longer.
+            with tempfile.TemporaryDirectory(prefix="mer") as folder:
+                try:
+                    files = await asyncio.wait_for(_received(request, Path(folder)), PATIENCE)
+                except TimeoutError:
+                    raise HTTPException(408, f"the upload took more than {PATIENCE:.0f} seconds") from None
+                async with working:
+                    return JSONResponse(await run_in_threadpool(_judged, model, files))
+        except UserError as error:
+            # Paths of the temporary folder mean nothing to the visitor.
+            return JSONResponse({"error": str(error).rpartition("/")[2]}, 422)
+        finally:
+            waiting -= 1
+
+    async def guard(request: Request, call: Any) -> Response:
+        shown = request.query_params.get("token") or request.cookies.get("token", "")
+        if token and not secrets.compare_digest(shown.encode(), token.encode()):
+            return JSONResponse({"error": "open the address that mer serve printed, with its token"}, 403)
+        origin = request.headers.get("origin")
+        if request.method == "POST" and origin and origin.partition("//")[2] != request.headers.get("host"):
+            return JSONResponse({"error": "asked by another page"}, 403)
+        response = await call(request)
+        response.headers.update(_headers(html))
+        return response
+
+    names = ["127.0.0.1", "localhost", "[::1]", "::1"] if token is None else ["*"]
+    return Starlette(
+        routes=[Route("/", page), Route("/judge", judge, methods=["POST"])],
+        middleware=[
+            Middleware(TrustedHostMiddleware, allowed_hosts=names, www_redirect=False),
+            Middleware(BaseHTTPMiddleware, dispatch=guard),
+        ],
+        exception_handlers={HTTPException: _refusal},
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    with suppress(ValueError):
+        return ip_address(host).is_loopback
+    return False
+
+
+async def _refusal(request: Request, error: HTTPException) -> Response:
+    return JSONResponse({"error": error.detail}, error.status_code)
+
+
+async def _received(request: Request, folder: Path) -> list[Path]:
+    """The uploaded files, under names of our own, in the order of theirs."""
+    length = request.headers.get("content-length", "")
+    if not length.isdecimal() or int(length) > MAX_BYTES:
+        raise HTTPException(413, f"an upload has {MAX_BYTES // 1_000_000} MB at most")
+    form = await request.form(max_files=MAX_FILES, max_fields=0)
+    try:
+        uploads = sorted(form.getlist("files"), key=lambda upload: natural_key(upload.filename or ""))
+        files = []
+        for number, upload in enumerate(uploads):
+            suffix = Path(upload.filename or "").suffix.lower()
+            if suffix not in IMAGE_SUFFIXES | VIDEO_SUFFIXES:
+                known = ", ".join(sorted(IMAGE_SUFFIXES | VIDEO_SUFFIXES))
+                raise HTTPException(415, f"neither image nor video; its name should end in {known}")
+            path = folder / f"{number:04d}{suffix}"
+            path.write_bytes(await upload.read())
+            files.append(path)
+    finally:
+        await form.close()
+    if not files:
+        raise HTTPException(400, "no file arrived")
+    return files
+
+
+def _judged(model: Model, files: Sequence[Path]) -> dict[str, Any]:
+    """What the page shows: every face of one picture, or the one of a clip with its curve over the frames."""
+    video = files[0].suffix in VIDEO_SUFFIXES
+    if len(files) == 1 and not video:
+        return {"faces": [_shown(prediction) for prediction in model.predict(read_image(files[0]))]}
+    frames = read_video(files[0]) if video else [read_image(file) for file in files]
+    prediction = model.predict_clip(frames)
+    curve = model.curve(frames, prediction.face.frame)
+    return {
+        "faces": [_shown(prediction)],
+        "frames": len(frames),
+        "curve": [{"frame": one.face.frame, "probabilities": one.probabilities} for one in curve],
+    }
+
+
+def _shown(prediction: Prediction) -> dict[str, Any]:
+    face = prediction.face
+    return {
+        "answer": prediction.answer,
+        "probabilities": prediction.probabilities,
+        "entropy": prediction.entropy,
+        "distance": prediction.distance,
+        "notes": prediction.notes,
+        "frame": face.frame,
+        "found_by": face.step,
+        "inside": face.inside,
+        "crop": _png(face.crop),
+        "attention": None if prediction.attention is None else _png(np.uint8(255 * prediction.attention)),
+    }
+
+
+def _png(pixels: np.ndarray) -> str:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "png")
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def _page(model: Model) -> str:
+    environment = Environment(
+        loader=PackageLoader("mer_core.inference", ""), autoescape=True, undefined=StrictUndefined
+    )
+    description = model.description
+    return environment.get_template("server.html.j2").render(
+        name=description.variant["name"],
+        classes=description.classes,
+        simulated=description.simulated,
+        scores=description.scores,
+        sees="the apex alone" if description.input is None else description.input["kind"],
+        threshold=description.likeness.threshold,
+        suffixes=",".join(sorted(IMAGE_SUFFIXES | VIDEO_SUFFIXES)),
+    )
+
+
+def _headers(html: str) -> dict[str, str]:
+    """The page may run and show what it holds itself, and speak to nobody else."""
+    script, style = (
+        base64.b64encode(
+            hashlib.sha256(html.partition(f"<{tag}>")[2].partition(f"</{tag}>")[0].encode()).digest()
+        ).decode()
+        for tag in ("script", "style")
+    )
+    policy = (
+        f"default-src 'none'; script-src 'sha256-{script}'; style-src 'sha256-{style}'; img-src data: blob:; "
+        "media-src blob: mediastream:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
+        "frame-ancestors 'none'"
+    )
+    return {
+        "Content-Security-Policy": policy,
+        "X-Content-Type-Options": "nosniff",
+        "Referrer-Policy": "no-referrer",
+        "Cache-Control": "no-store",
+        "Permissions-Policy": "camera=(self)",
+    }

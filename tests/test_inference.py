@@ -1,0 +1,312 @@
+"""A trained model at work: bundle, prediction, command, page."""
+
+import csv
+import io
+import json
+import shutil
+import stat
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import skimage.data
+import torch
+import yaml
+
+from mer_core.config.alignment import Alignment
+from mer_core.errors import UserError
+from mer_core.faces.landmarks import NoFace
+from mer_core.images import write_image
+from mer_core.inference import load_model
+from mer_core.inference.bundle import Description, write_description
+from mer_core.inference.calibration import fit_temperature, tempered
+from mer_core.inference.card import Part, write_card
+from mer_core.inference.command import main
+from mer_core.inference.likeness import describe_likeness, distances
+from mer_core.models import build_network
+from mer_core.models.weights import digest_path, save_weights
+from mer_core.provenance import file_digest
+
+CLASSES = ["happiness", "surprise", "others"]
+SCORES = {
+    **{"macro_f1": 0.4, "low": 0.3, "high": 0.5, "floor": 0.2, "n": 20, "subjects": 5, "confidence": 0.95},
+    **{"accuracy": 0.5, "accuracy_low": 0.4, "accuracy_high": 0.6, "accuracy_floor": 0.45},
+}
+
+
+def write_model(folder, *, network=None, channels=3, input=None, simulated=(), **options):
+    """A model of random weights, with all that a trained one has."""
+    network = network or {"kind": "resnet18", "attention": "dual", "reduction": 16}
+    torch.manual_seed(0)
+    save_weights(build_network(network, len(CLASSES), channels), folder / "weights.safetensors")
+    features = {"resnet18": 512, "off_apexnet": 1024}[network["kind"]]
+    own = {
+        "variant": {"name": "dual"},
+        "network": network,
+        "classes": CLASSES,
+        "input": input,
+        "alignment": Alignment(
+            mode="landmarks", size=48, eye_distance=0.24, eye_center=(0.5, 0.35), color="rgb"
+        ),
+        "channels": channels,
+        "mean": [0.5] * channels,
+        "std": [0.25] * channels,
+        "form": "softmax",
+        "temperature": 2.0,
+        "likeness": {"mean": [0.0] * features, "deviation": [1.0] * features, "threshold": 1e9},
+        "simulated": list(simulated),
+        "scores": SCORES,
+        "versions": {"torch": "2"},
+        "digests": {"weights.safetensors": file_digest(folder / "weights.safetensors")},
+    }
+    description = Description.model_validate(own | options)
+    write_description(folder, description)
+    return description
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    path = tmp_path_factory.mktemp("model")
+    write_model(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def astronaut():
+    return skimage.data.astronaut()
+
+
+@pytest.fixture(scope="module")
+def photographs(tmp_path_factory, astronaut):
+    """A face, two faces, a face at half the size, and no face."""
+    path = tmp_path_factory.mktemp("photographs")
+    half = cv2.resize(astronaut, (256, 256), interpolation=cv2.INTER_AREA)
+    pictures = {
+        "one.png": astronaut,
+        "two.png": np.concatenate([astronaut[:, :400], astronaut[:, :400]], 1),
+        "half.png": half,
+        "none.png": np.full((200, 200, 3), 127, np.uint8),
+    }
+    for name, pixels in pictures.items():
+        write_image(path / name, pixels)
+    return path
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory, astronaut):
+    """Nine frames in which the mouth grows wide until frame 5, and back."""
+    path = tmp_path_factory.mktemp("clip")
+    y, x = np.mgrid[:512, :512].astype(np.float32)
+    for number in range(9):
+        strength = 6 * (1 - abs(number - 5) / 5)
+        pull = strength * np.exp(-(((x - 223) / 22) ** 2 + ((y - 163) / 14) ** 2))
+        frame = cv2.remap(astronaut, x, y - pull.astype(np.float32), cv2.INTER_LINEAR)
+        write_image(path / f"img{number + 1}.png", frame)
+    return path
+
+
+def test_a_model_says_what_a_face_shows(folder, astronaut, photographs):
+    [prediction] = load_model(folder).predict(astronaut)
+    assert list(prediction.probabilities) == CLASSES
+    assert sum(prediction.probabilities.values()) == pytest.approx(1)
+    assert prediction.answer == max(prediction.probabilities, key=prediction.probabilities.get)
+    assert 0 <= prediction.entropy <= np.log2(3)
+    assert prediction.face.crop.shape == (48, 48, 3) and prediction.face.step == "plain"
+    assert 0.9 < prediction.face.inside <= 1
+    assert prediction.attention.shape == (2, 2)
+    assert ((prediction.attention > 0) & (prediction.attention < 1)).all()
+    assert load_model(folder).predict(photographs / "one.png")[0].probabilities == prediction.probabilities
+
+
+def test_a_model_answers_as_its_network_does(folder, astronaut):
+    """By hand: aligned pixels, normalised, through the network, divided by the temperature."""
+    model = load_model(folder)
+    [prediction] = model.predict(astronaut)
+    pixels = torch.from_numpy(prediction.face.crop).permute(2, 0, 1)[None].float() / 255
+    with torch.no_grad():
+        logits = model.network((pixels - 0.5) / 0.25)
+    assert list(prediction.probabilities.values()) == pytest.approx(
+        (logits / 2).softmax(1)[0].tolist(), abs=1e-5
+    )
+
+
+def test_every_face_is_judged_the_largest_first(folder, photographs):
+    both = load_model(folder).predict(photographs / "two.png")
+    assert len(both) == 2 and both[0].face.step == "plain (largest of 2)"
+
+
+def test_what_the_model_does_not_know_is_said(folder, photographs, astronaut, tmp_path):
+    with pytest.raises(NoFace, match="no face found"):
+        load_model(folder).predict(photographs / "none.png")
+    small = cv2.resize(astronaut, (64, 64), interpolation=cv2.INTER_AREA)
+    write_model(tmp_path, simulated=["casme2"], alignment={
+        **{"mode": "landmarks", "size": 224, "eye_distance": 0.24, "eye_center": (0.5, 0.35), "color": "rgb"},
+    }, likeness={"mean": [0.0] * 512, "deviation": [1.0] * 512, "threshold": 0.0})  # fmt: skip
+    notes = " ".join(load_model(tmp_path).predict(small)[0].notes)
+    assert "simulated" in notes and "small" in notes and "unlike" in notes
+
+
+def test_an_apex_model_spots_the_apex_of_a_clip(folder, clip):
+    from mer_core.inference.sources import find_sources
+
+    [source] = find_sources([clip], clips=True)
+    model, frames = load_model(folder), source.frames()
+    assert len(frames) == 9
+    assert model.predict_clip(frames).face.frame in (4, 5, 6)
+    assert model.predict_clip(frames, apex=2).face.frame == 2
+    curve = model.curve(frames, apex=5)
+    assert [one.face.frame for one in curve] == list(range(1, 9))
+    with pytest.raises(UserError, match="apex 9 is none of the clip's 9 frames, 0 to 8"):
+        model.predict_clip(frames, apex=9)
+
+
+def test_a_model_of_motion_takes_clips_only(tmp_path, clip, astronaut):
+    flow = {"kind": "flow", "size": 28, "crop": 112, "estimator": "dis", "scale": "minmax_joint"}
+    write_model(tmp_path, network={"kind": "off_apexnet", "conv_activation": True}, channels=2, input=flow)
+    model = load_model(tmp_path)
+    with pytest.raises(UserError, match="sees flow, which takes a clip"):
+        model.predict(astronaut)
+    frames = [cv2.cvtColor(cv2.imread(str(clip / f"img{n}.png")), cv2.COLOR_BGR2RGB) for n in range(1, 10)]
+    prediction = model.predict_clip(frames, apex=5)
+    assert prediction.face.pixels.shape == (28, 28, 2) and prediction.attention is None
+    assert len(model.curve(frames, apex=5, points=4)) == 4
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda p: (p / "weights.safetensors").write_bytes(b"x"), "differs from the sha256 in model.json"),
+        (lambda p: (p / "weights.safetensors").unlink(), "lacks weights.safetensors"),
+        (lambda p: (p / "model.json").unlink(), "no model there"),
+        (lambda p: (p / "model.json").write_text("{"), "cannot be read"),
+        (lambda p: (p / "model.json").write_text("{}"), "is not as this version writes it"),
+    ],
+)
+def test_a_model_that_is_not_what_was_written_is_refused(folder, tmp_path, damage, said):
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    damage(copy)
+    with pytest.raises(UserError, match=said):
+        load_model(copy)
+
+
+def test_a_description_cannot_lead_out_of_its_folder(folder, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    description = json.loads((copy / "model.json").read_text())
+    description["digests"] = {"../secret": "0"}
+    (copy / "model.json").write_text(json.dumps(description))
+    (tmp_path / "secret").write_text("x")
+    with pytest.raises(UserError, match="lacks"):
+        load_model(copy)
+
+
+def table(capsys):
+    return list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+
+
+def test_predict_prints_a_row_per_face(folder, photographs, capsys):
+    paths = [str(photographs / name) for name in ("one.png", "two.png", "none.png")]
+    assert main(["predict", str(folder), *paths]) == 1, "one could not be judged"
+    rows = table(capsys)
+    assert [(Path(row["file"]).name, row["face"]) for row in rows] == [
+        ("one.png", "1"), ("two.png", "1"), ("two.png", "2"), ("none.png", "")
+    ]  # fmt: skip
+    assert "no face found" in rows[3]["notes"] and not rows[3]["answer"]
+    assert sum(float(rows[0][f"p_{name}"]) for name in CLASSES) == pytest.approx(1, abs=1e-3)
+
+
+def test_predict_reads_folders_clips_videos_and_tables(folder, photographs, clip, tmp_path, capsys):
+    frames = [cv2.imread(str(clip / f"img{n}.png")) for n in range(1, 10)]
+    video = cv2.VideoWriter(str(tmp_path / "clip.avi"), cv2.VideoWriter_fourcc(*"MJPG"), 30, (512, 512))
+    for frame in frames:
+        video.write(frame)
+    video.release()
+    (tmp_path / "list.csv").write_text(f"path,note\n{photographs / 'one.png'},a\n")
+    assert main(["predict", str(folder), str(tmp_path / "clip.avi"), str(tmp_path / "list.csv")]) == 0
+    of_video, of_table = table(capsys)
+    assert of_video["frame"] in {"4", "5", "6"} and of_table["frame"] == ""
+    assert main(["predict", str(folder), str(clip), "--clip", "--apex", "3"]) == 0
+    assert [row["frame"] for row in table(capsys)] == ["3"]
+    assert main(["predict", str(folder), str(clip)]) == 0
+    assert len(table(capsys)) == 9, "so many pictures"
+
+
+def test_predict_writes_json_and_pictures(folder, photographs, tmp_path):
+    out, pictures = tmp_path / "out.json", tmp_path / "pictures"
+    arguments = ["predict", str(folder), str(photographs / "two.png"), "--format", "json"]
+    assert main([*arguments, "--output", str(out), "--pictures", str(pictures)]) == 0
+    rows = json.loads(out.read_text())
+    assert [row["face"] for row in rows] == [1, 2] and set(rows[0]) >= {"answer", "p_others", "inside"}
+    drawn = sorted(pictures.iterdir())
+    assert len(drawn) == 2 and all(cv2.imread(str(path)).shape[1] > 400 for path in drawn)
+    assert all(stat.S_IMODE(path.stat().st_mode) == 0o600 for path in drawn)
+
+
+def test_several_processes_say_the_same(folder, photographs, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("mer_core.inference.command.WORTH_A_PROCESS", 2)
+    for number in range(4):
+        shutil.copy(photographs / "one.png", tmp_path / f"{number}.png")
+    arguments = ["predict", str(folder), str(tmp_path)]
+    assert main([*arguments, "--processes", "1"]) == 0
+    alone = table(capsys)
+    assert main([*arguments, "--processes", "2"]) == 0
+    assert table(capsys) == alone and len(alone) == 4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["{model}", "nowhere.png"], "nowhere.png: no such file or folder"),
+        (["nowhere", "{one}"], "nowhere: no model there"),
+        (["{model}", "{model}/model.json"], "neither image nor video nor table"),
+        (["{model}", "{model}"], "no images right inside"),
+    ],
+)
+def test_a_wrong_call_is_one_sentence(folder, photographs, arguments, said, capsys):
+    places = {"model": folder, "one": photographs / "one.png"}
+    assert main(["predict", *(text.format(**places) for text in arguments)]) == 2
+    error = capsys.readouterr().err
+    assert said in error and error.count("\n") == 1
+
+
+def test_temperature_makes_confidence_honest():
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(4000, 3)) * 2
+    truth = np.array(
+        [rng.choice(3, p=row) for row in tempered(np.exp(logits) / np.exp(logits).sum(1, keepdims=True), 1.0)]
+    )
+    overconfident = tempered(np.exp(logits) / np.exp(logits).sum(1, keepdims=True), 1 / 3)
+    assert fit_temperature(overconfident, truth) == pytest.approx(3, rel=0.1)
+    assert (tempered(overconfident, 3.0).argmax(1) == overconfident.argmax(1)).all()
+    assert tempered(overconfident, None) is overconfident
+
+
+def test_likeness_knows_a_stranger():
+    rng = np.random.default_rng(0)
+    features, subjects = rng.normal(size=(60, 8)), np.repeat([f"s{n}" for n in range(6)], 10)
+    likeness = describe_likeness(features, subjects)
+    known = distances(rng.normal(size=(200, 8)), np.array(likeness.mean), np.array(likeness.deviation))
+    strange = distances(rng.normal(size=(50, 8)) + 5, np.array(likeness.mean), np.array(likeness.deviation))
+    assert (known > likeness.threshold).mean() < 0.1 and (strange > likeness.threshold).all()
+
+
+def test_the_card_tells_people_and_machines(folder, tmp_path):
+    description = write_model(tmp_path, simulated=["casme2"])
+    parts = [
+        Part("casme2", "casme2", "training and folds", True, {"happiness": 3, "others": 5}, 4),
+        Part("own", "tabular", "pretraining", False, {"fear": 2}, 2),
+    ]
+    text = write_card(description, parts)
+    head = yaml.safe_load(text.split("---")[1])
+    assert head["pipeline_tag"] == "image-classification"
+    metrics = head["model-index"][0]["results"][0]["metrics"]
+    assert [metric["value"] for metric in metrics] == [0.4, 0.5]
+    said = ["simulated data (casme2)", "| 8 (happiness 3, others 5) | none: simulated |", "0.300 to 0.500"]
+    said += ["temperature, 2.00", "that of your copy", "Not meant for judging people"]
+    assert [part for part in said if part not in text] == []
+
+
+def test_weights_keep_their_digest_beside_them(folder):
+    assert digest_path(folder / "weights.safetensors").exists()
