@@ -1,6 +1,7 @@
 TABLES = ["table1_loss", "table2_attention", "table3_methods", "per_class", "transfer"]
 TABLES += ["pretraining"] if PRETRAINED else []
-FIGURES = ["class_distribution", "variants", "subject_accuracy", "learning_curves"]
+FIGURES = ["class_distribution", "variants", "variants_narrow", "subject_accuracy", "learning_curves"]
+FIGURES += ["agreement", "reliability"]
 FIGURES += [f"confusion_{method}" for method in METHODS]
 # Faces are drawn where the configuration allows it; subject by subject the script decides.
 FACES_SHOWN = {True: list(CONFIG.datasets), "simulated": SIMULATED_DATASETS, False: []}[
@@ -126,6 +127,7 @@ rule draw_figures:
         classes={name: dataset.class_names for name, dataset in CONFIG.datasets.items()},
         target=CONFIG.target,
         confidence=CONFIG.evaluation.confidence,
+        seed=CONFIG.evaluation.seed,
         code=code_digest("workflow_scripts/draw_figures.py"),
     script:
         "../workflow_scripts/draw_figures.py"
@@ -169,7 +171,12 @@ rule draw_attention:
         manifest=f"<results>/manifests/{CONFIG.target}.csv",
         weights="<results>/pretrain/{variant}/selected.safetensors",
     output:
-        png="<results>/figures/attention_{variant}.png",
+        png=report(
+            "<results>/figures/attention_{variant}.png",
+            caption="report/attention.rst",
+            category="Figures",
+            labels={"figure": "attention_{variant}"},
+        ),
         svg="<results>/figures/attention_{variant}.svg",
     log:
         "<logs>/draw_attention/{variant}.log",
@@ -200,7 +207,12 @@ rule draw_times:
         tables="<results>/tables/tables.json",
     output:
         png="<results>/figures/times.png",
-        svg="<results>/figures/times.svg",
+        svg=report(
+            "<results>/figures/times.svg",
+            caption="report/times.rst",
+            category="Figures",
+            labels={"figure": "times"},
+        ),
     log:
         "<logs>/draw_times.log",
     benchmark:
@@ -222,6 +234,7 @@ rule write_report:
     input:
         config="<results>/config.json",
         metrics=collect("<results>/metrics/{variant}.json", variant=METHODS),
+        predictions=collect("<results>/metrics/{variant}.predictions.csv", variant=METHODS),
         tables="<results>/tables/tables.json",
         figures=collect("<results>/figures/{figure}.svg", figure=[*FIGURES, "times"]),
         faces=collect("<results>/figures/faces_{dataset}.png", dataset=FACES_SHOWN),
@@ -232,7 +245,12 @@ rule write_report:
         caches=collect("<results>/aligned/{dataset}.h5", dataset=CONFIG.datasets),
         failures=collect("<results>/aligned/{dataset}.failures.csv", dataset=CONFIG.datasets),
     output:
-        html="<results>/report.html",
+        html=report(
+            "<results>/report.html",
+            caption="report/page.rst",
+            category="Page",
+            labels={"page": "everything"},
+        ),
     log:
         "<logs>/write_report.log",
     benchmark:

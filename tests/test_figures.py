@@ -86,22 +86,48 @@ def test_class_distribution_draws_both_counts(kind):
 
 
 def test_confusion_shows_counts_and_shares_of_the_row():
-    left, right = figures.confusion([[6, 2, 0], [0, 0, 0], [1, 0, 3]], CLASSES).axes
-    assert texts(left) == ["6", "2", "0", "0", "0", "0", "1", "0", "3"]
-    assert texts(right) == ["0.75", "0.25", "0.00", "–", "–", "–", "0.25", "0.00", "0.75"]
-    assert "n = 12" in left.get_title(loc="left")
+    (panel,) = figures.confusion([[6, 2, 0], [0, 0, 0], [1, 0, 3]], CLASSES, "dual").axes
+    counts, shares = zip(*(text.split("\n") for text in texts(panel)), strict=True)
+    assert counts == ("6", "2", "0", "0", "0", "0", "1", "0", "3")
+    assert shares == ("0.75", "0.25", "0.00", "–", "–", "–", "0.25", "0.00", "0.75")
+    assert panel.get_title(loc="left") == "dual (n = 12)"
 
 
 def test_confusion_of_several_seeds_keeps_the_decimals():
-    left, _ = figures.confusion([[2.5, 0.5], [1.0, 3.0]], ["a", "b"]).axes
-    assert texts(left) == ["2.5", "0.5", "1.0", "3.0"]
+    (panel,) = figures.confusion([[2.5, 0.5], [1.0, 3.0]], ["a", "b"]).axes
+    assert [text.split("\n")[0] for text in texts(panel)] == ["2.5", "0.5", "1.0", "3.0"]
 
 
 def test_every_number_can_be_read_on_its_cell():
-    values = np.linspace(1, 100, 100).reshape(10, 10)
-    left = figures.confusion(values, list("abcdefghij")).axes[0]
-    for text, value in zip(left.texts, values.ravel(), strict=True):
-        assert contrast(text.get_color(), left.images[0].to_rgba(value)[:3]) > 4.4
+    values = np.linspace(0.01, 1, 100).reshape(10, 10)
+    panel = figures.agreement(pd.DataFrame(values, list("abcdefghij"), list("abcdefghij"))).axes[0]
+    for text, value in zip(panel.texts, panel.images[0].get_array().ravel(), strict=True):
+        if text.get_text() != "–":
+            assert contrast(text.get_color(), panel.images[0].to_rgba(value)[:3]) > 4.4
+
+
+def test_agreement_is_in_percent_and_leaves_out_a_row_with_itself():
+    names = ["(truth)", "dual", "lbp"]
+    shares = pd.DataFrame([[1, 0.4, np.nan], [0.4, 1, 0.25], [np.nan, 0.25, 1]], names, names)
+    (panel,) = figures.agreement(shares).axes
+    assert texts(panel) == ["–", "40", "–", "40", "–", "25", "–", "25", "–"]
+    assert [label.get_text() for label in panel.get_yticklabels()] == names
+
+
+def test_reliability_draws_a_point_per_bin_and_the_diagonal():
+    table = pd.DataFrame({"confidence": [0.35, 0.9], "accuracy": [0.5, 0.75], "n": [10, 30]})
+    figure = figures.reliability(
+        dict.fromkeys(["dual", "lbp", "a", "b", "c"], table),
+        dict.fromkeys("abc", "") | {"dual": "error 0.150", "lbp": ""},
+    )
+    shown = [panel for panel in figure.axes if panel.get_visible()]
+    assert len(shown) == 5 and shown[0].get_title(loc="left") == "dual\nerror 0.150"
+    diagonal, _ = shown[0].lines
+    assert diagonal.get_xydata().tolist() == [[0, 0], [1, 1]]
+    (points,) = shown[0].collections
+    assert points.get_offsets().tolist() == [[0.35, 0.5], [0.9, 0.75]]
+    few, many = points.get_sizes()
+    assert many > 2 * few, "the area tells the number of answers"
 
 
 def test_subject_accuracy_keeps_order_and_counts():
@@ -155,6 +181,19 @@ def test_variants_show_value_interval_printed_and_floor():
     ends = [path.vertices[:, 0].tolist() for path in panel.collections[0].get_paths()]
     assert ends == [[40, 51], [41, 52]]
     assert value.get_marker() != printed.get_marker(), "the colours are alike in a grey print"
+
+
+def test_the_narrow_figure_of_the_variants_fits_a_phone_and_holds_the_same_points():
+    rows = [("dual", metric, 45.0, 40.0, 51.0, 43.37) for metric in ("macro-F1", "accuracy, %")]
+    frame = pd.DataFrame(rows, columns=["variant", "metric", "value", "low", "high", "printed"])
+    wide, narrow = (
+        figures.variants(frame, {"accuracy, %": 40.24}, narrow=narrow) for narrow in (False, True)
+    )
+    assert narrow.get_figwidth() * 96 < 360 - 2 * 16
+    for one, other in zip(wide.axes, narrow.axes, strict=True):
+        assert one.get_title(loc="left") == other.get_title(loc="left")
+        for line, same in zip(one.lines, other.lines, strict=True):
+            assert np.array_equal(line.get_xydata(), same.get_xydata(), equal_nan=True)
 
 
 def test_benchmarks_are_read_as_snakemake_writes_them(tmp_path):

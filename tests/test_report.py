@@ -28,19 +28,22 @@ EVIL = "<script>document.title='owned'</script>"
 
 
 def made_up_predictions(samples, classes, skill, seed):
-    """Predictions right with probability `skill`, else any class."""
+    """Predictions right with probability `skill`, else any class; the answer has a probability of 0.6."""
     generator = np.random.default_rng(seed)
     guesses = generator.choice(classes, len(samples))
     right = generator.random(len(samples)) < skill
-    return samples.assign(predicted=np.where(right, samples["label"], guesses), seed=0)
+    frame = samples.assign(predicted=np.where(right, samples["label"], guesses), seed=0)
+    rest = 0.4 / (len(classes) - 1)
+    return frame.assign(**{f"p_{name}": np.where(frame["predicted"] == name, 0.6, rest) for name in classes})
 
 
-def made_up_report(tmp_path, evil="others", **changes):
-    """A report on made-up predictions of every shipped variant.
+def made_up_report(tmp_path, evil="others", subjects=SUBJECTS, **changes):
+    """A report on made-up predictions of every shipped variant and comparison method.
 
     Args:
         tmp_path: where its figures go.
         evil: a file name and a reason of the data part.
+        subjects: who is left out, nine clips each.
         changes: laid over the shipped configuration.
     """
     settings = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
@@ -48,12 +51,12 @@ def made_up_report(tmp_path, evil="others", **changes):
     settings = load_config(settings | changes)
     classes = settings.datasets["casme2"].class_names
     generator = np.random.default_rng(0)
-    rows = [(f"casme2/{subject}/EP{clip:02d}", subject) for subject in SUBJECTS for clip in range(9)]
+    rows = [(f"casme2/{subject}/EP{clip:02d}", subject) for subject in subjects for clip in range(9)]
     samples = pd.DataFrame(rows, columns=["sample_id", "subject"])
     samples["label"] = generator.choice(classes, len(samples), p=[0.13, 0.26, 0.11, 0.1, 0.4])
     predictions = {
         variant.name: made_up_predictions(samples, classes, 0.2 + 0.05 * number, number)
-        for number, variant in enumerate(settings.variants)
+        for number, variant in enumerate([*settings.variants, *settings.baselines])
     }
     metrics = {
         name: statistics.score_variant(name, frame, classes, settings.evaluation)
@@ -76,15 +79,20 @@ def made_up_report(tmp_path, evil="others", **changes):
         columns=["row", "file", "defect", "severity", "action"],
     )
     findings = assemble.DatasetFindings(
-        manifest, defects, ["hog"] * 50 + ["cnn"] * 3, pd.DataFrame(columns=["sample_id", "message"])
+        manifest,
+        defects,
+        ["hog"] * 50 + ["cnn"] * 3,
+        pd.DataFrame(columns=["sample_id", "message"]),
+        [1.0] * 50 + [0.9, 0.5, np.nan],
     )
     return assemble.ReportInput(
         config=settings,
         metrics=metrics,
+        predictions=predictions,
         tables=tables.build_tables(results),
         figures=made_up_figures(tmp_path, metrics, samples, classes),
         datasets={"casme2": findings},
-        folds=[made_up_fold(name, subject) for name in metrics for subject in SUBJECTS],
+        folds=[made_up_fold(name, subject) for name in metrics for subject in subjects],
         benchmarks=pd.DataFrame(
             [("train_fold", "dual/sub01", 31.2, 900.0), ("train_fold", "dual/sub02", 29.0, np.nan)],
             columns=["rule", "job", "seconds", "memory"],
@@ -99,7 +107,17 @@ def made_up_figures(folder, metrics, samples, classes):
         for name, score in metrics.items()
         for subject, accuracy in score["accuracy_per_subject"].items()
     ]
+    points = pd.DataFrame(
+        [
+            {"variant": name, "metric": metric, "printed": np.nan, "value": score[key]["mean"]}
+            | {end: score[key][end] for end in ("low", "high")}
+            for name, score in metrics.items()
+            for metric, key in (("macro-F1", "macro_f1"), ("accuracy", "accuracy"))
+        ]
+    )
     drawn = {
+        "variants": figures.variants(points, {}),
+        "variants_narrow": figures.variants(points, {}, narrow=True),
         "class_distribution": figures.class_distribution({"casme2": samples["label"].value_counts()}),
         "subject_accuracy": figures.subject_accuracy(pd.DataFrame(rows)),
     }

@@ -7,12 +7,14 @@ import pandas as pd
 from mer_core import job
 from mer_core.csvs import read_csv
 from mer_core.datasets.manifest import included, read_manifest
+from mer_core.evaluation import clips
 from mer_core.evaluation.collect import read_pooled
 from mer_core.evaluation.metrics import confusion_matrices
 from mer_core.report import figures, printed
 
 FLOOR = "majority"
-METRICS = {"accuracy": ("accuracy, %", 1), "macro_f1": ("macro-F1, %", 100)}
+METRICS = {"macro_f1": "macro-F1", "accuracy": "accuracy, %"}  # each in the tables' unit
+TRUTH = "(truth)"  # no row can be called so
 FIGURES = [
     *(f"{name}{end}" for name in METRICS for end in ("", "_low", "_high")),
     *(f"printed_{name.removeprefix('macro_')}" for name in METRICS),
@@ -22,26 +24,27 @@ FIGURES = [
 def main(snakemake):
     params, folder = snakemake.params, Path(snakemake.output.svg[0]).parent
     classes = params.classes[params.target]
-    predictions = pd.concat([*map(read_predictions, snakemake.input.predictions)], ignore_index=True)
+    predictions = {
+        Path(path).name.removesuffix(".predictions.csv"): read_pooled(path)
+        for path in snakemake.input.predictions
+    }
     histories = pd.concat([*map(read_history, snakemake.input.histories)], ignore_index=True)
     manifests = [included(read_manifest(path)) for path in snakemake.input.manifests]
     tables = pd.concat([read_csv(path, FIGURES) for path in snakemake.input.tables])
     drawn = {
         "class_distribution": draw_classes(manifests, params.classes, params.target),
         "variants": draw_variants(tables, params.confidence),
+        "variants_narrow": draw_variants(tables, params.confidence, narrow=True),
         "subject_accuracy": draw_subjects(predictions),
+        "agreement": draw_agreement(predictions),
+        "reliability": draw_reliability(predictions, classes, params.seed),
         "learning_curves": figures.learning_curves(histories),
     }
-    for variant, rows in predictions.groupby("variant", sort=False):
+    for variant, rows in predictions.items():
         matrix = confusion_matrices(rows, classes, by=["seed"]).mean(axis=0)
         drawn[f"confusion_{variant}"] = figures.confusion(matrix, classes, variant)
     for name, figure in drawn.items():
         figures.save_figure(figure, folder / name)
-
-
-def read_predictions(path):
-    """The pooled predictions of one variant or comparison method, with its name."""
-    return read_pooled(path).assign(variant=Path(path).name.removesuffix(".predictions.csv"))
 
 
 def read_history(path):
@@ -62,7 +65,7 @@ def draw_classes(manifests, classes, target):
     return figures.class_distribution(counts, {target: printed.CLASS_COUNTS} if comparable else None)
 
 
-def draw_variants(tables, confidence):
+def draw_variants(tables, confidence, narrow=False):
     """Every measured row once, with the paper's figure where it has one."""
     measured = tables.dropna(subset="accuracy").sort_values("printed_f1", na_position="last", kind="stable")
     measured = measured.drop_duplicates("variant").set_index("variant")
@@ -72,24 +75,45 @@ def draw_variants(tables, confidence):
         {
             "variant": variant,
             "metric": title,
-            "value": scale * row[name],
-            "low": scale * row[f"{name}_low"],
-            "high": scale * row[f"{name}_high"],
-            "printed": scale * row[f"printed_{name.removeprefix('macro_')}"],
+            "value": row[name],
+            "low": row[f"{name}_low"],
+            "high": row[f"{name}_high"],
+            "printed": row[f"printed_{name.removeprefix('macro_')}"],
         }
         for variant, row in measured.drop(FLOOR).iterrows()
-        for name, (title, scale) in METRICS.items()
+        for name, title in METRICS.items()
     ]
-    floor = {title: scale * measured.loc[FLOOR, name] for name, (title, scale) in METRICS.items()}
-    return figures.variants(pd.DataFrame(rows), floor, confidence)
+    floor = {title: measured.loc[FLOOR, name] for name, title in METRICS.items()}
+    return figures.variants(pd.DataFrame(rows), floor, confidence, narrow)
 
 
 def draw_subjects(predictions):
     """Accuracy of every variant on every subject, the mean over seeds."""
-    hits = predictions.assign(hit=predictions.label == predictions.predicted)
+    pooled = pd.concat([rows.assign(variant=variant) for variant, rows in predictions.items()])
+    hits = pooled.assign(hit=pooled.label == pooled.predicted)
     by_subject = hits.groupby(["variant", "subject"], sort=False)
     frame = by_subject.agg(n=("sample_id", "nunique"), accuracy=("hit", "mean"))
     return figures.subject_accuracy(frame.reset_index())
+
+
+def draw_agreement(predictions):
+    """The rows beside each other and beside the truth."""
+    truth = pd.concat(predictions.values()).drop_duplicates("sample_id")
+    return figures.agreement(
+        clips.agreement({TRUTH: truth.assign(predicted=truth.label, seed=0)} | predictions)
+    )
+
+
+def draw_reliability(predictions, classes, seed):
+    """Confidence against accuracy of every row, over all seeds, with the calibration error."""
+    tables, titles = {}, {}
+    for variant, rows in predictions.items():
+        confidence, right = clips.confidence(rows, classes), (rows.label == rows.predicted).to_numpy()
+        error = clips.calibration_error(confidence, right)
+        by_chance = clips.calibration_error_by_chance(confidence, seed)
+        tables[variant] = clips.reliability(confidence, right)
+        titles[variant] = f"error {error:.3f} ({by_chance:.3f})"
+    return figures.reliability(tables, titles)
 
 
 if __name__ == "__main__":

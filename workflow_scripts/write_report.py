@@ -7,6 +7,7 @@ from mer_core import job
 from mer_core.config.experiment import load_config
 from mer_core.csvs import read_csv
 from mer_core.datasets.manifest import read_manifest
+from mer_core.evaluation.collect import read_pooled
 from mer_core.faces.cache import read_cache
 from mer_core.report import assemble
 from mer_core.report.figures import read_benchmarks
@@ -22,16 +23,15 @@ def main(snakemake):
         assemble.ReportInput(
             config=config,
             metrics={score["variant"]: score for score in scores},
+            predictions={
+                score["variant"]: read_pooled(path)
+                for score, path in zip(scores, given.predictions, strict=True)
+            },
             tables=read_tables(Path(given.tables)),
             figures={Path(path).stem: Path(path) for path in pictures},
             datasets={
-                name: assemble.DatasetFindings(
-                    manifest=read_manifest(manifest),
-                    defects=read_csv(defects),
-                    detector=read_cache(cache).detector,
-                    failures=read_csv(failures),
-                )
-                for name, manifest, defects, cache, failures in zip(
+                name: read_findings(*paths)
+                for name, *paths in zip(
                     config.datasets, given.manifests, given.defects, given.caches, given.failures, strict=True
                 )
             },
@@ -41,6 +41,15 @@ def main(snakemake):
     )
     job.write_text(snakemake.output.html, page)
     print(f"{len(page) / 1e6:.1f} MB")
+
+
+def read_findings(manifest, defects, cache, failures):
+    """What is known about one dataset."""
+    aligned = read_cache(cache)
+    inside = getattr(aligned, "inside", ())
+    return assemble.DatasetFindings(
+        read_manifest(manifest), read_csv(defects), aligned.detector, read_csv(failures), inside
+    )
 
 
 if __name__ == "__main__":

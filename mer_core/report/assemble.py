@@ -6,8 +6,9 @@ out.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import yaml
 
 from mer_core.config.experiment import Config
 from mer_core.config.section import dump
+from mer_core.evaluation.clips import confidence, first_seed
 from mer_core.report import page
 from mer_core.report.captions import basis, describe
 from mer_core.report.finding import best, finding, simulated
@@ -24,6 +26,7 @@ from mer_core.report.tables import Table
 
 BANNER = "Simulated data: these numbers say nothing about people"
 LONG = 20  # rows; a longer table is folded away
+CUT = 0.95  # of a crop; with less inside the source, more than a rim of it is made up
 LIMITS = (
     "The intervals are over persons, because clips of one person are alike; other people, recorded "
     "elsewhere, may differ by more than that.",
@@ -46,12 +49,14 @@ class DatasetFindings:
         defects: what the doctor found: row, file, defect, severity, action.
         detector: per aligned image, the step that found the face.
         failures: images in which no face was found: sample_id, message.
+        inside: per aligned image, the share of the crop that lies inside its source; NaN where not known.
     """
 
     manifest: pd.DataFrame
     defects: pd.DataFrame
     detector: Sequence[str]
     failures: pd.DataFrame
+    inside: Sequence[float] = ()
 
 
 @dataclass(frozen=True)
@@ -61,10 +66,11 @@ class ReportInput:
     Args:
         config: the checked configuration, with its subjects.
         metrics: `statistics.score_variant` of each variant and comparison method, by name.
+        predictions: their predictions, by name, as `collect.read_pooled` gives them.
         tables: as `tables.build_tables` returns them, in the order to show.
-        figures: name -> PNG or SVG: class_distribution, variants, subject_accuracy, learning_curves,
-            times, confusion_{variant}, attention_{variant}, faces_{dataset}; those that are
-            there are shown.
+        figures: name -> PNG or SVG: class_distribution, variants, variants_narrow, subject_accuracy,
+            learning_curves, agreement, reliability, times, confusion_{variant}, attention_{variant},
+            faces_{dataset}; those that are there are shown.
         datasets: findings by dataset.
         folds: the content of every fold.json.
         benchmarks: as `figures.read_benchmarks` returns them.
@@ -72,6 +78,7 @@ class ReportInput:
 
     config: Config
     metrics: Mapping[str, Mapping[str, Any]]
+    predictions: Mapping[str, pd.DataFrame]
     tables: Mapping[str, Table]
     figures: Mapping[str, Path]
     datasets: Mapping[str, DatasetFindings]
@@ -95,7 +102,13 @@ def render(report: ReportInput) -> str:
         subtitle=f"{report.config.target}, leave one subject out: {basis(score)}",
         banner=BANNER if simulated(report.config) else "",
         finding=finding(report.config, report.metrics, report.tables),
-        sections=[_results(report), _data(report), _provenance(report), Section("Limits", points=[*LIMITS])],
+        sections=[
+            _results(report),
+            _clips(report),
+            _data(report),
+            _provenance(report),
+            Section("Limits", points=[*LIMITS]),
+        ],
         variants=list(report.metrics),
         footer="Every score on this page was computed from the folds' predictions.csv.",
     )
@@ -107,48 +120,97 @@ def _results(report: ReportInput) -> Section:
         f"taken over all clips together. Brackets hold {100 * report.config.evaluation.confidence:g} % "
         "intervals, from a bootstrap over subjects."
     )
-    tables = report.tables.values()
-    long = [table for table in tables if len(table.frame) > LONG]
-    folded = [(f"{page.split_caption(table)[0]}: all {len(table.frame)} rows", table) for table in long]
+    notes = Counter(note for table in report.tables.values() for note in table.notes)
+    common = [note for note, times in notes.items() if times > 1]
+    tables = [
+        replace(table, notes=tuple(note for note in table.notes if note not in common))
+        for table in report.tables.values()
+    ]
     items = [
         *_pictures(report, ["variants"]),
+        page.Notes("On several tables", common),
         *(table for table in tables if len(table.frame) <= LONG),
-        *_pictures(report, ["subject_accuracy", "confusion", "attention", "learning_curves"]),
+        *_pictures(report, ["confusion", "attention", "subject_accuracy", "learning_curves"]),
     ]
-    return Section("Results", [text], items=items, folded=folded)
+    return Section(
+        "Results", [text], items=items, folded=[_fold(table) for table in tables if len(table.frame) > LONG]
+    )
+
+
+def _clips(report: ReportInput) -> Section:
+    """Every clip with every row's answer, and what rows have in common."""
+    first = {name: first_seed(frame).set_index("sample_id") for name, frame in report.predictions.items()}
+    samples = pd.concat(first.values())[["subject", "label"]].groupby(level=0, sort=False).first()
+    answers = {name: _answers(frame, samples.index, report) for name, frame in first.items()}
+    right = [
+        [given[0] == label for given in clip if given]
+        for label, *clip in zip(samples["label"], *answers.values(), strict=True)
+    ]
+    missed, solved = (sum(map(kind, right)) for kind in (lambda clip: not any(clip), all))
+    text = (
+        f"Of {len(samples)} clips, {missed} are missed by every one of {len(answers)} rows and {solved} by none "
+        "(first seed). The table below, which can be sorted and filtered, shows which."
+    )
+    samples.insert(0, "clip", [name.rpartition("/")[2] for name in samples.index])
+    table = page.Clips(
+        "Answers clip by clip",
+        "Each row's answer to each clip, by the first seed, and the probability it gave to it; wrong answers "
+        f"are shaded. All seeds are in results/{report.config.experiment}/metrics/*.predictions.csv.",
+        samples,
+        answers,
+    )
+    items = _pictures(report, ["agreement", "reliability"])
+    return Section("Clips", [text], items=items, folded=[(f"{table.title}: all {len(samples)}", table)])
+
+
+def _answers(
+    predictions: pd.DataFrame, clips: pd.Index, report: ReportInput
+) -> list[tuple[str, float] | None]:
+    """Answer and its probability for each clip, None where the clip was not predicted."""
+    given = confidence(predictions, report.config.datasets[report.config.target].class_names)
+    answers = dict(zip(predictions.index, zip(predictions["predicted"], given, strict=True), strict=True))
+    return [answers.get(clip) for clip in clips]
 
 
 def _data(report: ReportInput) -> Section:
-    section = Section("Data")
-    counts, found, reasons, apexes, steps = [], [], [], [], []
+    drawn = simulated(report.config)
+    section, found, columns = Section("Data"), [], {}
     for name, dataset in report.datasets.items():
-        samples, defects, failures = dataset.manifest, dataset.defects, dataset.failures
-        used = samples[samples["included"]]
-        origin = "simulated" if name in simulated(report.config) else "own copy"
-        numbers = len(samples), len(used), len(samples) - len(used), len(failures), used["subject"].nunique()
-        counts.append((name, origin, *numbers))
-        found += _count(name, defects[["defect", "severity"]])
-        reasons += _count(name, samples.loc[~samples["included"], ["reason"]])
-        apexes += _count(name, used[["apex_source"]].replace("none", "no apex in this dataset"))
-        steps += _count(name, pd.DataFrame({"step": dataset.detector}))
-        for title, rows in (("Defects", defects), ("Faces not found", failures)):
+        columns[f"{name} ({'simulated' if name in drawn else 'own copy'})"] = _quality(dataset)
+        defects = dataset.defects[["defect", "severity"]].value_counts()
+        found += [(defect, name, count, severity) for (defect, severity), count in defects.items()]
+        for title, rows in (("Defects", dataset.defects), ("Faces not found", dataset.failures)):
             if len(rows):
-                title = f"{title} in {name}"
-                section.folded.append((f"{title}: all {len(rows)}", _table(title, rows)))
-    columns = ["Dataset", "Origin", "Annotated", "Used", "Left out", "No face found", "Subjects"]
-    section.items.append(_table("Samples", pd.DataFrame(counts, columns=columns)))
-    for title, rows, columns in (
-        ("What the doctor found", found, ["Dataset", "Defect", "Severity", "Count"]),
-        ("Why samples were left out", reasons, ["Dataset", "Reason", "Samples"]),
-        ("Where the apex comes from", apexes, ["Dataset", "Apex", "Samples"]),
-        ("Which step of the detector found the face", steps, ["Dataset", "Step", "Images"]),
-    ):
-        if rows:
-            section.items.append(_table(title, pd.DataFrame(rows, columns=columns)))
-        else:
-            section.texts.append(f"{title}: nothing to tell.")
+                section.folded.append(_fold(_table(f"{title} in {name}", rows)))
+    facts = dict.fromkeys(fact for facts in columns.values() for fact in facts)
+    quality = {name: [own.get(fact, page.MISSING) for fact in facts] for name, own in columns.items()}
+    section.items.append(_table("Samples and faces", pd.DataFrame({"": list(facts)} | quality)))
+    if found:
+        columns = ["Defect", "Dataset", "Count", "Severity"]
+        section.items.append(_table("What the doctor found", pd.DataFrame(found, columns=columns)))
+    else:
+        section.texts.append("The doctor found nothing.")
     section.items += _pictures(report, ["class_distribution", "faces"])
     return section
+
+
+def _quality(dataset: DatasetFindings) -> dict[str, int | str]:
+    """What became of a dataset's samples, and how well their faces were found and cropped."""
+    samples = dataset.manifest
+    used = samples[samples["included"]]
+    facts = {"annotated": len(samples), "used": len(used), "subjects": used["subject"].nunique()}
+    left_out = samples.loc[~samples["included"], "reason"].value_counts()
+    facts |= {f"left out: {reason}": count for reason, count in left_out.items()}
+    facts |= {"left out: no face found": len(dataset.failures)}
+    apexes = used["apex_source"].replace("none", "none in this dataset").value_counts()
+    facts |= {f"apex: {source}": count for source, count in apexes.items()}
+    facts |= {f"face found by: {step}": n for step, n in pd.Series(dataset.detector).value_counts().items()}
+    inside = pd.Series(dataset.inside, dtype=float).dropna()
+    if len(inside):
+        facts["crop inside its source, median (%)"] = f"{100 * inside.median():.1f}"
+        facts["crop inside its source, least (%)"] = f"{100 * inside.min():.1f}"
+        facts[f"crops less than {100 * CUT:g} % inside"] = int((inside < CUT).sum())
+    return facts
 
 
 def _provenance(report: ReportInput) -> Section:
@@ -179,15 +241,15 @@ def _provenance(report: ReportInput) -> Section:
         }
         digests.append({"Variant": variant} | shorter)
     versions = pd.DataFrame([fold["versions"] for fold in report.folds]).agg(_each)
-    items = [
-        _table("Training", pd.DataFrame(training)),
+    items = [_table("Training", pd.DataFrame(training)), *_pictures(report, ["times"])]
+    more = [
         _table("Digests (first 12 digits of sha256)", pd.DataFrame(digests).fillna(page.MISSING)),
         _table("Versions", versions.rename_axis("Package").reset_index(name="Version")),
         _table("Time per rule", _times(report.benchmarks)),
-        *_pictures(report, ["times"]),
     ]
     everything = yaml.safe_dump(dump(settings), sort_keys=False, allow_unicode=True)
-    return Section("Provenance", [text], items=items, folded=[("The whole configuration", everything)])
+    folded = [*map(_fold, more), ("The whole configuration", everything)]
+    return Section("Provenance", [text], items=items, folded=folded)
 
 
 def _times(benchmarks: pd.DataFrame) -> pd.DataFrame:
@@ -209,22 +271,22 @@ def _times(benchmarks: pd.DataFrame) -> pd.DataFrame:
 
 def _pictures(report: ReportInput, kinds: Iterable[str]) -> list[Picture]:
     """The figures of some kinds, each with its words; of `confusion`, those of all variants."""
-    return [
-        describe(kind, name.removeprefix(kind).removeprefix("_"), path, report.config, report.metrics)
-        for kind in kinds
-        for name, path in report.figures.items()
-        if name == kind or name.startswith(f"{kind}_")
-    ]
+    shown = []
+    for kind in kinds:
+        for about in ("", *report.metrics, *report.datasets):
+            if path := report.figures.get(f"{kind}_{about}" if about else kind):
+                picture = describe(kind, about, path, report.config, report.metrics)
+                shown.append(replace(picture, narrow=report.figures.get(f"{kind}_narrow")))
+    return shown
+
+
+def _fold(table: Table) -> tuple[str, Table]:
+    return f"{page.split_caption(table)[0]}: {len(table.frame)} row{'s' * (len(table.frame) != 1)}", table
 
 
 def _table(title: str, frame: pd.DataFrame) -> Table:
     """A small table of the report's own, shown as it is."""
     return Table(frame, frame.astype(str), title, ())
-
-
-def _count(name: str, rows: pd.DataFrame) -> list[tuple[Any, ...]]:
-    """How often each row occurs, the commonest first: (dataset, *row, count)."""
-    return [(name, *row, count) for row, count in rows.value_counts().items()]
 
 
 def _each(values: Iterable[Any]) -> str:

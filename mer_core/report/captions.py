@@ -65,8 +65,23 @@ def describe(
         ),
         "confusion": (
             f"Confusion matrix of {about}",
-            f"Rows are true classes. Left: clips, mean over seeds. Right: share of the row ({rests_on}).",
+            f"Upper number: clips, mean over seeds; lower number, shade: share of the row ({rests_on}).",
             f"True against predicted classes; share right per class: {_recalls(score)}.",
+        ),
+        "agreement": (
+            "Same answers",
+            f"Percent of the clips that two rows answer alike, by the first seed ({everything}). The row "
+            "(truth) holds the right answers, hence accuracies. Rows that lean on the commonest class agree "
+            "without having seen the same.",
+            "A matrix of the share of the same answers, every row of the tables against every other.",
+        ),
+        "reliability": (
+            "Do the probabilities hold?",
+            f"The answers of all seeds by their probability, in tenths ({everything}). Points: how many of "
+            "them are right, their area by how many they are; on the dashed line probabilities hold, below "
+            "it they promise too much. Above: the expected calibration error, and in brackets what it would "
+            "be on average if every probability held.",
+            "Probability against share of right answers, a panel per row; the errors stand above each.",
         ),
         "attention": (
             f"Spatial attention of {about}",

@@ -23,6 +23,8 @@ from mer_core import job
 INK, SOFT, GREY, PALE = "#222222", "#6a6a6a", "#8a8a8a", "#e6e6e6"
 OURS, PRINTED = "#0072B2", "#D55E00"
 WIDTH = 7.0  # inches, the text width of a page
+HALF = 3.4  # two beside each other, or the width of a phone
+HALVES = (0, 0.5, 1)
 
 STYLE = {
     "axes.axisbelow": True,
@@ -114,7 +116,7 @@ def class_distribution(
 
 @styled
 def confusion(matrix: Sequence[Sequence[float]], classes: Sequence[str], title: str = "") -> Figure:
-    """A confusion matrix as counts and as shares of each true class.
+    """A confusion matrix: each cell's shade is its share of the true class, its numbers count and share.
 
     Args:
         matrix: (K, K), true classes in rows, predicted ones in columns.
@@ -122,26 +124,76 @@ def confusion(matrix: Sequence[Sequence[float]], classes: Sequence[str], title: 
         title: what stands above, the variant's name for one.
 
     Returns:
-        Two panels; a class without samples shows a dash instead of shares.
+        One panel, half a page wide; a class without samples shows a dash instead of shares.
     """
     counts = np.asarray(matrix, dtype=float)
     totals = counts.sum(axis=1, keepdims=True)
     shares = np.divide(counts, totals, out=np.full_like(counts, np.nan), where=totals > 0)
-    edge = 0.44 * len(classes) + 1.3
-    figure = Figure(figsize=(max(WIDTH, 2 * edge), edge))
-    left, right = figure.subplots(1, 2, sharey=True)
-    whole = float(counts.sum())
     spell = "{:.0f}" if np.allclose(counts, counts.round()) else "{:.1f}"  # means over seeds have decimals
-    _cells(left, counts, counts.max() or 1.0, spell)
-    _cells(right, shares, 1.0, "{:.2f}")
-    for panel, name in ((left, f"samples (n = {whole:g})"), (right, "share of the true class")):
-        panel.set_xticks(range(len(classes)), classes, rotation=40, ha="right", rotation_mode="anchor")
-        panel.set_yticks(range(len(classes)), classes)
-        panel.set_title(name)
-        panel.set_xlabel("predicted")
-    left.set_ylabel("true")
-    if title:
-        figure.suptitle(title, x=0.01, ha="left", fontsize=10.5)
+    edge = max(HALF, 0.5 * len(classes) + 1)
+    figure = Figure(figsize=(edge, 0.88 * edge))
+    panel = figure.subplots()
+    _cells(panel, shares, 1.0, "{:.2f}")
+    for text, count in zip(panel.texts, counts.flat, strict=True):
+        text.set_text(f"{spell.format(count)}\n{text.get_text()}")
+    panel.set_xticks(range(len(classes)), classes, rotation=40, ha="right", rotation_mode="anchor")
+    panel.set_yticks(range(len(classes)), classes)
+    panel.set_xlabel("predicted")
+    panel.set_ylabel("true")
+    panel.set_title(f"{title} (n = {counts.sum():g})".strip())
+    return figure
+
+
+@styled
+def agreement(shares: pd.DataFrame) -> Figure:
+    """How often two rows give the same answer.
+
+    Args:
+        shares: (K, K) in [0, 1], rows and columns in the order to draw; NaN where nothing is known.
+
+    Returns:
+        A matrix in percent; what a row has in common with itself is left out.
+    """
+    edge = min(WIDTH, 0.42 * len(shares) + 1.9)
+    figure = Figure(figsize=(edge, 0.34 * len(shares) + 1.3))
+    panel = figure.subplots()
+    _cells(panel, np.where(np.eye(len(shares), dtype=bool), np.nan, 100 * shares), 100, "{:.0f}")
+    panel.set_aspect("auto")
+    panel.set_xticks(range(len(shares)), shares.columns, rotation=40, ha="right", rotation_mode="anchor")
+    panel.set_yticks(range(len(shares)), shares.index)
+    panel.set_title("same answer, % of clips")
+    return figure
+
+
+@styled
+def reliability(tables: Mapping[str, pd.DataFrame], titles: Mapping[str, str]) -> Figure:
+    """How often the answers are right that were given with a probability of 0.3, 0.6, 0.9 and so on.
+
+    Args:
+        tables: row -> `clips.reliability` of its answers, in the order to draw.
+        titles: row -> what stands under its name.
+
+    Returns:
+        A panel per row: a point per bin, its area by the number of answers, and the diagonal on which
+        probabilities hold.
+    """
+    columns = min(4, len(tables))
+    lines = -(-len(tables) // columns)
+    figure = Figure(figsize=(WIDTH * columns / 4, 2.05 * lines + 0.3))
+    panels = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False)
+    for panel in panels.flat[len(tables) :]:
+        panel.set_visible(False)
+    for panel, (name, table) in zip(panels.flat, tables.items(), strict=False):
+        panel.plot([0, 1], [0, 1], color=GREY, linestyle=(0, (4, 3)), linewidth=1)
+        panel.plot(table["confidence"], table["accuracy"], color=OURS, linewidth=1)
+        area = 160 * table["n"] / table["n"].sum() + 4
+        panel.scatter(table["confidence"], table["accuracy"], area, color=OURS, zorder=3)
+        panel.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03), aspect="equal", xticks=HALVES, yticks=HALVES)
+        panel.set_title(f"{name}\n{titles[name]}", fontsize=8)
+        panel.grid()
+        panel.tick_params(labelbottom=True)
+    figure.supxlabel("probability of the answer given", fontsize=9)
+    figure.supylabel("share that is right", fontsize=9)
     return figure
 
 
@@ -241,24 +293,31 @@ def learning_curves(histories: pd.DataFrame) -> Figure:
 
 
 @styled
-def variants(frame: pd.DataFrame, floor: Mapping[str, float], confidence: float = 0.95) -> Figure:
+def variants(
+    frame: pd.DataFrame, floor: Mapping[str, float], confidence: float = 0.95, narrow: bool = False
+) -> Figure:
     """Every variant with its interval, beside the paper's value and the majority floor.
 
     Args:
         frame: one row per variant and metric, in the order to draw: variant, metric, value, low,
-            high, printed (NaN where the paper has none); all in percent, or all as shares.
+            high, printed (NaN where the paper has none); a metric's numbers in its own unit.
         floor: metric -> what always answering the commonest class scores.
         confidence: of the intervals, for the legend.
+        narrow: the panels below each other, for a phone.
 
     Returns:
         One panel per metric; filled points are ours, hollow diamonds the paper's.
     """
     names, metrics = list(frame["variant"].unique()), list(frame["metric"].unique())
-    figure = Figure(figsize=(WIDTH, 0.34 * len(names) + 1.35))
-    panels = figure.subplots(1, len(metrics), sharey=True, squeeze=False)[0]
+    if narrow:
+        figure = Figure(figsize=(HALF, len(metrics) * (0.26 * len(names) + 0.7) + 0.7))
+        panels = figure.subplots(len(metrics), 1, squeeze=False)[:, 0]
+    else:
+        figure = Figure(figsize=(WIDTH, 0.34 * len(names) + 1.35))
+        panels = figure.subplots(1, len(metrics), sharey=True, squeeze=False)[0]
+    places = np.arange(len(names))
     for panel, metric in zip(panels, metrics, strict=True):
         rows = frame[frame["metric"] == metric].set_index("variant").loc[names]
-        places = np.arange(len(names))
         panel.hlines(places, rows["low"], rows["high"], color=OURS, linewidth=2, alpha=0.55)
         panel.plot(rows["value"], places, "o", color=OURS, label=f"this run, {100 * confidence:g} % interval")
         hollow = {"markerfacecolor": "white", "markersize": 6, "label": "printed in the paper"}
@@ -270,9 +329,12 @@ def variants(frame: pd.DataFrame, floor: Mapping[str, float], confidence: float 
         panel.set_ylim(len(names) - 0.4, -0.6)
         panel.grid(axis="x")
         panel.tick_params(axis="y", length=0)
-        panel.xaxis.set_major_locator(MaxNLocator(nbins=6))
-    panels[0].set_yticks(np.arange(len(names)), names)
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+        panel.xaxis.set_major_locator(MaxNLocator(nbins=5 if narrow else 6))
+        panel.set_yticks(places, names)
+        if narrow:
+            panel.tick_params(axis="y", labelsize=7.5)
+    handles = panels[0].get_legend_handles_labels()
+    figure.legend(*handles, loc="outside lower center", ncols=1 if narrow else 3)
     return figure
 
 

@@ -11,7 +11,9 @@ import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from string import ascii_lowercase
 from typing import Any
 from xml.etree import ElementTree
 
@@ -25,9 +27,10 @@ from mer_core.config.section import dump
 from mer_core.report.tables import Table
 
 MISSING = "–"
-FIGURE_SPACE = "\u2007"  # as wide as a digit
-NUMBER = re.compile(r"(?<![\w.])[<+−]?\d+")
-NUMERIC = re.compile(rf"{NUMBER.pattern}(\.\d+)?(\s.*)?")  # not a digest, not a version
+# A number, which is what a spreadsheet should get, and its spread: not a digest, not a version.
+NUMBER = re.compile(r"([<+-]?\d+(?:\.\d+)?)((?: ± \S+)?(?: \[.+\])?)")
+NAMES = ["Method", "Variant"]  # columns that name a row together
+NOTE = "Note"  # the column that becomes footnotes
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,7 @@ class Picture:
         caption: what it shows, with n, folds, seeds and what its spread is.
         alt: what somebody who does not see it should know.
         variant: the variant that it is about; '' when it is about all.
+        narrow: the same figure for a phone, if there is one; others are scrolled there.
     """
 
     path: Path
@@ -47,6 +51,37 @@ class Picture:
     caption: str
     alt: str
     variant: str = ""
+    narrow: Path | None = None
+
+
+@dataclass(frozen=True)
+class Notes:
+    """What is to be said on several tables, once.
+
+    Args:
+        title: a few words.
+        notes: sentences.
+    """
+
+    title: str
+    notes: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Clips:
+    """What every row answered, clip by clip: a table to be filtered.
+
+    Args:
+        title: a few words.
+        caption: what it shows.
+        samples: one row per clip: clip, subject, label.
+        answers: row of the tables -> per clip, in the same order, the answer and its probability, or None.
+    """
+
+    title: str
+    caption: str
+    samples: pd.DataFrame
+    answers: Mapping[str, Sequence[tuple[str, float] | None]]
 
 
 @dataclass
@@ -57,15 +92,15 @@ class Section:
         title: the heading.
         texts: paragraphs.
         points: a list under them.
-        items: tables and pictures, in the order to show.
-        folded: what opens on a click: its summary and a table or a text.
+        items: tables, pictures and notes, in the order to show.
+        folded: what opens on a click: its summary and a table or a text; not printed unless it is open.
     """
 
     title: str
     texts: list[str] = field(default_factory=list)
     points: list[str] = field(default_factory=list)
-    items: list[Table | Picture] = field(default_factory=list)
-    folded: list[tuple[str, Table | str]] = field(default_factory=list)
+    items: list[Table | Picture | Notes] = field(default_factory=list)
+    folded: list[tuple[str, Table | Clips | str]] = field(default_factory=list)
 
 
 def fill(settings: Config, **words: Any) -> str:
@@ -79,14 +114,15 @@ def fill(settings: Config, **words: Any) -> str:
     Returns:
         HTML.
     """
+    hide = _Hider(settings)
     environment = Environment(
         loader=PackageLoader("mer_core.report", ""),
         autoescape=True,
         undefined=StrictUndefined,
-        finalize=_Hider(settings),
+        finalize=hide,
         trim_blocks=True,
     )
-    environment.filters |= {"csp": _csp_hash, "laid_out": _lay_out}
+    environment.filters |= {"csp": _csp_hash, "laid_out": partial(_lay_out, hide), "zip": zip}
     return environment.get_template("page.html.j2").render(**words) + "\n"
 
 
@@ -96,68 +132,114 @@ def split_caption(table: Table) -> tuple[str, str]:
     return title, rest
 
 
-def _lay_out(item: Table | Picture) -> dict[str, Any]:
-    return _lay_out_table(item) if isinstance(item, Table) else _lay_out_picture(item)
+def _lay_out(hide: _Hider, item: Table | Picture | Notes | Clips) -> dict[str, Any]:
+    if isinstance(item, Table):
+        return _lay_out_table(item, hide)
+    if isinstance(item, Notes):
+        return {"kind": "notes", "title": item.title, "notes": [("", note) for note in item.notes]}
+    return _lay_out_picture(item) if isinstance(item, Picture) else _lay_out_clips(item)
 
 
-def _lay_out_table(table: Table) -> dict[str, Any]:
-    """The cells, aligned, and for each row the variants that it is about."""
+def _lay_out_table(table: Table, hide: _Hider) -> dict[str, Any]:
+    """The cells as they stand on the page, and for each row the variants that it is about."""
     title, caption = split_caption(table)
+    shown = table.shown.astype(str)
+    notes = shown.pop(NOTE) if NOTE in shown else pd.Series("", shown.index)
+    marks = {
+        text: letter for text, letter in zip(filter(None, notes.unique()), ascii_lowercase, strict=False)
+    }
+    second = shown.pop(NAMES[1]) if list(shown)[:2] == NAMES else shown.iloc[:, 0]
+    columns = [_cells(shown[name]) for name in shown]
     about = [name for name in ("variant", "before", "after") if name in table.frame]
     rows = []
-    for cells, (_, values) in zip(_align(table.shown), table.frame.iterrows(), strict=True):
+    for place, (_, values) in enumerate(table.frame.iterrows()):
         names = [str(values[name]) for name in about if pd.notna(values[name])]
-        variants = " ".join(name for name in names if name not in ("majority", "printed"))
-        rows.append({"cells": cells, "variants": variants, "floor": "majority" in names})
-    shown = {"title": title, "caption": caption, "notes": table.notes, "columns": list(table.shown)}
-    return {"kind": "table", "rows": rows, **shown}
+        name = second.iloc[place]
+        rows.append(
+            {
+                "cells": [column[place] for column in columns],
+                "name": "" if name in (MISSING, shown.iloc[place, 0]) else name,
+                "mark": marks.get(notes.iloc[place], ""),
+                "variants": " ".join(name for name in names if name not in ("majority", "printed")),
+                "floor": "majority" in names,
+            }
+        )
+    return {
+        "kind": "table",
+        "title": title,
+        "caption": caption,
+        "columns": [(name, cells[0]["number"]) for name, cells in zip(shown, columns, strict=True)],
+        "rows": rows,
+        "notes": [*((mark, text) for text, mark in marks.items()), *(("", text) for text in table.notes)],
+        "file": re.sub(r"\W+", "_", title).strip("_").lower() + ".csv",
+        "csv": _data("text/csv", hide(table.frame.to_csv(index=False)).encode()),
+    }
 
 
-def _align(shown: pd.DataFrame) -> list[list[str]]:
-    """Rows of cells in which the numbers of a column stand under each other on the decimal point."""
-    columns = [_align_column([str(cell) for cell in shown[name]]) for name in shown]
-    return [list(row) for row in zip(*columns, strict=True)]
-
-
-def _align_column(cells: Sequence[str]) -> list[str]:
-    """Fill the integer part of each number with figure spaces up to the column's widest."""
-    cells = [re.sub(r"(?<!\w)-(?=\d)", "−", cell) for cell in cells]
-    if not all(cell == MISSING or NUMERIC.fullmatch(cell) for cell in cells):
-        return cells  # words
-    numbers = [NUMBER.findall(cell) for cell in cells]
-    most = max(map(len, numbers))
-    widths = [max(len(found[k]) for found in numbers if k < len(found)) for k in range(most)]
-
-    def fill_up(cell: str) -> str:
-        width = iter(widths)
-        return NUMBER.sub(lambda match: match[0].rjust(next(width), FIGURE_SPACE), cell)
-
+def _cells(column: pd.Series) -> list[dict[str, Any]]:
+    """A column's cells; in one of numbers, each number apart from its deviation and interval."""
+    found = [NUMBER.fullmatch(text) for text in column]
+    numbers = any(found) and all(
+        match or text in ("", MISSING) for match, text in zip(found, column, strict=True)
+    )
     return [
-        cell.rjust(max(widths[:1], default=1), FIGURE_SPACE) if cell == MISSING else fill_up(cell)
-        for cell in cells
+        {"text": match[1], "spread": match[2].strip(), "number": True}
+        if numbers and match
+        else {"text": text, "spread": "", "number": numbers}
+        for match, text in zip(found, column, strict=True)
     ]
 
 
+def _lay_out_clips(clips: Clips) -> dict[str, Any]:
+    rows = [
+        {
+            "clip": clip,
+            "subject": subject,
+            "label": label,
+            "answers": [
+                {"text": given[0], "spread": f"{given[1]:.2f}", "wrong": given[0] != label}
+                if given
+                else {"text": MISSING, "spread": "", "wrong": False}
+                for given in answers
+            ],
+            "right": sum(bool(given) and given[0] == label for given in answers),
+        }
+        for (clip, subject, label), *answers in zip(
+            clips.samples.itertuples(index=False), *clips.answers.values(), strict=True
+        )
+    ]
+    return {
+        "kind": "clips",
+        "title": clips.title,
+        "caption": clips.caption,
+        "names": list(clips.answers),
+        "subjects": sorted(clips.samples["subject"].unique()),
+        "labels": sorted(clips.samples["label"].unique()),
+        "rows": rows,
+    }
+
+
 def _lay_out_picture(picture: Picture) -> dict[str, Any]:
+    narrow = picture.narrow and _image(picture.narrow)
+    words = {"title": picture.title, "caption": picture.caption, "alt": picture.alt}
+    return {"kind": "picture", "variants": picture.variant, "narrow": narrow} | words | _image(picture.path)
+
+
+def _image(path: Path) -> dict[str, Any]:
     """The file as a data URI, and its size on the page in CSS pixels (96 to the inch)."""
-    content = picture.path.read_bytes()
-    if picture.path.suffix == ".svg":
+    content = path.read_bytes()
+    if path.suffix == ".svg":
         kind, root = "svg+xml", ElementTree.fromstring(content)
         width, height = (float(root.attrib[name].removesuffix("pt")) / 72 for name in ("width", "height"))
     else:
         kind = "png"
-        with Image.open(picture.path) as image:
+        with Image.open(path) as image:
             width, height = (size / image.info["dpi"][0] for size in image.size)
-    return {
-        "kind": "picture",
-        "title": picture.title,
-        "caption": picture.caption,
-        "alt": picture.alt,
-        "variants": picture.variant,
-        "data": Markup(f"data:image/{kind};base64,{base64.b64encode(content).decode()}"),
-        "width": round(96 * width),
-        "height": round(96 * height),
-    }
+    return {"data": _data(f"image/{kind}", content), "width": round(96 * width), "height": round(96 * height)}
+
+
+def _data(kind: str, content: bytes) -> Markup:
+    return Markup(f"data:{kind};base64,{base64.b64encode(content).decode()}")
 
 
 def _csp_hash(text: str) -> str:
