@@ -5,7 +5,9 @@ import hashlib
 import itertools
 import re
 import shutil
+import subprocess
 from dataclasses import replace
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -20,10 +22,11 @@ from mer_core.config.datasets import SIMULATED
 from mer_core.config.experiment import load_config
 from mer_core.config.section import dump
 from mer_core.evaluation import statistics
-from mer_core.report import assemble, captions, figures, finding, page, tables
+from mer_core.report import assemble, captions, figures, finding, page, pictures, tables
 
 ROOT = Path(__file__).resolve().parent.parent
-SUBJECTS = [f"sub{n:02d}" for n in range(1, 7)]
+SUBJECTS = [f"sub{n:02d}" for n in range(1, 27)]
+KINDS = 8  # of figures as made up, besides the confusion matrices, one for each row
 EVIL = "<script>document.title='owned'</script>"
 
 
@@ -37,13 +40,14 @@ def made_up_predictions(samples, classes, skill, seed):
     return frame.assign(**{f"p_{name}": np.where(frame["predicted"] == name, 0.6, rest) for name in classes})
 
 
-def made_up_report(tmp_path, evil="others", subjects=SUBJECTS, **changes):
-    """A report on made-up predictions of every shipped variant and comparison method.
+def made_up_report(drawn, evil="others", subjects=SUBJECTS[:6], methods=False, **changes):
+    """A report on made-up predictions of every shipped variant.
 
     Args:
-        tmp_path: where its figures go.
+        drawn: figures by name.
         evil: a file name and a reason of the data part.
         subjects: who is left out, nine clips each.
+        methods: whether the shipped comparison methods are rows, too.
         changes: laid over the shipped configuration.
     """
     settings = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
@@ -56,7 +60,7 @@ def made_up_report(tmp_path, evil="others", subjects=SUBJECTS, **changes):
     samples["label"] = generator.choice(classes, len(samples), p=[0.13, 0.26, 0.11, 0.1, 0.4])
     predictions = {
         variant.name: made_up_predictions(samples, classes, 0.2 + 0.05 * number, number)
-        for number, variant in enumerate([*settings.variants, *settings.baselines])
+        for number, variant in enumerate([*settings.variants, *settings.baselines * methods])
     }
     metrics = {
         name: statistics.score_variant(name, frame, classes, settings.evaluation)
@@ -90,7 +94,8 @@ def made_up_report(tmp_path, evil="others", subjects=SUBJECTS, **changes):
         metrics=metrics,
         predictions=predictions,
         tables=tables.build_tables(results),
-        figures=made_up_figures(tmp_path, metrics, samples, classes),
+        figures={name: path for name, path in drawn.items() if name != "confusion"}
+        | {f"confusion_{name}": drawn["confusion"] for name in metrics if drawn},
         datasets={"casme2": findings},
         folds=[made_up_fold(name, subject) for name in metrics for subject in subjects],
         benchmarks=pd.DataFrame(
@@ -100,33 +105,43 @@ def made_up_report(tmp_path, evil="others", subjects=SUBJECTS, **changes):
     )
 
 
-def made_up_figures(folder, metrics, samples, classes):
-    """The figures, drawn small."""
-    rows = [
-        {"variant": name, "subject": subject, "n": 9, "accuracy": accuracy}
-        for name, score in metrics.items()
-        for subject, accuracy in score["accuracy_per_subject"].items()
-    ]
-    points = pd.DataFrame(
-        [
-            {"variant": name, "metric": metric, "printed": np.nan, "value": score[key]["mean"]}
-            | {end: score[key][end] for end in ("low", "high")}
-            for name, score in metrics.items()
-            for metric, key in (("macro-F1", "macro_f1"), ("accuracy", "accuracy"))
-        ]
-    )
+def made_up_figures(folder):
+    """One of each kind, as large as the paper's experiment would have it."""
+    rows = [f"resnet18_{letter}" for letter in "abcdefghij"]
+    points = [(row, metric, 0.5, 0.4, 0.6, 0.55) for row in rows for metric in ("macro-F1", "accuracy, %")]
+    points = pd.DataFrame(points, columns=["variant", "metric", "value", "low", "high", "printed"])
+    people = [(row, subject, 9, 0.5) for row in rows for subject in SUBJECTS]
+    epochs = [(row, fold, epoch, 1 / epoch, 0.5) for row in rows for fold in "ab" for epoch in (1, 2)]
+    bins = pd.DataFrame({"confidence": [0.6], "accuracy": [0.4], "n": [9]})
+    jobs = [(f"rule_{number}", "", 5.0) for number in range(20)]
+    classes = dict.fromkeys(["happiness", "disgust", "repression", "surprise", "others"], 30)
     drawn = {
-        "variants": figures.variants(points, {}),
-        "variants_narrow": figures.variants(points, {}, narrow=True),
-        "class_distribution": figures.class_distribution({"casme2": samples["label"].value_counts()}),
-        "subject_accuracy": figures.subject_accuracy(pd.DataFrame(rows)),
+        "variants": figures.variants(points, {"macro-F1": 0.2}),
+        "variants_narrow": figures.variants(points, {"macro-F1": 0.2}, narrow=True),
+        "class_distribution": figures.class_distribution({"casme2": classes, "ckplus": classes}),
+        "subject_accuracy": figures.subject_accuracy(
+            pd.DataFrame(people, columns=["variant", "subject", "n", "accuracy"])
+        ),
+        "learning_curves": figures.learning_curves(
+            pd.DataFrame(epochs, columns=["variant", "fold", "epoch", "loss", "accuracy"])
+        ),
+        "agreement": figures.agreement(pd.DataFrame(0.5, rows, rows)),
+        "reliability": figures.reliability(dict.fromkeys(rows, bins), dict.fromkeys(rows, "error")),
+        "times": figures.step_times(pd.DataFrame(jobs, columns=["rule", "job", "seconds"])),
+        "faces_casme2": pictures.contact_sheet(
+            np.zeros((64, 8, 8, 3), np.uint8), ["fear"] * 64, ["hog"] * 64
+        ),
+        "confusion": figures.confusion(np.ones((5, 5)), list(classes)),
     }
-    for name, score in metrics.items():
-        drawn[f"confusion_{name}"] = figures.confusion(score["confusion"], classes, name)
     for name, figure in drawn.items():
         figures.save_figure(figure, folder / name)
-    paths = {name: folder / f"{name}.svg" for name in drawn}
-    return paths | {"faces_casme2": folder / "class_distribution.png"}
+    return {name: folder / f"{name}.{'png' if 'faces' in name else 'svg'}" for name in drawn}
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
+    """The figures of every report here, whatever it is about."""
+    return made_up_figures(tmp_path_factory.mktemp("figures"))
 
 
 def made_up_fold(variant, subject):
@@ -145,9 +160,12 @@ def made_up_fold(variant, subject):
 
 
 class Page(HTMLParser):
-    """A page as its parts: (tag, attributes) in order, words, tables by heading, text by tag."""
+    """A page as its parts: (tag, attributes) in order, words, tables by heading, text by tag.
 
-    VOID = ("meta", "link", "img", "input")
+    A table's cells are without the marks of footnotes.
+    """
+
+    VOID = ("meta", "link", "img", "input", "source", "wbr")
 
     def __init__(self, html):
         super().__init__()
@@ -162,18 +180,20 @@ class Page(HTMLParser):
             self._rows = self.tables[self.contents["h3"][-1]] = []
         if tag == "tr":
             self._rows.append([])
+        if tag in ("td", "th"):
+            self._rows[-1].append("")
         if tag not in self.VOID:
             self._open.append(tag)
             self.contents.setdefault(tag, []).append("")
 
     def handle_endtag(self, tag):
         assert self._open.pop() == tag, f"</{tag}> closes another element"
-        if tag in ("td", "th"):
-            self._rows[-1].append(self.contents[tag][-1])
 
     def handle_data(self, data):
         if self._open:
             self.contents[self._open[-1]][-1] += data
+        if {"td", "th"} & set(self._open) and "sup" not in self._open:
+            self._rows[-1][-1] += data
         if not {"script", "style"} & set(self._open):
             self.words.append(data)
 
@@ -183,18 +203,13 @@ class Page(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def made_up(tmp_path_factory):
-    return made_up_report(tmp_path_factory.mktemp("figures"), evil=EVIL)
+def made_up(drawn):
+    return made_up_report(drawn, evil=EVIL)
 
 
 @pytest.fixture(scope="module")
 def html(made_up):
     return assemble.render(made_up)
-
-
-def plain(cell):
-    """A cell as the tables have it: without the spaces that align it, with a hyphen for a minus."""
-    return cell.replace(page.FIGURE_SPACE, "").replace("−", "-")
 
 
 def finding_of(made_up):
@@ -211,7 +226,7 @@ def test_finding_is_three_sentences_made_of_the_scores(made_up):
     assert "54 clips, 6 subjects, 6 folds, 1 seed" in best
     assert f"always answering 'others' gives {floor['accuracy']:.2f} % and {floor['macro_f1']:.3f}" in best
     row = made_up.tables["transfer"].frame.iloc[1]
-    assert f"by {row['gain_clips']:+.0f} of 54 clips, {row['gain']:+.2f} points" in plain(transfer)
+    assert f"by {row['gain_clips']:+.0f} of 54 clips, {row['gain']:+.2f} points" in transfer.replace("−", "-")
     assert f"p = {row['p_permutation']:.3f}" in transfer and f"p = {row['p_mcnemar']:.3f}" in transfer
     assert "the paper prints +4 of 249" in transfer
     assert "54 clips of 6 people" in caveat and "no number on this page says anything about people" in caveat
@@ -246,7 +261,7 @@ def test_a_comparison_method_has_no_epochs_and_digests_of_its_own(made_up):
     tables = Page(assemble.render(replace(made_up, folds=[*made_up.folds, fold]))).tables
     training = {row[0]: row for row in tables["Training"]}
     epochs = training["Variant"].index("Epochs")
-    assert training["lbp_apex"][epochs].strip(page.FIGURE_SPACE) == page.MISSING
+    assert training["lbp_apex"][epochs] == page.MISSING
     assert training["dual"][epochs] == "12"
     digests = {row[0]: row[1:] for row in tables["Digests (first 12 digits of sha256)"]}
     kinds = digests["Variant"]
@@ -296,14 +311,99 @@ def test_tables_hold_the_numbers_of_the_csv_files(made_up, html):
     for table in made_up.tables.values():
         title, *_ = table.caption.split(". ")
         header, *rows = shown[title]
-        assert header == list(table.shown.columns)
-        assert [[plain(cell) for cell in row] for row in rows] == table.shown.astype(str).values.tolist()
+        expected = table.shown.astype(str).drop(columns="Note", errors="ignore")
+        if "Method" in expected:
+            names = expected.pop("Variant")
+            own = (names == page.MISSING) | (names == expected["Method"])
+            expected["Method"] += np.where(own, "", " " + names)
+        assert header == list(expected.columns)
+        assert rows == expected.to_numpy().tolist()
     header, *rows = shown["Table 2: attention kinds in ResNet18, all with focal loss"]
     frame = made_up.tables["table2_attention"].frame
     for row, accuracy in zip(rows, frame["accuracy"], strict=True):
-        assert float(plain(row[header.index("Accuracy (%)")]).split()[0]) == pytest.approx(
-            accuracy, abs=0.005
-        )
+        assert float(row[header.index("Accuracy (%)")].split()[0]) == pytest.approx(accuracy, abs=0.005)
+
+
+def test_every_note_of_a_row_is_a_footnote_and_every_note_is_said_once(made_up, html):
+    for table in made_up.tables.values():
+        part = html[html.index(f">{table.caption.split('. ')[0]}</h3>") :].partition("<h3")[0]
+        listed = dict(re.findall(r'<li class="marked"><sup>(\w)</sup> (.*?)</li>', part))
+        marks = re.findall(r"<th scope=\"row\".*?(?:<sup> (\w)</sup>)?</th>", part)
+        notes = table.shown.get("Note", pd.Series("", table.shown.index))
+        assert [unescape(listed[mark]) if mark else "" for mark in marks] == notes.tolist()
+    listed = re.findall(r"<li>(.*?)</li>", html.partition("Limits</h2>")[0])
+    for note in {note for table in made_up.tables.values() for note in table.notes}:
+        assert sum(unescape(text) == note for text in listed) == 1, note
+
+
+def test_each_table_can_be_had_in_full_precision(made_up, html):
+    files = {
+        a["aria-label"].removesuffix(" as CSV"): base64.b64decode(a["href"].partition(",")[2]).decode()
+        for a in Page(html).all("a")
+        if "download" in a
+    }
+    for table in made_up.tables.values():
+        assert files[table.caption.split(". ")[0]] == table.frame.to_csv(index=False)
+
+
+def test_names_that_look_like_something_else_pass_unchanged(made_up):
+    classes = {"happiness": "None", "disgust": "0", "repression": "NA", "surprise": "nan", "others": "others"}
+    settings = dump(made_up.config)
+    settings["datasets"]["casme2"]["classes"] |= classes
+    rows = [
+        row | {"name": name}
+        for row, name in zip(settings["variants"], ["1e5", "007", "null", "true"], strict=False)
+    ]
+    report = made_up_report({}, datasets=settings["datasets"], variants=rows, baselines=[])
+    parsed = Page(assemble.render(report))
+    header, *rows = parsed.tables["Each class by equations 12 to 14"]
+    assert {row[0] for row in rows} == {"1e5", "007", "null", "true"}
+    assert {row[header.index("Class")] for row in rows} == set(classes.values())
+    header, *rows = parsed.tables["Answers clip by clip"]
+    assert header[4:] == ["1e5", "007", "null", "true"]
+    assert {row[2] for row in rows} == set(classes.values())
+    assert {"None", "0", "NA", "nan"} <= {option["value"] for option in parsed.all("option")}
+
+
+def test_the_clips_hold_every_answer_with_its_probability(made_up, html):
+    header, *rows = Page(html).tables["Answers clip by clip"]
+    assert header == ["Clip", "Subject", "Class", "Right", *made_up.predictions]
+    for place, (name, predictions) in enumerate(made_up.predictions.items(), start=4):
+        given = predictions["predicted"] + " 0.60"
+        assert [row[place] for row in rows] == given.tolist(), name
+    expected = next(iter(made_up.predictions.values()))
+    assert [row[1] for row in rows] == expected["subject"].tolist()
+    assert [row[2] for row in rows] == expected["label"].tolist()
+    hits = sum((frame["predicted"] == frame["label"]).astype(int) for frame in made_up.predictions.values())
+    assert [int(row[3]) for row in rows] == hits.tolist()
+    missed, solved = (hits == 0).sum(), (hits == len(made_up.predictions)).sum()
+    assert f"Of 54 clips, {missed} are missed by every one of 7 rows and {solved} by none" in Page(html).text
+
+
+def test_the_clips_show_the_first_seed_and_what_was_not_predicted(made_up):
+    first = made_up.predictions["dual"].iloc[1:].assign(seed=5)
+    second = first.assign(seed=2, predicted="others")
+    report = replace(made_up, predictions=dict(made_up.predictions) | {"dual": pd.concat([first, second])})
+    header, *rows = Page(assemble.render(report)).tables["Answers clip by clip"]
+    shown = [row[header.index("dual")] for row in rows]
+    assert shown == [page.MISSING, *(first["predicted"] + " 0.60")]
+
+
+def test_quality_of_the_data_at_a_glance(html):
+    facts = dict(Page(html).tables["Samples and faces"][1:])
+    assert facts == {
+        "annotated": "54",
+        "used": "53",
+        "subjects": "6",
+        f"left out: {EVIL}": "1",
+        "left out: no face found": "0",
+        "apex: annotated": "53",
+        "face found by: hog": "50",
+        "face found by: cnn": "3",
+        "crop inside its source, median (%)": "100.0",
+        "crop inside its source, least (%)": "50.0",
+        "crops less than 95 % inside": "2",
+    }
 
 
 def test_page_is_well_formed_and_asks_nobody_for_anything(html):
@@ -324,7 +424,7 @@ def test_a_label_that_is_a_script_is_shown_as_text(html):
     parsed = Page(html)
     assert len(parsed.all("script")) == 1
     assert parsed.text.count(EVIL) >= 3, "the reason, the defect's file and its action"
-    assert parsed.tables["Why samples were left out"][1] == ["casme2", EVIL, "1"]
+    assert [f"left out: {EVIL}", "1"] in parsed.tables["Samples and faces"]
 
 
 def test_names_of_variants_are_escaped_in_attributes(made_up):
@@ -343,7 +443,7 @@ def test_structure_serves_a_screen_reader(html):
     ids = [attributes["id"] for _, attributes in parsed.tags if "id" in attributes]
     assert len(ids) == len(set(ids))
     named = [a[name] for _, a in parsed.tags for name in ("aria-labelledby",) if name in a]
-    links = [a["href"][1:] for a in parsed.all("a")]
+    links = [a["href"][1:] for a in parsed.all("a") if "download" not in a]
     assert set(named + links) <= set(ids)
     assert parsed.all("html") == [{"lang": "en"}] and len(parsed.all("main")) == len(parsed.all("nav")) == 1
     assert parsed.all("a")[0]["class"] == "skip" and links[0] == "main"
@@ -354,8 +454,10 @@ def test_structure_serves_a_screen_reader(html):
 
 def test_captions_say_on_how_much_a_figure_rests(html):
     captions = Page(html).contents["figcaption"]
-    assert len(captions) == 10
-    assert sum("54 clips, 6 subjects, 6 folds, 1 seed" in caption for caption in captions) == 8
+    assert len(captions) == KINDS + 7
+    of_data_and_time = 3
+    said = sum("54 clips, 6 subjects, 6 folds, 1 seed" in caption for caption in captions)
+    assert said == len(captions) - of_data_and_time
 
 
 def test_banner_stands_on_simulated_data_only(made_up, html, tmp_path):
@@ -406,20 +508,24 @@ def test_undefined_names_stop_the_template(made_up):
         page.fill(made_up.config, title="", banner="", finding=[], sections=[], variants=[], footer="")
 
 
-@given(st.lists(st.floats(-1e6, 1e6), min_size=1), st.integers(1, 3))
-def test_numbers_stand_under_each_other_on_the_decimal_point(values, decimals):
-    cells = [f"{value:+.{decimals}f} [{value:.{decimals}f}, {2 * value:.{decimals}f}]" for value in values]
-    aligned = page._align_column([*cells, page.MISSING])
-    assert [plain(cell) for cell in aligned] == [*cells, page.MISSING]
-    points = [[place for place, mark in enumerate(cell) if mark == "."] for cell in aligned[:-1]]
-    assert all(place == points[0] for place in points)
+NUMBERS = st.from_regex(r"[<+-]?[0-9]{1,4}(\.[0-9]{1,3})?", fullmatch=True)
+
+
+@given(st.lists(st.tuples(NUMBERS, st.sampled_from(["", "± 0.8", "[1, 2]", "± 0.8 [-1.5, 2]"])), min_size=1))
+def test_a_number_stands_apart_from_its_spread(parts):
+    column = pd.Series([f"{number} {spread}".strip() for number, spread in parts] + [page.MISSING])
+    *cells, missing = page._cells(column)
+    assert [(cell["text"], cell["spread"]) for cell in cells] == parts
+    assert all(cell["number"] for cell in (*cells, missing)) and missing["text"] == page.MISSING
 
 
 @pytest.mark.parametrize(
     "cells", [["dual", "cbam"], ["3 to 4", "none"], ["", "yes"], ["3.11.7", "2.0.1.post1"], ["64cc37", "12"]]
 )
 def test_words_are_left_alone(cells):
-    assert page._align_column(cells) == cells
+    shown = page._cells(pd.Series(cells))
+    assert [cell["text"] for cell in shown] == cells
+    assert not any(cell["number"] or cell["spread"] for cell in shown)
 
 
 # In a real browser. Debian: apt-get install chromium chromium-driver.
@@ -441,15 +547,23 @@ def browser():
     driver.quit()
 
 
-@pytest.fixture
-def opened(browser, html, tmp_path):
-    """Opens the report at a width and returns the browser."""
-    path = tmp_path / "report.html"
-    path.write_text(html, encoding="utf-8")
+@pytest.fixture(scope="module")
+def whole(drawn):
+    """As large as the paper's experiment: 26 subjects, ten rows."""
+    return made_up_report(drawn, evil=EVIL, subjects=SUBJECTS, methods=True)
 
-    def open_at(width):
+
+@pytest.fixture
+def opened(browser, whole, tmp_path):
+    """Opens the large report at a width, on screen or as on paper, and returns the browser."""
+    path = tmp_path / "report.html"
+    path.write_text(assemble.render(whole), encoding="utf-8")
+
+    def open_at(width, media="screen", scheme="light"):
         size = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": False}
         browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+        features = [{"name": "prefers-color-scheme", "value": scheme}]
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": media, "features": features})
         browser.get_log("browser"), browser.get_log("performance")
         browser.get(path.as_uri())
         return browser
@@ -457,7 +571,7 @@ def opened(browser, html, tmp_path):
     return open_at
 
 
-@pytest.mark.parametrize("width", [360, 1400])
+@pytest.mark.parametrize("width", [360, 390, 1400])
 def test_browser_shows_all_of_it_without_error_request_or_overflow(opened, width):
     browser = opened(width)
     assert browser.get_log("browser") == []
@@ -466,7 +580,7 @@ def test_browser_shows_all_of_it_without_error_request_or_overflow(opened, width
     )
     assert set(requests) <= {"file", "data", "about"} and "file" in requests
     sizes = browser.execute_script("return [...document.images].map(i => i.naturalWidth * i.complete)")
-    assert len(sizes) == 10 and all(sizes)
+    assert len(sizes) == KINDS + 10 and all(sizes)
     browser.execute_script("document.querySelectorAll('details').forEach(part => part.open = true)")
     assert browser.execute_script("return document.documentElement.scrollWidth") == width
     outside = browser.execute_script(
@@ -485,7 +599,7 @@ return [...table.tBodies[0].rows].map(row => row.cells[arguments[1]].textContent
 
 def column(browser, table, place):
     """The visible texts of a column, from top to bottom."""
-    return [plain(text) for text in browser.execute_script(COLUMN, table, place)]
+    return browser.execute_script(COLUMN, table, place)
 
 
 def first_number(text):
@@ -529,7 +643,7 @@ def test_browser_filters_by_variant(opened):
     for name, box in boxes.items():
         if name != "spatial":
             box.click()
-    assert browser.find_element("id", "shown").text == "1 of 7 shown"
+    assert browser.find_element("id", "shown").text == "1 of 10 shown"
     visible = browser.execute_script(
         "return [...document.querySelectorAll('[data-variant]:not([hidden])')].map(e => e.dataset.variant)"
     )
@@ -540,7 +654,7 @@ def test_browser_filters_by_variant(opened):
     shown = [row.text for row in rows if row.is_displayed()]
     assert len(shown) == 2 and "the floor" in shown[1], "the floor belongs to every choice"
     boxes["dual"].click()
-    assert browser.find_element("id", "shown").text == "2 of 7 shown"
+    assert browser.find_element("id", "shown").text == "2 of 10 shown"
 
 
 def test_browser_reaches_the_content_first_and_everything_by_keyboard(opened):
@@ -557,12 +671,232 @@ def test_browser_reaches_the_content_first_and_everything_by_keyboard(opened):
     assert unreachable == 0
 
 
-def test_browser_prints_every_part(opened):
+OPEN_ALL = "document.querySelectorAll('details').forEach(part => part.open = true);"
+SCROLLED = """
+return [...document.querySelectorAll(".scroll")].filter(part => part.scrollWidth > part.clientWidth)
+  .map(part => part.getAttribute("aria-labelledby"));
+"""
+
+
+def test_browser_hides_no_column_on_a_desktop(opened):
     browser = opened(1400)
-    pdf = base64.b64decode(browser.execute_cdp_cmd("Page.printToPDF", {})["data"])
-    assert pdf.startswith(b"%PDF") and len(re.findall(rb"/Type\s*/Page\b", pdf)) > 2
-    assert browser.execute_script("return [...document.querySelectorAll('details')].every(part => part.open)")
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
-    parts = browser.find_elements("css selector", "h1, h2, main p, main td, main figure, main pre")
-    assert len(parts) > 50
-    assert not [part.get_attribute("outerHTML")[:80] for part in parts if not part.is_displayed()]
+    assert browser.execute_script(OPEN_ALL + SCROLLED) == []
+
+
+# Per table, the headers of the numbers that are seen whole before anybody scrolls sideways.
+FIRST_SCREEN = """
+const whole = (cell, left, right) => {
+  const range = document.createRange();
+  range.selectNodeContents(cell);
+  const box = range.getBoundingClientRect();
+  return box.left >= left - 1 && box.right <= right + 1;
+};
+return Object.fromEntries([...document.querySelectorAll(".scroll")].map(part => {
+  const [table, view] = [part.querySelector("table"), part.getBoundingClientRect()];
+  const left = table.tBodies[0].rows[0].cells[0].getBoundingClientRect().right;
+  const number = cell => cell.matches("td.number") && /\\d/.test(cell.textContent);
+  const seen = [...table.tHead.rows[0].cells].filter((_, column) => [...table.tBodies[0].rows]
+    .map(row => row.cells[column]).some(cell => number(cell) && whole(cell, left, view.right)));
+  const title = document.getElementById(part.getAttribute("aria-labelledby")).textContent;
+  return [title, seen.map(header => header.textContent)];
+}));
+"""
+
+
+@pytest.mark.parametrize("width", [360, 390])
+def test_browser_shows_a_measured_figure_of_every_table_on_a_phones_first_screen(opened, whole, width):
+    browser = opened(width)
+    seen = browser.execute_script(OPEN_ALL + FIRST_SCREEN)
+    for table in whole.tables.values():
+        title = table.caption.split(". ")[0]
+        measured = ("Accuracy (%)", "Macro-F1", "Gain (clips)", "Precision")
+        assert set(seen[title]) & set(measured), f"{title}: {seen[title]}"
+    assert seen["Answers clip by clip"] == ["Right"]
+    numbers = {"Samples and faces", "What the doctor found", "Training", "Time per rule"}
+    assert all(seen[title] for title in numbers)
+
+
+def test_browser_keeps_a_rows_name_in_sight_when_a_phone_scrolls(opened):
+    browser = opened(360)
+    part = browser.find_elements("css selector", ".scroll")[2]
+    browser.execute_script("arguments[0].scrollLeft = 300", part)
+    head = part.find_element("css selector", "tbody th")
+    assert abs(head.rect["x"] - part.rect["x"]) < 1
+    top = browser.execute_script(
+        "const box = arguments[0].getBoundingClientRect(); arguments[0].scrollIntoView({block: 'center'});"
+        "const now = arguments[0].getBoundingClientRect();"
+        "return document.elementFromPoint(now.left + 20, now.top + 8).closest('th') === arguments[0]",
+        head,
+    )
+    assert top, "the numbers run over the name"
+
+
+@pytest.mark.parametrize(("width", "narrow"), [(360, True), (390, True), (1400, False)])
+def test_browser_shows_the_main_figure_whole(opened, whole, width, narrow):
+    browser = opened(width)
+    picture = browser.find_element("css selector", "figure img")
+    source = browser.execute_script("return arguments[0].currentSrc", picture)
+    path = whole.figures["variants_narrow" if narrow else "variants"]
+    assert base64.b64decode(source.partition(",")[2]) == path.read_bytes()
+    box = picture.rect
+    assert box["x"] >= 0 and box["x"] + box["width"] <= width
+    frame = picture.find_element("xpath", "./ancestor::*[contains(@class, 'paper')]")
+    assert browser.execute_script("return arguments[0].scrollWidth <= arguments[0].clientWidth", frame)
+    natural = browser.execute_script("return arguments[0].naturalWidth", picture)
+    assert box["width"] > 0.95 * natural, "its words are too small to be read"
+
+
+def test_browser_copies_numbers_as_numbers(opened, whole):
+    browser = opened(1400)
+    copied = browser.execute_script(
+        "const range = document.createRange(); range.selectNode(document.querySelectorAll('table')[2]);"
+        "getSelection().removeAllRanges(); getSelection().addRange(range); return getSelection().toString()"
+    )
+    header, *rows = [line.split("\t") for line in copied.splitlines() if line.strip()]
+    frame = whole.tables["table3_methods"].frame
+    assert len(rows) == len(frame)
+    for name, column in (
+        ("Accuracy (%)", "accuracy"),
+        ("Difference", "difference"),
+        ("Macro-F1", "macro_f1"),
+    ):
+        cells = [row[header.index(name)].strip() for row in rows]
+        numbers = [float(cell) if cell else np.nan for cell in cells]
+        assert numbers == pytest.approx(frame[column].astype(float).tolist(), abs=0.006, nan_ok=True)
+    assert copied.isascii()
+    assert rows[0][0].strip() == f"{frame['method'][0]} {frame['variant'][0]}", "a name without its footnote"
+
+
+def clips_shown(browser):
+    """Subject and class of the clips that the filter leaves."""
+    rows = browser.find_elements("css selector", ".answers tbody tr:not([hidden])")
+    return [tuple(row.text.split()[1:3]) for row in rows]
+
+
+def choose(browser, place, value, how="click"):
+    selectors = browser.find_elements("css selector", ".answers select")
+    option = next(o for o in selectors[place].find_elements("css selector", "option") if o.text == value)
+    if how == "click":
+        option.click()
+    else:
+        browser.execute_script("arguments[0].focus()", selectors[place])
+        selectors[place].send_keys(value[:9])
+
+
+@pytest.mark.parametrize("how", ["click", "keyboard"])
+def test_browser_finds_the_clips_that_every_row_misses(opened, whole, how):
+    browser = opened(1400)
+    browser.find_element("css selector", "details:has(.answers) summary").click()
+    samples = next(iter(whole.predictions.values()))
+    hits = pd.DataFrame(
+        {name: frame["predicted"] == frame["label"] for name, frame in whole.predictions.items()}
+    )
+    assert len(clips_shown(browser)) == len(samples)
+    few = hits[["resnet18_ce", "spatial"]]
+    for box in browser.find_elements("css selector", "#filter input"):
+        if box.get_attribute("value") not in few:
+            box.click()
+    choose(browser, 2, "wrongly by every row", how)
+    missed = samples[~few.any(axis=1)]
+    assert clips_shown(browser) == list(zip(missed["subject"], missed["label"], strict=True)) and len(missed)
+    output = browser.find_element("css selector", ".answers output").text
+    assert output == f"{len(missed)} of {len(samples)} clips"
+    choose(browser, 1, "others", how)
+    of_class = missed[missed["label"] == "others"]
+    assert len(clips_shown(browser)) == len(of_class) > 0
+    subject = of_class["subject"].iloc[0]
+    choose(browser, 0, subject, how)
+    assert set(clips_shown(browser)) == {(subject, "others")}
+    for place in (0, 1):
+        choose(browser, place, "all")
+    choose(browser, 2, "rightly by every row")
+    assert len(clips_shown(browser)) == few.all(axis=1).sum()
+    choose(browser, 2, "rightly by some rows")
+    assert len(clips_shown(browser)) == (few.any(axis=1) & ~few.all(axis=1)).sum()
+
+
+CONTRAST = """
+const luminance = color => {
+  const linear = color.match(/[\\d.]+/g).slice(0, 3).map(v => v / 255)
+    .map(v => v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+  return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2];
+};
+const ground = part => {
+  for (; part; part = part.parentElement) {
+    const color = getComputedStyle(part).backgroundColor;
+    if (!/, 0\\)$/.test(color)) return color;
+  }
+};
+return arguments[0].map(selector => {
+  const part = document.querySelector(selector);
+  const pair = [luminance(getComputedStyle(part).color), luminance(ground(part))].sort((a, b) => b - a);
+  return (pair[0] + 0.05) / (pair[1] + 0.05);
+});
+"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_browser_shows_words_that_can_be_read_in_light_and_dark(opened, scheme):
+    browser = opened(1400, scheme=scheme)
+    parts = [
+        "main p",
+        ".small",
+        ".spread",
+        "td.wrong",
+        "td.wrong .spread",
+        "a",
+        ".banner",
+        "select",
+        "summary",
+    ]
+    for part, contrast in zip(parts, browser.execute_script(CONTRAST, parts), strict=True):
+        assert contrast > 4.5, part
+    ground = browser.execute_script("return getComputedStyle(document.body).backgroundColor")
+    assert (sum(map(int, re.findall(r"\d+", ground)[:3])) < 384) is (scheme == "dark")
+
+
+PAPER = 184  # mm between the margins
+
+
+def test_browser_prints_every_part_on_few_pages(opened, whole):
+    browser = opened(round(PAPER / 25.4 * 96), media="print")
+    visible = "return [...document.querySelectorAll(arguments[0])].filter(e => !e.checkVisibility()).length"
+    for part in ("h1", "h2", ".finding p", ".banner", "section > p", "figure img", "figcaption", "footer"):
+        assert browser.execute_script(visible, part) == 0, part
+    hidden = "details > :not(summary)"
+    assert browser.execute_script(visible, hidden) == len(browser.find_elements("css selector", hidden)) > 5
+    unfolded = "return [...document.querySelectorAll('.items table')].every(table => table.checkVisibility())"
+    assert browser.execute_script(unfolded)
+    cut = (
+        "return [...document.querySelectorAll('table, img')].filter(e => e.checkVisibility()"
+        " && e.getBoundingClientRect().right > innerWidth + 1).map(e => e.outerHTML.slice(0, 80))"
+    )
+    assert browser.execute_script(cut) == []
+    pdf = base64.b64decode(
+        browser.execute_cdp_cmd("Page.printToPDF", {"preferCSSPageSize": True, "printBackground": False})[
+            "data"
+        ]
+    )
+    pages = re.findall(rb"/Type\s*/Page\b", pdf)
+    assert 4 <= len(pages) < 12
+
+
+@pytest.mark.skipif(not shutil.which("pdftotext"), reason="no pdftotext: the words of the PDF are not read")
+def test_the_pdf_holds_the_words_and_numbers_and_no_list_of_defects(opened, whole, tmp_path):
+    browser = opened(1400)
+    pdf = browser.execute_cdp_cmd("Page.printToPDF", {"preferCSSPageSize": True})["data"]
+    path = tmp_path / "report.pdf"
+    path.write_bytes(base64.b64decode(pdf))
+    text = subprocess.run(
+        ["pdftotext", "-layout", path, "-"], check=True, capture_output=True, text=True
+    ).stdout
+    words = " ".join(text.split())
+    for sentence in (*finding_of(whole), *assemble.LIMITS):
+        assert sentence[:40] in words
+    for table in whole.tables.values():
+        if len(table.frame) <= assemble.LONG:
+            assert table.caption.split(". ")[0] in words
+    for accuracy in whole.tables["table3_methods"].frame["accuracy"].dropna():
+        assert f"{accuracy:.2f}" in words
+    assert "Defects in casme2" in words and "spotted (" not in words
+    assert "Answers clip by clip" in words and "EP08" not in words

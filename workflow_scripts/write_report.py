@@ -46,9 +46,8 @@ def main(snakemake):
 def read_findings(manifest, defects, cache, failures):
     """What is known about one dataset."""
     aligned = read_cache(cache)
-    inside = getattr(aligned, "inside", ())
     return assemble.DatasetFindings(
-        read_manifest(manifest), read_csv(defects), aligned.detector, read_csv(failures), inside
+        read_manifest(manifest), read_csv(defects), aligned.detector, read_csv(failures), aligned.inside
     )
 
 

@@ -56,7 +56,7 @@ class DatasetFindings:
     defects: pd.DataFrame
     detector: Sequence[str]
     failures: pd.DataFrame
-    inside: Sequence[float] = ()
+    inside: Sequence[float]
 
 
 @dataclass(frozen=True)
@@ -148,8 +148,8 @@ def _clips(report: ReportInput) -> Section:
     ]
     missed, solved = (sum(map(kind, right)) for kind in (lambda clip: not any(clip), all))
     text = (
-        f"Of {len(samples)} clips, {missed} are missed by every one of {len(answers)} rows and {solved} by none "
-        "(first seed). The table below, which can be sorted and filtered, shows which."
+        f"Of {len(samples)} clips, {missed} are missed by every one of {len(answers)} rows and {solved} by "
+        "none (first seed). The table below, which can be sorted and filtered, shows which."
     )
     samples.insert(0, "clip", [name.rpartition("/")[2] for name in samples.index])
     table = page.Clips(
