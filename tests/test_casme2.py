@@ -1,5 +1,7 @@
 """CASME II is read in every form that copies of it have."""
 
+import shutil
+
 import pandas as pd
 import pytest
 from dataset_samples import (
@@ -145,7 +147,9 @@ def test_auto_prefers_the_whole_head_then_what_is_there(tmp_path):
     auto = casme2_settings()
     assert read(tmp_path, auto)[0].frame_path.str.startswith("CASME2_RAW_selected/").all()
     (tmp_path / "CASME2_RAW_selected/sub01/EP02_01f/img8.jpg").unlink()
-    assert read(tmp_path, auto)[0].frame_path.str.startswith("CASME2_RAW/").all()
+    paths = read(tmp_path, auto)[0].frame_path
+    assert paths["sub01/EP02_01f"].startswith("CASME2_RAW/")
+    assert paths.str.startswith("CASME2_RAW_selected/").sum() == 3, "one lost frame moves no other clip"
     for kind, folder in (("cropped", "Cropped/"), ("raw", "CASME2_RAW/")):
         assert read(tmp_path, casme2_settings(frames=kind))[0].frame_path.str.startswith(folder).all()
 
@@ -160,7 +164,9 @@ def test_the_release_whose_numbers_fit_is_chosen(tmp_path):
     write_frames(tmp_path / "Cropped-updated" / "Cropped")
     samples, defects = read(tmp_path, casme2_settings())
     assert samples.frame_path.str.startswith("Cropped-updated/").all()
-    assert defects.empty
+    assert defects[["defect", "file", "severity"]].to_numpy().tolist() == [
+        ["unused_place", "Cropped", "ignore"]
+    ]
 
 
 def test_a_draw_between_trees_is_noted(tmp_path):
@@ -309,9 +315,9 @@ def test_links_out_of_the_root_are_not_followed(tmp_path):
     samples, defects = read(root, casme2_settings())
     assert samples.included.tolist() == [False, False, True, True]
     assert defects[["defect", "file"]].to_numpy().tolist() == [
-        ["leaves_root", "Cropped/sub01/EP03_02"],
         ["missing_apex_frame", "Cropped/sub01/EP02_01f"],
         ["annotation_without_frames", "Cropped"],
+        ["leaves_root", "Cropped/sub01/EP03_02"],
         ["absent_subject", ""],
     ]
 
@@ -384,15 +390,27 @@ def test_other_frames_are_checked_by_header(tmp_path):
     assert defects.defect[0] == "unreadable_frame"
 
 
-def test_two_files_of_one_number_are_noted(tmp_path):
+def test_two_files_of_one_number(tmp_path):
     write_casme2(tmp_path, [row()], tree="Cropped")
-    draw(tmp_path / "Cropped" / "sub01" / "EP02_01f" / "img0008.jpg")
+    clip = tmp_path / "Cropped" / "sub01" / "EP02_01f"
+    shutil.copy(clip / "img8.jpg", clip / "img0008.jpg")
+    draw(clip / "img0009.jpg")
     samples, defects = read(tmp_path, casme2_settings(["sub01"]))
-    assert samples.frame_path.tolist() == ["Cropped/sub01/EP02_01f/img8.jpg"]
+    assert samples.frame_path.tolist() == ["Cropped/sub01/EP02_01f/img8.jpg"], "the same bytes"
     assert defects[["defect", "action"]].to_numpy().tolist()[0] == [
         "ambiguous_frames",
-        "passed over: img0008.jpg",
+        "passed over: img0008.jpg, img0009.jpg",
     ]
+    draw(clip / "img0008.jpg")
+    samples, defects = read(tmp_path, casme2_settings(["sub01"]))
+    assert not samples.included.any()
+    assert defects[["defect", "severity", "action"]].to_numpy().tolist()[0] == [
+        "ambiguous_apex_frame",
+        "error",
+        "left out: img8.jpg and img0008.jpg would do; keep one of them",
+    ]
+    (clip / "img0008.jpg").unlink()  # as advised
+    assert read(tmp_path, casme2_settings(["sub01"]))[0].included.all()
 
 
 def test_stray_files_are_no_defect(tmp_path):

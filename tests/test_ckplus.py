@@ -91,8 +91,11 @@ def test_a_sequence_in_two_classes_is_left_out(tmp_path):
 
 def test_the_original_is_preferred_to_ck48(tmp_path):
     write_ckplus(tmp_path, SEQUENCES)
-    write_ck48(tmp_path / "CK+48", [("anger", "S010", "004", [17, 18, 19])])
-    assert read(tmp_path, ckplus_settings())[0].frame_path.str.startswith("CK+48").sum() == 0
+    write_ck48(tmp_path / "CK+48", [("disgust", "S005", "001", [9, 10, 11])])
+    samples, defects = read(tmp_path, ckplus_settings())
+    assert samples[samples.included].frame_path.str.startswith("cohn-kanade-images/").all()
+    place = defects[defects.defect == "unused_place"].iloc[0]
+    assert (place.file, place.action) == ("CK+48", "cohn-kanade-images is used for the 1 sequences of both")
 
 
 def test_frames_without_any_label_are_refused(tmp_path):
@@ -197,7 +200,7 @@ def test_links_out_of_the_root_are_not_followed(tmp_path):
     peak.symlink_to(tmp_path / "peak.png")
     samples, defects = read(root, ckplus_settings())
     assert samples[samples.included].subject.unique().tolist() == ["S011"]
-    assert defects.defect.tolist()[:3] == ["leaves_root", "missing_apex_frame", "annotation_without_frames"]
+    assert defects.defect.tolist()[:3] == ["missing_apex_frame", "annotation_without_frames", "leaves_root"]
 
 
 def test_unlabelled_subjects_do_not_stop_the_run(tmp_path):

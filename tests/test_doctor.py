@@ -1,6 +1,7 @@
 """Every kind of defect is documented, found, and handled with the severity that is asked for."""
 
 import ast
+import os
 import re
 import shutil
 import zlib
@@ -146,8 +147,8 @@ def bomb(path):
     ("damage", "message"),
     [
         (cut, "damaged image"),
-        (lambda path: path.write_bytes(b""), "not a JPEG, PNG, BMP image"),
-        (lambda path: path.write_text("<html>"), "not a JPEG, PNG, BMP image"),
+        (lambda path: path.write_bytes(b""), "not a JPEG, PNG, BMP, TIFF image"),
+        (lambda path: path.write_text("<html>"), "not a JPEG, PNG, BMP, TIFF image"),
         (bomb, "more than 50,000,000 pixels"),
     ],
     ids=["truncated", "empty", "text", "bomb"],
@@ -217,10 +218,13 @@ def test_subjects_of_one_class(tmp_path):
 def test_a_folder_that_may_not_be_entered(tmp_path, monkeypatch):
     write_casme2(tmp_path)
 
-    def refuse(folder, root):
-        raise PermissionError(13, "Permission denied", str(folder))
+    def refuse(folder):
+        if Path(folder).name == "EP02_01f":
+            raise PermissionError(13, "Permission denied", str(folder))
+        return scandir(folder)
 
-    monkeypatch.setattr("mer_core.datasets.frames.list_frames", refuse)
+    scandir = os.scandir
+    monkeypatch.setattr("mer_core.datasets.frames.os.scandir", refuse)
     with pytest.raises(UserError, match=r"EP02_01f: cannot be read \(Permission denied\)"):
         read(tmp_path, casme2_settings())
 

@@ -1,10 +1,23 @@
 """Frames are found by their digits, folders in natural order, and nothing leaves the root."""
 
+import unicodedata
+from pathlib import Path
+
+import pytest
 from dataset_samples import draw
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mer_core.datasets.frames import frame_number, is_inside, list_frames, natural_key, walk
+from mer_core.datasets.frames import (
+    Root,
+    describe_links,
+    frame_number,
+    natural_key,
+    scan,
+    series,
+    spelled,
+    walk,
+)
 
 PREFIX = st.text(st.characters(categories=["L", "P", "S", "Zs"], exclude_characters="/"), max_size=12)
 
@@ -52,48 +65,112 @@ def test_natural_keys_can_always_be_compared(names):
     assert sorted(sorted(names, key=natural_key)) == sorted(names)
 
 
-def test_list_frames(tmp_path):
+def listed(folder):
+    return series(folder, [path.name for path in folder.iterdir() if path.is_file()])
+
+
+def test_series(tmp_path):
     for name in ("img10.jpg", "img9.jpg", "img009.jpg", "thumb9.jpg"):
         draw(tmp_path / name)
     (tmp_path / "Desktop - Shortcut.lnk").write_bytes(b"L")
     (tmp_path / "img11.jpg").mkdir()
-    frames, passed_over = list_frames(tmp_path, tmp_path)
-    assert [(number, file.name) for number, file in frames.items()] == [(9, "img9.jpg"), (10, "img10.jpg")]
-    assert passed_over == ["img009.jpg", "thumb9.jpg"]
+    found = listed(tmp_path)
+    assert [(number, file.name) for number, file in found.files.items()] == [
+        (9, "img9.jpg"),
+        (10, "img10.jpg"),
+    ]
+    assert found.passed_over == ["img009.jpg", "thumb9.jpg"]
+    assert {number: [file.name for file in files] for number, files in found.doubtful.items()} == {
+        9: ["img9.jpg", "img009.jpg"]
+    }
 
 
-def test_links_that_leave_the_root_are_no_frames(tmp_path):
-    root = tmp_path / "root"
-    draw(tmp_path / "secret1.jpg")
-    draw(root / "clip" / "img1.jpg")
-    (root / "clip" / "img2.jpg").symlink_to(tmp_path / "secret1.jpg")
+@given(
+    known=st.sampled_from(["img", "reg_img", "IMG", ""]),
+    stray=st.sampled_from(["flow_", "thumb", "mask-", "img_crop_"]),
+    frames=st.sets(st.integers(1, 99), min_size=1, max_size=5),
+    strays=st.sets(st.integers(1, 99), min_size=1, max_size=30),
+)
+def test_a_stray_series_is_never_taken(known, stray, frames, strays):
+    names = [f"{known}{n}.jpg" for n in frames] + [f"{stray}{n}.png" for n in strays]
+    found = series(Path("clip"), names)
+    assert {number: file.name for number, file in found.files.items()} == {
+        number: f"{known}{number}.jpg" for number in frames
+    }
+    assert not found.doubtful
+    assert set(found.passed_over) == {f"{stray}{n}.png" for n in strays}
+
+
+def test_two_unknown_series_are_in_doubt():
+    found = series(Path("clip"), ["a_1.png", "a_2.png", "b_2.png"])
+    assert list(found.files) == [1, 2]
+    assert {n: [file.name for file in files] for n, files in found.doubtful.items()} == {
+        2: ["a_2.png", "b_2.png"]
+    }
+
+
+def test_links_are_followed_where_the_configuration_says(tmp_path):
+    root, store, lost = tmp_path / "root", tmp_path / "store", tmp_path / "lost"
+    for place in (store / "frames", lost, root / "clip"):
+        draw(place / "img1.jpg")
+    (root / "clip" / "img2.jpg").symlink_to(store / "frames" / "img1.jpg")
     (root / "clip" / "img3.jpg").symlink_to(root / "clip" / "img1.jpg")
-    assert list(list_frames(root / "clip", root)[0]) == [1, 3]
+    (root / "clip" / "img4.jpg").symlink_to(tmp_path / "gone" / "img1.jpg")
+    (root / "linked").symlink_to(store / "frames")
+    (root / "again").symlink_to(store / "frames")
+    (root / "elsewhere").symlink_to(lost)
+    (store / "frames" / "loop").symlink_to(store)
+    strict, generous = Root(root), Root(root, [store])
+    assert {folder.name: names for folder, names in walk(strict)} == {
+        "root": [],
+        "clip": ["img1.jpg", "img3.jpg"],
+    }
+    seen = [(folder.relative_to(root).as_posix(), names) for folder, names in walk(generous)]
+    assert ("clip", ["img1.jpg", "img2.jpg", "img3.jpg"]) in seen
+    assert sum(names == ["img1.jpg"] for _, names in seen) == 1, "what two links lead to is one place"
+    assert len(seen) < 8
+    assert set(generous.refused) == {root / "elsewhere"}
+    assert set(generous.broken) == {root / "clip" / "img4.jpg"}
+    lines = describe_links(strict, "mine")
+    assert f"that lead to {tmp_path}" in lines[0] and "write datasets.mine.link_roots: [" in lines[0]
+    assert "lead nowhere" in lines[-1]
 
 
-def test_is_inside_follows_links(tmp_path):
-    root = tmp_path / "root"
-    (root / "a").mkdir(parents=True)
-    (root / "out").symlink_to(tmp_path)
-    (root / "loop").symlink_to("loop")
-    assert is_inside(root / "a" / ".." / "a", root)
+def test_what_a_root_holds(tmp_path):
+    folder = tmp_path / "root"
+    (folder / "a").mkdir(parents=True)
+    (folder / "out").symlink_to(tmp_path)
+    (folder / "loop").symlink_to("loop")
+    root = Root(folder)
+    assert root.holds(folder / "a" / ".." / "a")
     for path in (
-        root / ".." / "x",
-        root / "out" / "x",
+        folder / ".." / "x",
+        folder / "out" / "x",
         tmp_path / "root2",
-        root / ("x" * 5000),
-        root / "a\0b",
+        folder / ("x" * 5000),
+        folder / "a\0b",
+        folder / "loop",
     ):
-        assert not is_inside(path, root), path
+        assert not root.holds(path), path
+    assert scan(folder, root) == ([folder / "a"], [])
+    assert set(root.refused) == {folder / "out", folder / "out" / "x"}
 
 
 def test_walk_is_natural_shallow_and_stays_inside(tmp_path):
     root = tmp_path / "root"
-    for name in ("sub10", "sub2", ".hidden", "a/b/c/d/e/f/g"):
+    for name in ("sub10", "sub2", ".hidden", "a/b/c/d/e/f/g/h/i"):
         (root / name).mkdir(parents=True)
     (root / "out").symlink_to(tmp_path)
     (root / "again").symlink_to(root / "a")
-    leaving = []
-    seen = [path.relative_to(root).as_posix() for path in walk(root, lambda path: False, leaving.append)]
-    assert seen == [".", "a", "a/b", "a/b/c", "a/b/c/d", "a/b/c/d/e", "a/b/c/d/e/f", "sub2", "sub10"]
-    assert leaving == [root / "out"]
+    seen = [folder.relative_to(root).as_posix() for folder, _ in walk(Root(root))]
+    deep = [str(Path(*"abcdefgh"[:n])) for n in range(1, 9)]
+    assert seen == [".", *deep, "sub2", "sub10"]
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+@pytest.mark.parametrize("written", ["Zo\u00eb/\u00e9t\u00e9.png", "Zoe/ete.png", "Zo\u00eb/gone.png"])
+def test_spelling_on_disk(tmp_path, form, written):
+    draw(tmp_path / unicodedata.normalize(form, "Zo\u00eb/\u00e9t\u00e9.png"))
+    found = spelled(tmp_path, written)
+    assert found.is_file() == ("\u00e9" in written)
+    assert unicodedata.normalize("NFC", str(found.relative_to(tmp_path))) == written

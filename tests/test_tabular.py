@@ -66,8 +66,8 @@ def test_paths_stay_inside(tmp_path):
     ]
     write(root, *(f"{path},p1,happiness" for path in [*outside, "..\\secret.png"]), "alias.png,p1,happiness")
     samples, defects = read(root, tabular(["p1"]))
-    assert samples.frame_path.tolist() == ["a.png"]
-    assert defects.defect.tolist() == ["leaves_root"] * 7 + ["one_class_subject"]
+    assert samples.frame_path.tolist() == ["alias.png"]
+    assert defects.defect.tolist() == ["leaves_root"] * 8 + ["one_class_subject"]
     assert defects[["row", "file"]].to_numpy().tolist()[0] == ["row 2", "images.csv:2"]
 
 

@@ -23,6 +23,8 @@ class Dataset(Section):
 
     root: PathText
     """Folder of your copy, or: simulated."""
+    link_roots: tuple[PathText, ...] = ()
+    """Folders outside of root, such as a scratch disk or a store of files, that links in it may lead to."""
     classes: dict[str, Name | None]
     """Raw label -> class; null leaves a label out. The order of the classes is that of first mention."""
     subjects: Names = None

@@ -11,15 +11,16 @@ from typing import Any
 
 import pandas as pd
 
-from mer_core import images
 from mer_core.config.datasets import SIMULATED
 from mer_core.config.layouts.casme2 import Casme2
 from mer_core.datasets import frames, workbook
-from mer_core.datasets.casme2_trees import SUBJECT, Tree, choose_tree, clip_key, find_trees, has_clips
+from mer_core.datasets.annotated import Candidate, Key, check_interval, clip_key, find_frames
 from mer_core.datasets.checks import assign_class
 from mer_core.datasets.defects import Findings
+from mer_core.datasets.frames import Root, Series
 from mer_core.datasets.manifest import new_sample
 from mer_core.datasets.published import Published
+from mer_core.datasets.tables import find_table
 from mer_core.errors import UserError
 
 COLUMNS = {
@@ -47,16 +48,21 @@ PUBLISHED = Published(
         )
     },
 )
+# `auto` prefers the whole head where copies hold several. The raw recordings hold the same frames as the
+# selection, among many more.
+KINDS = ("raw_selected", "raw", "cropped")
+_SUBJECT = re.compile(r"(?:s|sub|subject)[ _-]?0*([1-9][0-9]?)", re.IGNORECASE)
+_NUMBER = re.compile(r"0*([1-9][0-9]?)(?:\.0)?")
 _CLIP = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 
-def read(name: str, settings: Casme2, root: Path, findings: Findings) -> list[dict[str, Any]]:
+def read(name: str, settings: Casme2, root: Root, findings: Findings) -> list[dict[str, Any]]:
     """One sample per annotated clip: its apex frame.
 
     Args:
         name: of the dataset in the configuration.
         settings: of the dataset.
-        root: the dataset's folder or any folder inside, resolved.
+        root: the dataset's folder or any folder inside.
         findings: where defects go.
 
     Returns:
@@ -65,87 +71,48 @@ def read(name: str, settings: Casme2, root: Path, findings: Findings) -> list[di
     Raises:
         UserError: there is no annotation table or no tree of frames, or it cannot be chosen.
     """
-    table_path = _find_table(name, settings, root)
-    table = workbook.read_table(table_path, COLUMNS, optional=["action_units"])
-    samples = _annotations(name, settings, table, table_path.name, findings)
-    wanted = [(sample["subject"], sample["clip"], sample["apex"]) for sample in samples if sample["included"]]
-    tree = choose_tree(name, settings.frames, wanted, find_trees(root, findings), findings)
-    for sample in samples:
-        if sample["included"]:
-            _find_frames(sample, settings.missing_apex, tree, findings)
-    annotated = {clip_key(sample["subject"], sample["clip"]) for sample in samples}
-    for key, folder in tree.clips.items():
-        if key not in annotated:
-            findings.add("frames_without_annotation", "not used", file=tree.relative(folder))
+    listing = [*frames.walk(root)]
+    if settings.workbook is None:
+        key = f"datasets.{name}.workbook"
+        path = find_table(
+            root, listing, _may_be_table, COLUMNS, ["action_units"], key, "CASME2-coding-*.xlsx"
+        )
+    else:
+        path = frames.spelled(root.path, settings.workbook)
+    table = workbook.read_table(path, COLUMNS, optional=["action_units"])
+    samples = _annotations(name, settings, table, path.name, findings)
+    candidates = _find_clips(name, settings, root, listing)
+    find_frames(name, settings, samples, candidates, KINDS, _foreign(root, listing), root, findings)
     return samples
 
 
-def list_subjects(settings: Casme2, root: Path) -> list[str]:
+def list_subjects(settings: Casme2, root: Root) -> list[str]:
     """The 26 of the released set, whatever of it is there; of a simulated copy, those on disk."""
     if settings.root != SIMULATED:
         return list(PUBLISHED.subjects)
-    trees = find_trees(root, Findings({}))
-    return sorted({subject for tree in trees for subject, _ in tree.clips})
+    return sorted({clip.key[0] for clip in _find_clips("casme2", settings, root, [*frames.walk(root)])})
 
 
-def _find_table(name: str, settings: Casme2, root: Path) -> Path:
-    if settings.workbook is not None:
-        return root / settings.workbook
-    # The root may be a folder of frames inside the dataset's, so the table may lie above it.
-    nearby = [root, *(folder for folder in frames.walk(root, has_clips, lambda _: None) if folder != root)]
-    for folders in (nearby, [root.parent], [root.parent.parent]):
-        top = folders[0]
-        tables = [path for folder in folders for path in sorted(folder.iterdir()) if _may_be_table(path, top)]
-        if len(tables) == 1:
-            return tables[0]
-        fitting = [path for path in tables if _fits(path)]
-        if len(fitting) == 1:
-            return fitting[0]
-        if tables:
-            found = ", ".join(path.name for path in fitting or tables)
-            raise UserError(
-                f"{root}: which table annotates the clips? found {found}; name it in datasets.{name}.workbook"
-            )
-    raise UserError(
-        f"{root}: no annotation table (CASME2-coding-*.xlsx); put it there or set datasets.{name}.workbook"
-    )
-
-
-def _may_be_table(path: Path, top: Path) -> bool:
-    lower = path.name.lower()
-    named = "casme" in lower and "objective" not in lower and not lower.startswith((".", "~"))
-    return (
-        named and path.suffix.lower() in workbook.SUFFIXES and path.is_file() and frames.is_inside(path, top)
-    )
-
-
-def _fits(path: Path) -> bool:
-    try:
-        workbook.read_table(path, COLUMNS, optional=["action_units"])
-    except UserError:
-        return False
-    return True
+def _may_be_table(name: str) -> bool:
+    return "casme" in name.lower() and "objective" not in name.lower()
 
 
 def _annotations(
     name: str, settings: Casme2, table: pd.DataFrame, file: str, findings: Findings
 ) -> list[dict[str, Any]]:
     """A manifest row for every row of the table that names a clip."""
-    samples: dict[str, dict[str, Any]] = {}
-    written: dict[str, tuple[str, ...]] = {}
+    samples: dict[Key, dict[str, Any]] = {}
+    written: dict[Key, tuple[str, ...]] = {}
     for number, cells in table.iterrows():
         where = f"{file}:{number}"
-        subject, clip = SUBJECT.fullmatch(cells["subject"]), _CLIP.fullmatch(cells["clip"])
-        if subject is None or clip is None:
+        subject, clip = _subject(cells["subject"]), _without_suffix(cells["clip"])
+        if subject is None or not _CLIP.fullmatch(clip):
             shown = f"subject {cells['subject'][:40]!r}, clip {cells['clip'][:40]!r}"
             findings.add("bad_name", f"left out: {shown}", row=f"row {number}", file=where)
             continue
         numbers = {key: workbook.whole_number(cells[key]) for key in ("onset", "apex", "offset")}
-        sample = new_sample(
-            name, f"sub{int(subject[1]):02d}", cells["clip"], action_units=cells["action_units"]
-        )
-        sample |= numbers
-        key = sample["sample_id"].lower()
+        sample = new_sample(name, subject, clip, action_units=cells["action_units"], **numbers)
+        key = clip_key(subject, clip)
         content = tuple(cells[["onset", "apex", "offset", "label"]].str.lower())
         if key in samples:
             same = content == written[key]
@@ -155,85 +122,85 @@ def _annotations(
         samples[key], written[key] = sample, content
         assign_class(sample, cells["label"], settings.classes, findings, where)
         if sample["included"]:
-            _check_interval(sample, cells, settings.missing_apex, where, findings)
+            check_interval(sample, cells, settings.missing_apex, where, findings)
     return list(samples.values())
 
 
-def _check_interval(
-    sample: dict[str, Any], cells: pd.Series, rule: str, where: str, findings: Findings
-) -> None:
-    """Refuse impossible intervals; empty an apex that cannot be one, so that the rule applies."""
-    onset, apex, offset = sample["onset"], sample["apex"], sample["offset"]
-    if onset is None or offset is None or offset <= onset:
-        findings.leave_out(
-            sample, "impossible_interval", f"onset {cells['onset']!r}, offset {cells['offset']!r}", where
+def _without_suffix(clip: str) -> str:
+    stem, dot, suffix = clip.rpartition(".")
+    return stem.strip() if f"{dot}{suffix}".lower() in frames.VIDEO_SUFFIXES else clip
+
+
+def _subject(text: str, numbers: bool = True) -> str | None:
+    """sub01, however it is written; as a bare number only where such count."""
+    match = _SUBJECT.fullmatch(frames.plain(text)) or (numbers and _NUMBER.fullmatch(text.strip()))
+    return f"sub{int(match[1]):02d}" if match else None
+
+
+def _find_clips(
+    name: str, settings: Casme2, root: Root, listing: list[tuple[Path, list[str]]]
+) -> list[Candidate]:
+    """Every folder of frames in the folder of a subject, at any depth of the listing.
+
+    Raises:
+        UserError: there is none, or none of the kind that is asked for.
+    """
+    found = []
+    for folder, names in listing:
+        place = _place(folder, root)
+        if place is not None and (series := frames.series(folder, names)).files:
+            tree, key = place
+            found.append(Candidate(key, folder, tree, _kind(root, tree, series), series))
+    if not found:
+        foreign = frames.describe_foreign(listing, root)
+        raise UserError(
+            f"datasets.{name}.root: no frames there (sub01/EP02_01f/img46.jpg or reg_img46.jpg, down to "
+            f"{frames.MAX_DEPTH} folders deep)"
+            + (f", but {foreign}" if foreign else "; give the folder of your copy")
+            + "".join(f"; {line}" for line in frames.describe_links(root, name))
         )
-        return
-    sample["apex_source"] = "annotated"
-    if apex is not None and onset < apex < offset:
-        return
-    kind = (
-        "missing_apex" if apex is None else "degenerate_apex" if apex in (onset, offset) else "apex_outside"
-    )
-    shown = f"apex {cells['apex']!r} in {onset}..{offset}"
-    sample |= {"apex": None, "apex_source": "none"}
-    if rule == "drop":
-        findings.leave_out(sample, kind, f"{shown}, rule 'drop'", where)
-    else:
-        findings.add(kind, f"rule '{rule}' applied: {shown}", row=sample["sample_id"], file=where)
+    of_kind = [clip for clip in found if settings.frames in ("auto", clip.kind)]
+    if not of_kind:
+        trees = {clip.tree: clip.kind for clip in found}
+        shown = ", ".join(f"{kind} ({root.relative(tree)})" for tree, kind in trees.items())
+        raise UserError(
+            f"datasets.{name}.frames: no tree of kind '{settings.frames}' there, found {shown}; choose one "
+            "of these"
+        )
+    return of_kind
 
 
-def _find_frames(sample: dict[str, Any], rule: str, tree: Tree, findings: Findings) -> None:
-    """Fill `frame_path` (and the midpoint's apex), and hold the interval against the disk."""
-    folder = tree.clips.get(clip_key(sample["subject"], sample["clip"]))
-    if folder is None:
-        where = tree.relative(tree.folder)
-        findings.leave_out(sample, "annotation_without_frames", "no folder of frames", where)
-        return
-    where = tree.relative(folder)
-    onset, apex, offset = sample["onset"], sample["apex"], sample["offset"]
-    on_disk, passed_over = tree.frames(folder)
-    if passed_over:
-        action = f"passed over: {', '.join(passed_over[:5])}"
-        findings.add("ambiguous_frames", action, row=sample["sample_id"], file=where)
-    between = [number for number in on_disk if onset < number < offset]
-    if apex is None and rule == "midpoint" and between:
-        apex = min(between, key=lambda number: (abs(2 * number - onset - offset), number))
-        sample |= {"apex": apex, "apex_source": "midpoint"}
-    if not (between if apex is None else apex in on_disk):
-        what = f"frame between {onset} and {offset}" if apex is None else f"frame {apex}"
-        findings.leave_out(sample, "missing_apex_frame", f"no {what} on disk", where)
-        return
-    sample["frame_path"] = tree.relative(folder if apex is None else on_disk[apex])
-    inside = {number: file for number, file in on_disk.items() if onset <= number <= offset}
-    _check_numbers(sample, inside, where, findings)
-    _check_headers(sample, inside, where, findings)
+def _place(folder: Path, root: Root) -> tuple[Path, Key] | None:
+    """The tree and the clip that a folder belongs to by its name; None outside of a subject's folder.
+
+    The nearest folder above that is named sub01 or the like tells the person, else the nearest number. The
+    root itself may be a subject's folder, or a clip's.
+    """
+    above = [parent for parent in folder.parents if parent.is_relative_to(root.path)] or [folder.parent]
+    for numbers in (False, True):
+        for parent in above:
+            if (subject := _subject(parent.name, numbers)) is not None:
+                tree = parent.parent if parent.parent.is_relative_to(root.path) else root.path
+                return tree, clip_key(subject, folder.name)
+    return None
 
 
-def _check_numbers(sample: dict[str, Any], inside: dict[int, Path], where: str, findings: Findings) -> None:
-    row, onset, apex, offset = (sample[key] for key in ("sample_id", "onset", "apex", "offset"))
-    for kind, number in (("missing_onset_frame", onset), ("missing_offset_frame", offset)):
-        if number not in inside:
-            findings.add(kind, f"sample kept; frame {number}", row=row, file=where)
-    # Counted without making the numbers: a mistyped offset may be a thousand million frames away.
-    missing = offset - onset - 1 - sum(onset < number < offset for number in inside)
-    # A copy reduced to the key frames is meant so; where an apex must be found among them it matters.
-    if missing and set(inside) <= {onset, apex, offset}:
-        findings.add("key_frames_only", "sample kept", row=row, file=where)
-    elif missing:
-        action = f"sample kept; {missing} missing, first {frames.first_gap(inside, onset + 1)}"
-        findings.add("frame_gaps", action, row=row, file=where)
+def _kind(root: Root, tree: Path, series: Series) -> str:
+    """What frames show, told by the innermost folder name that says so, else by their own names."""
+    for part in reversed((root.path.name, *tree.relative_to(root.path).parts)):
+        for word, kind in (("crop", "cropped"), ("select", "raw_selected"), ("raw", "raw")):
+            if word in part.lower():
+                return kind
+    first = next(iter(series.files.values()))
+    return "cropped" if first.name.lower().startswith("reg_") else "raw_selected"
 
 
-def _check_headers(sample: dict[str, Any], inside: dict[int, Path], where: str, findings: Findings) -> None:
-    """Note frames of the interval that are empty or no images; the used one is decoded later."""
-    unreadable = []
-    for number, file in inside.items():
-        try:
-            images.image_size(file)
-        except UserError:
-            if number != sample["apex"]:
-                unreadable.append(file.name)
-    if unreadable:
-        action = f"sample kept; {len(unreadable)} of {len(inside)}, first {unreadable[0]}"
-        findings.add("unreadable_frame", action, row=sample["sample_id"], file=where)
+def _foreign(root: Root, listing: list[tuple[Path, list[str]]]) -> dict[Key, Path]:
+    """Clip -> a file that may hold its frames, but not as images: a video named as it, say."""
+    found: dict[Key, Path] = {}
+    for folder, names in listing:
+        for name in filter(frames.is_foreign, names):
+            for place in (_place(folder / Path(name).stem, root), _place(folder, root)):
+                if place is not None:
+                    found.setdefault(place[1], folder / name)
+    return found

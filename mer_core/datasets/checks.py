@@ -9,26 +9,30 @@ from typing import Any
 import pandas as pd
 
 from mer_core import images
-from mer_core.datasets.defects import Findings
+from mer_core.config.datasets import Dataset
+from mer_core.datasets import frames
+from mer_core.datasets.defects import Findings, as_yaml
 from mer_core.datasets.manifest import included
 from mer_core.errors import UserError
 from mer_core.provenance import file_digest
 
 UNLABELLED = "sequence without a label"
 """The reason of CK+ sequences that come without an emotion file, which is no defect."""
+ON_PURPOSE = "is mapped to null"
+"""How the reason of a sample ends whose label the configuration leaves out."""
 
 
 def assign_class(
     sample: dict[str, Any], raw: str, classes: Mapping[str, str | None], findings: Findings, file: str
 ) -> None:
     """Fill `label` and `label_raw`; leave the sample out when its label is unknown or mapped to null."""
-    raw = raw.lower()
-    known = {" ".join(label.lower().split()): name for label, name in classes.items()}
+    raw = frames.plain(raw)
+    known = {" ".join(frames.plain(label).split()): name for label, name in classes.items()}
     sample |= {"label_raw": raw, "label": known.get(raw) or ""}
     if raw not in known:
         findings.leave_out(sample, "unknown_label", f"label {raw[:60]!r} is not under classes", file)
     elif known[raw] is None:
-        sample |= {"included": False, "reason": f"label {raw[:60]!r} is mapped to null"}
+        sample |= {"included": False, "reason": f"label {raw[:60]!r} {ON_PURPOSE}"}
 
 
 def check_images(samples: list[dict[str, Any]], root: Path, findings: Findings) -> None:
@@ -68,27 +72,62 @@ def check_subjects(
     """
     if listed is None:
         return
-    present = sorted({sample["subject"] for sample in samples if sample["included"]})
-    unlabelled = {sample["subject"] for sample in samples if sample["reason"] == UNLABELLED}
-    remedy = f"to use what is on disk, write datasets.{name}.subjects: [{', '.join(present)}]"
-    unlisted = sorted(set(present) - set(listed))
-    absent = sorted(set(listed) - set(present))
-    bare = [subject for subject in absent if subject in unlabelled]
-    empty = [subject for subject in absent if subject not in unlabelled]
+    present = {sample["subject"] for sample in samples if sample["included"]}
+    reasons = {
+        subject: {sample["reason"] for sample in samples if sample["subject"] == subject}
+        for subject in sorted(set(listed) - present)
+    }
+    bare = [subject for subject, why in reasons.items() if UNLABELLED in why]
+    idle = [
+        subject
+        for subject, why in reasons.items()
+        if subject not in bare and all(reason.endswith(ON_PURPOSE) for reason in why)
+    ]
+    lost = [subject for subject in reasons if subject not in bare and subject not in idle]
+    unlisted = sorted(present - set(listed))
+    # Whoever is only lost by a defect stays listed: the defect is to be mended.
+    meant = sorted({*listed, *unlisted} - {*bare, *idle})
+    remedy = f"; to use what is on disk, write datasets.{name}.subjects: {as_yaml(meant)}"
+    if len(meant) < 2:  # one cannot be left out of one
+        remedy = ""
     if unlisted:
-        findings.add("unlisted_subject", f"left out: {', '.join(unlisted)}; {remedy}")
-    if empty:
-        findings.add("absent_subject", f"nothing to use of {', '.join(empty)}; {remedy}")
+        findings.add("unlisted_subject", f"left out: {', '.join(unlisted)}{remedy}")
+    if idle:
+        findings.add("absent_subject", f"nothing to use of {', '.join(idle)}{remedy}")
+    if lost:
+        action = f"nothing to use of {', '.join(lost)}; mend what is said of their clips"
+        findings.add("absent_subject", action)
     if bare:
-        findings.add("unlabelled_subject", f"nothing to use of {', '.join(bare)}; {remedy}")
+        findings.add("unlabelled_subject", f"nothing to use of {', '.join(bare)}{remedy}")
     for sample in samples:
         if sample["included"] and sample["subject"] in unlisted:
             sample |= {"included": False, "reason": "unlisted_subject: not in the configuration"}
 
 
-def check_classes(frame: pd.DataFrame, findings: Findings) -> None:
-    """Note the subjects whose samples all have one class."""
-    classes = included(frame).groupby("subject")["label"].unique()
+def check_links(root: frames.Root, name: str, findings: Findings) -> None:
+    """Note the links that were met while reading and not followed."""
+    first = next(iter({**root.refused, **root.broken}), root.path)
+    for line in frames.describe_links(root, name):
+        findings.add("leaves_root", line, file=root.relative(first))
+
+
+def check_classes(frame: pd.DataFrame, settings: Dataset, name: str, findings: Findings) -> None:
+    """Note classes without samples, and the subjects whose samples all have one class."""
+    used = included(frame)
+    absent = [one for one in settings.class_names if one not in set(used["label"])] if len(used) else []
+    lost = frame["label"].value_counts().reindex(absent, fill_value=0)
+    for missing, count in lost[lost > 0].items():
+        what = f"all {count} samples of '{missing}' are left out; mend what is said of them"
+        findings.add("absent_class", what)
+    if unsaid := [missing for missing in absent if not lost[missing]]:
+        what = f"no annotation says {', '.join(map(repr, unsaid))}; "
+        if len(settings.class_names) - len(unsaid) < 2:
+            what += "see that root and classes fit each other"
+        else:
+            nulls = {label: None for label, one in settings.classes.items() if one in unsaid}
+            what += f"to do without, write datasets.{name}.classes: {as_yaml(nulls)}"
+        findings.add("absent_class", what)
+    classes = used.groupby("subject")["label"].unique()
     single = [f"{subject} ({names[0]})" for subject, names in classes.items() if len(names) == 1]
     if single:
         findings.add("one_class_subject", f"kept: {', '.join(single)}; pool F1 over the folds")

@@ -6,7 +6,8 @@ Lucey et al., The Extended Cohn-Kanade Dataset (CK+), CVPR Workshops, 2010.
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,15 +16,18 @@ from mer_core.config.layouts.ckplus import Ckplus
 from mer_core.datasets import frames
 from mer_core.datasets.checks import UNLABELLED, assign_class
 from mer_core.datasets.defects import Findings
+from mer_core.datasets.frames import Root
 from mer_core.datasets.manifest import new_sample
 from mer_core.datasets.published import Published
 from mer_core.errors import UserError
+from mer_core.provenance import file_digest
 
 CODES = ("neutral", "anger", "contempt", "disgust", "fear", "happy", "sadness", "surprise")
 """Labels by the number in an emotion file (ReadMe of CK+)."""
 
 _FILE = re.compile(
-    r"(?P<subject>S[0-9]{3})_(?P<clip>[0-9]{3})_(?P<frame>[0-9]{1,9})(?P<rest>_emotion\.txt|\.\w+)"
+    r"(?P<subject>S[0-9]{3})_(?P<clip>[0-9]{3})_(?P<frame>[0-9]{1,9})(?P<rest>_emotion\.txt|\.\w+)",
+    re.IGNORECASE,
 )
 Key = tuple[str, str]  # subject, sequence
 
@@ -38,11 +42,22 @@ class Label:
 
 
 @dataclass(frozen=True)
-class Copy:
-    """What lies on disk: the frames of every sequence and its labels."""
+class Sequence:
+    """One sequence, put together of all folders of one form (original or CK+48) that hold frames of it.
 
-    sequences: dict[Key, dict[int, Path]] = field(default_factory=lambda: defaultdict(dict))
-    labels: dict[Key, list[Label]] = field(default_factory=lambda: defaultdict(list))
+    Attributes:
+        files: frame number -> the files of that number, the one to use first.
+        labels: all there are.
+    """
+
+    files: dict[int, list[Path]] = field(default_factory=lambda: defaultdict(list))
+    labels: list[Label] = field(default_factory=list)
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether there are frames and a label, and the labelled frame is one of them."""
+        peaks = {label.peak for label in self.labels} - {None}
+        return bool(self.files and self.labels) and peaks <= self.files.keys()
 
 
 SETTINGS = Ckplus
@@ -55,15 +70,17 @@ PUBLISHED = Published(
 )
 
 
-def read(name: str, settings: Ckplus, root: Path, findings: Findings) -> list[dict[str, Any]]:
-    """One sample per used frame: the last `last_frames` of each labelled sequence.
+def read(name: str, settings: Ckplus, root: Root, findings: Findings) -> list[dict[str, Any]]:
+    """One sample per used frame: the last `last_frames` of each labelled sequence, up to the labelled one.
 
-    Sequences without a label, two fifths of CK+, stay as one left-out row each; they are no defect.
+    Frames are taken from wherever they lie. Where a sequence is there in the original form and as CK+48, the
+    original is used if it is whole. Sequences without a label, two fifths of CK+, stay as one left-out row
+    each; they are no defect.
 
     Args:
         name: of the dataset in the configuration.
         settings: of the dataset.
-        root: the dataset's folder or any folder inside, resolved.
+        root: the dataset's folder or any folder inside.
         findings: where defects go.
 
     Returns:
@@ -72,63 +89,121 @@ def read(name: str, settings: Ckplus, root: Path, findings: Findings) -> list[di
     Raises:
         UserError: there are no frames, or no labels.
     """
-    copy = _find_copy(name, root, findings)
-    keys = sorted(copy.sequences.keys() | copy.labels.keys())
-    return [sample for key in keys for sample in _read_sequence(name, settings, key, copy, root, findings)]
+    forms = dict(zip(("original", "CK+48"), _find_sequences(name, settings, root, findings), strict=True))
+    whole = {form: sum(one.is_usable for one in found.values()) for form, found in forms.items()}
+    # One sequence that lies in the other form moves none of the rest.
+    main = "original" if 2 * whole["original"] > whole["CK+48"] else "CK+48"
+    other = next(form for form in forms if form != main)
+    samples, instead, both = [], [], []
+    for key in sorted(forms[main].keys() | forms[other].keys()):
+        first, second = forms[main].get(key), forms[other].get(key)
+        if first is None or (second is not None and second.is_usable and not first.is_usable):
+            first, second = second, first
+            instead += ["_".join(key)] if first.is_usable and forms[main] else []
+        both += [(first, second)] if second is not None and second.files else []
+        samples += _read_sequence(name, settings, key, first, root, findings)
+    if instead:
+        action = f"{len(instead)} sequences as {other}, not whole as {main}: {', '.join(instead[:5])}"
+        findings.add("mixed_kinds", action)
+    if both:
+        used, unused = both[0]
+        action = f"{_home(used, root)} is used for the {len(both)} sequences of both"
+        findings.add("unused_place", action, file=_home(unused, root))
+    return samples
 
 
-def list_subjects(settings: Ckplus, root: Path) -> list[str]:
+def list_subjects(settings: Ckplus, root: Root) -> list[str]:
     """The subjects on disk that have at least one labelled sequence of a class in use."""
     samples = read("ckplus", settings, root, Findings({}))
     return sorted({sample["subject"] for sample in samples if sample["included"]})
 
 
-def _find_copy(name: str, root: Path, findings: Findings) -> Copy:
-    def report(link: Path) -> None:
-        findings.add("leaves_root", "not followed", file=link.relative_to(root).as_posix())
-
-    originals: dict[Path, Copy] = defaultdict(Copy)
-    reduced: dict[Path, Copy] = defaultdict(Copy)
-    labels: dict[Key, list[Label]] = defaultdict(list)
-    for folder in frames.walk(root, lambda _: False, report):
-        for key, numbered, found in _scan(folder, root):
-            if found:
-                labels[key] += found
-            if numbered and folder.name == key[1] and folder.parent.name.upper() == key[0]:
-                originals[folder.parent.parent].sequences[key] |= numbered
-            elif numbered:
-                tree = reduced[folder.parent]
-                tree.sequences[key] |= numbered
-                tree.labels[key].append(Label(folder.name.lower(), None, folder))
-    if not originals and not reduced:
+def _find_sequences(
+    name: str, settings: Ckplus, root: Root, findings: Findings
+) -> tuple[dict[Key, Sequence], dict[Key, Sequence]]:
+    """The sequences in the original form, and those in folders of classes."""
+    originals: dict[Key, Sequence] = defaultdict(Sequence)
+    reduced: dict[Key, Sequence] = defaultdict(Sequence)
+    listing = [*frames.walk(root)]
+    trees: Counter[Path] = Counter()  # frames by the folder above those of people, or of classes
+    for folder, names in listing:
+        for key, numbered, labels in _group(folder, names):
+            if labels:
+                originals[key].labels.extend(labels)
+            if not numbered:
+                continue
+            is_original = (folder.parent.name.strip().upper(), folder.name.strip()) == key
+            sequence = originals[key] if is_original else reduced[key]
+            trees[_tree(folder)] += len(numbered)
+            for number, files in numbered.items():
+                sequence.files[number] += files
+            if not is_original:
+                sequence.labels.append(Label(_class_folder(folder, settings, root), None, folder))
+    with_frames = any(sequence.files for sequence in originals.values())
+    if not reduced and not with_frames:
+        foreign = frames.describe_foreign(listing, root)
         raise UserError(
-            f"{root}: no frames (S005/001/S005_001_00000011.png, or folders of CK+48 such as "
-            f"happy/S010_004_00000017.png); set datasets.{name}.root to your copy"
+            f"{root.path}: no frames (S005/001/S005_001_00000011.png, or folders of CK+48 such as "
+            f"happy/S010_004_00000017.png, down to {frames.MAX_DEPTH} folders deep)"
+            + (f", but {foreign}" if foreign else f"; set datasets.{name}.root to your copy")
+            + "".join(f"; {line}" for line in frames.describe_links(root, name))
         )
-    if originals and not labels:
-        labels = _labels_beside(root)
-    if originals and labels:
-        chosen = _fullest(originals, root, findings)
-        return Copy(chosen.sequences, labels)
-    if reduced:
-        return _fullest(reduced, root, findings)
-    raise UserError(f"{root}: frames, but no S005_001_00000011_emotion.txt; unzip Emotion_labels.zip there")
+    if with_frames and not any(sequence.labels for sequence in originals.values()):
+        beside = _labels_beside(root.path)
+        if not beside and not reduced:
+            raise UserError(
+                f"{root.path}: frames, but no S005_001_00000011_emotion.txt; unzip Emotion_labels.zip there"
+            )
+        for key, labels in beside.items():
+            originals[key].labels.extend(labels)
+    _order_copies([*originals.values(), *reduced.values()], trees, root, findings)
+    return dict(originals), dict(reduced)
 
 
-def _scan(folder: Path, root: Path) -> list[tuple[Key, dict[int, Path], list[Label]]]:
+def _tree(folder: Path) -> Path:
+    return folder.parent.parent if re.fullmatch("[0-9]{3}", folder.name.strip()) else folder.parent
+
+
+def _order_copies(
+    sequences: Iterable[Sequence], trees: Counter[Path], root: Root, findings: Findings
+) -> None:
+    """Put the file of the fullest tree first where several trees hold a frame, and name the others."""
+    shadowed: Counter[tuple[Path, Path]] = Counter()
+    for sequence in sequences:
+        for files in sequence.files.values():
+            files.sort(key=lambda file: -trees[_tree(file.parent)])
+            used = _tree(files[0].parent)
+            shadowed.update((used, tree) for tree in {_tree(file.parent) for file in files} - {used})
+    for (used, other), count in shadowed.items():
+        draw = trees[used] == trees[other]
+        action = f"{root.relative(used)} is used for {count} frames of both" + (
+            "; set root to choose" if draw else ""
+        )
+        findings.add("ambiguous_frames" if draw else "unused_place", action, file=root.relative(other))
+
+
+def _group(folder: Path, names: Iterable[str]) -> list[tuple[Key, dict[int, list[Path]], list[Label]]]:
     """What one folder holds of each sequence: frames by number, and emotion files."""
-    numbered: dict[Key, dict[int, Path]] = defaultdict(dict)
+    numbered: dict[Key, dict[int, list[Path]]] = defaultdict(lambda: defaultdict(list))
     labels: dict[Key, list[Label]] = defaultdict(list)
-    for file in sorted(folder.iterdir(), key=lambda path: path.name):
-        match = _FILE.fullmatch(file.name)
-        if match is None or not file.is_file() or (file.is_symlink() and not frames.is_inside(file, root)):
+    for name in names:
+        match = _FILE.fullmatch(name)
+        if match is None:
             continue
-        key, frame = (match["subject"], match["clip"]), int(match["frame"])
-        if match["rest"] == "_emotion.txt":
-            labels[key].append(Label(parse_label(file), frame, file))
-        elif file.suffix.lower() in frames.IMAGE_SUFFIXES:
-            numbered[key][frame] = file
+        key, frame = (match["subject"].upper(), match["clip"]), int(match["frame"])
+        if match["rest"].lower() == "_emotion.txt":
+            labels[key].append(Label(parse_label(folder / name), frame, folder / name))
+        elif Path(name).suffix.lower() in frames.IMAGE_SUFFIXES:
+            numbered[key][frame].append(folder / name)
     return [(key, numbered[key], labels[key]) for key in sorted(numbered.keys() | labels.keys())]
+
+
+def _class_folder(folder: Path, settings: Ckplus, root: Root) -> str:
+    """The label of a folder of CK+48: its name, or the nearest above that is a label."""
+    known = {*CODES, *map(frames.plain, settings.classes)}
+    above = [folder, *(parent for parent in folder.parents if parent.is_relative_to(root.path))]
+    names = [frames.plain(parent.name) for parent in above]
+    return next((name for name in names if name in known), names[0])
 
 
 def parse_label(file: Path) -> str | None:
@@ -149,41 +224,35 @@ def _labels_beside(root: Path) -> dict[Key, list[Label]]:
     """Emotion files next to a root that is the image folder of the dataset."""
     labels: dict[Key, list[Label]] = defaultdict(list)
     for above in (root.parent, root.parent.parent):
-        for folder in frames.subfolders(above, above, lambda _: None):
+        for folder in _folders(above):
             if "emotion" in folder.name.lower():
-                for inner in frames.walk(folder, lambda _: False, lambda _: None):
-                    for key, _, found in _scan(inner, folder):
+                for inner, names in frames.walk(Root(folder)):
+                    for key, _, found in _group(inner, names):
                         labels[key] += found
         if labels:
             break
     return {key: found for key, found in labels.items() if found}
 
 
-def _fullest(trees: dict[Path, Copy], root: Path, findings: Findings) -> Copy:
-    ranked = sorted(trees, key=lambda folder: -len(trees[folder].sequences))
-    most = len(trees[ranked[0]].sequences)
-    rivals = [f.relative_to(root).as_posix() for f in ranked[1:] if len(trees[f].sequences) == most]
-    if rivals:
-        used = ranked[0].relative_to(root).as_posix()
-        findings.add(
-            "ambiguous_frames", f"used rather than {', '.join(rivals)}; set root to choose", file=used
-        )
-    return trees[ranked[0]]
+def _folders(above: Path) -> list[Path]:
+    try:
+        return frames.scan(above, Root(above))[0]
+    except OSError:  # above the root, there need be nothing that may be read
+        return []
 
 
 def _read_sequence(
-    name: str, settings: Ckplus, key: Key, copy: Copy, root: Path, findings: Findings
+    name: str, settings: Ckplus, key: Key, sequence: Sequence, root: Root, findings: Findings
 ) -> list[dict[str, Any]]:
     subject, clip = key
-    numbered = copy.sequences.get(key, {})
-    labels = copy.labels.get(key, [])
     whole = new_sample(name, subject, clip, sample_id=f"{name}/{subject}_{clip}")
-    where = _shown(labels[0].file, root) if labels else ""
+    labels, numbered = sequence.labels, sequence.files
+    where = root.relative(labels[0].file) if labels else ""
     if not labels:
         return [whole | {"included": False, "reason": UNLABELLED}]
     label = labels[0]
     if len({other.raw for other in labels}) > 1:
-        said = ", ".join(f"{other.raw} in {_shown(other.file, root)}" for other in labels)
+        said = ", ".join(f"{other.raw} in {root.relative(other.file)}" for other in labels)
         findings.leave_out(whole, "conflicting_annotation", said, where)
     elif label.raw is None:
         findings.leave_out(whole, "bad_label_file", "the emotion file holds no code from 0 to 7", where)
@@ -193,15 +262,30 @@ def _read_sequence(
         findings.leave_out(whole, "missing_apex_frame", f"frame {label.peak}, which is labelled", where)
     if not whole["included"]:
         return [whole]
-    chosen = sorted(numbered)[-settings.last_frames :]
+    chosen = sorted(number for number in numbered if label.peak is None or number <= label.peak)
+    if len(chosen) < len(numbered):
+        action = f"not used: {len(numbered) - len(chosen)} frames after {label.peak}, which is labelled"
+        findings.add("frames_after_peak", action, row=whole["sample_id"], file=where)
+    chosen = chosen[-settings.last_frames :]
     _check_numbers(whole["sample_id"], settings, chosen, where, findings)
     samples = []
     for number in chosen:
-        file = numbered[number]
-        sample = whole | {"sample_id": f"{name}/{file.stem}", "frame_path": _shown(file, root)}
+        files = numbered[number]
+        sample_id = f"{name}/{subject}_{clip}_{number:08d}"
+        sample = whole | {"sample_id": sample_id, "frame_path": root.relative(files[0])}
         assign_class(sample, label.raw, settings.classes, findings, where)
+        if sample["included"] and len(files) > 1:
+            _check_twins(sample, files, root, findings)
         samples.append(sample)
     return samples
+
+
+def _check_twins(sample: dict[str, Any], files: list[Path], root: Root, findings: Findings) -> None:
+    """Leave out a frame of which one folder holds several files that differ."""
+    twins = [file for file in files if file.parent == files[0].parent]
+    if len(set(map(file_digest, twins))) > 1:
+        why = f"{' and '.join(file.name for file in twins[:3])} would do; keep one of them"
+        findings.leave_out(sample, "ambiguous_apex_frame", why, root.relative(files[0]))
 
 
 def _check_numbers(row: str, settings: Ckplus, chosen: list[int], where: str, findings: Findings) -> None:
@@ -214,5 +298,9 @@ def _check_numbers(row: str, settings: Ckplus, chosen: list[int], where: str, fi
         findings.add("frame_gaps", action, row=row, file=where)
 
 
-def _shown(path: Path, root: Path) -> str:
-    return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name
+def _home(sequence: Sequence, root: Root) -> str:
+    """The topmost folder of a sequence's frames below the root."""
+    folders = Counter(
+        root.relative(file).split("/")[0] for files in sequence.files.values() for file in files
+    )
+    return folders.most_common(1)[0][0] if folders else "."

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
+import yaml
 
 from mer_core.errors import UserError
 
@@ -18,7 +19,10 @@ DEFECTS: dict[str, tuple[str, str]] = {
         "error",
         "Subject or clip is not named as the dataset names them, so it cannot be looked up.",
     ),
-    "leaves_root": ("error", "A path or link leads out of the dataset's folder and is not followed."),
+    "leaves_root": (
+        "error",
+        "A path or link leads out of the dataset's folder, or nowhere, and is not followed.",
+    ),
     "unknown_label": ("error", "The label is not under `classes` in the configuration."),
     "bad_label_file": ("error", "A CK+ emotion file does not hold one of the numbers 0 to 7."),
     "duplicate_annotation": ("warning", "A row of the annotations repeats an earlier one."),
@@ -32,6 +36,13 @@ DEFECTS: dict[str, tuple[str, str]] = {
     "apex_outside": ("warning", "The apex is not between onset and offset; the rule `missing_apex` applies."),
     "annotation_without_frames": ("error", "An annotated clip or image is not on disk."),
     "frames_without_annotation": ("warning", "A folder of frames that no annotation mentions."),
+    "unused_place": ("ignore", "A folder holds clips that are taken from a better one."),
+    "unused_frames": ("warning", "A folder that is not used has frames that lack in the one that is."),
+    "mixed_kinds": (
+        "warning",
+        "Clips that are not whole where the others are come from frames of another kind.",
+    ),
+    "renumbered_frames": ("error", "A clip's files are counted anew, so the annotated numbers name others."),
     "missing_apex_frame": ("error", "The frame that is to be used is not among the clip's frames."),
     "missing_onset_frame": (
         "warning",
@@ -40,11 +51,17 @@ DEFECTS: dict[str, tuple[str, str]] = {
     "missing_offset_frame": ("warning", "The offset frame, where methods of motion end, is not on disk."),
     "frame_gaps": ("warning", "Frames are missing inside the interval."),
     "key_frames_only": ("ignore", "Of the interval, only onset, apex and offset are on disk."),
+    "frames_after_peak": (
+        "warning",
+        "A CK+ sequence goes on after the labelled frame; what comes after is not used.",
+    ),
     "short_sequence": ("warning", "A CK+ sequence has fewer frames than `last_frames`."),
     "ambiguous_frames": ("warning", "Several folders, or files of one number, would do equally well."),
+    "ambiguous_apex_frame": ("error", "Several files that differ would do for the frame that is to be used."),
     "unreadable_image": ("error", "An image that is used is empty, truncated, damaged or too large."),
     "unreadable_frame": ("warning", "Another frame of a used clip is empty or no image, by its header."),
     "duplicate_image": ("warning", "The same file, byte by byte, stands under two samples."),
+    "absent_class": ("error", "A class of the configuration has no sample."),
     "one_class_subject": ("warning", "All samples of a subject have one class."),
     "unlisted_subject": ("error", "Subjects with data are missing in the configuration."),
     "absent_subject": (
@@ -99,3 +116,8 @@ class Findings:
         return frame.sort_values(
             "severity", key=lambda s: s.map(SEVERITIES.index), kind="stable", ignore_index=True
         )
+
+
+def as_yaml(value: Any) -> str:
+    """A list or mapping as it is written in a configuration, names quoted where they must be."""
+    return yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=10**6).strip()

@@ -1,23 +1,164 @@
-"""Folders and numbered image files on disk, never outside the dataset's root."""
+"""Folders and numbered image files on disk, never outside of what the configuration names."""
 
 from __future__ import annotations
 
 import itertools
 import os
 import re
-from collections import Counter
-from collections.abc import Callable, Collection, Iterator
+import unicodedata
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp"})
-MAX_DEPTH = 6
+from mer_core.datasets.defects import as_yaml
+
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff"})
+# What people have in place of frames -> how the files end, and what to do with them.
+FOREIGN = {
+    "videos": (
+        frozenset({".avi", ".mp4", ".mov", ".mkv", ".wmv", ".mpg", ".mpeg", ".m4v", ".webm"}),
+        "write their frames as numbered images",
+    ),
+    "archives": (
+        frozenset({".zip", ".rar", ".7z", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".001"}),
+        "unpack them there",
+    ),
+    "images of another format": (
+        frozenset({".gif", ".webp", ".jp2", ".heic", ".pgm", ".ppm", ".raw", ".npy"}),
+        "convert them to png",
+    ),
+}
+VIDEO_SUFFIXES = FOREIGN["videos"][0]
+# Of the frames themselves; other numbered images beside such are something else, made of them.
+KNOWN_PREFIXES = frozenset({"", "img", "reg_img", "image", "reg_image", "frame"})
+MAX_DEPTH = 8
 _NUMBERED = re.compile(r"(?P<prefix>(?:.*[^0-9])?)(?P<number>[0-9]{1,9})", re.DOTALL)
 
 
-def natural_key(name: str) -> list[tuple[int, int, str]]:
-    """Sort key by which img9 stands before img10."""
-    parts = re.split(r"([0-9]+)", name)
-    return [(0, int(part), part) if part.isdecimal() else (1, 0, part.casefold()) for part in parts if part]
+class Root:
+    """A dataset's folder, and the folders beside it that its links may lead to.
+
+    Attributes:
+        path: the dataset's folder, resolved.
+        refused: links met so far that lead elsewhere, and are not followed -> where they lead.
+        broken: links met so far that lead nowhere -> where they lead.
+    """
+
+    def __init__(
+        self, path: str | os.PathLike[str], link_roots: Iterable[str | os.PathLike[str]] = ()
+    ) -> None:
+        self.path = Path(path).resolve()
+        self._reach = (self.path, *(Path(other).resolve() for other in link_roots))
+        self.refused: dict[Path, Path] = {}
+        self.broken: dict[Path, Path] = {}
+
+    def holds(self, path: Path) -> bool:
+        """Whether a path, its links followed, lies in one of the folders; a link that does not is noted."""
+        try:
+            target = path.resolve(strict=True)
+        except (FileNotFoundError, NotADirectoryError):
+            target = path.resolve()
+        except (OSError, RuntimeError, ValueError):  # a loop of links, or a name that no file system takes
+            return False
+        if any(target.is_relative_to(folder) for folder in self._reach):
+            return True
+        if Path(os.path.normpath(path)).is_relative_to(self.path):
+            self.refused[path] = target
+        return False
+
+    def relative(self, path: Path) -> str:
+        """A path as manifest and messages write it."""
+        return path.relative_to(self.path).as_posix() if path.is_relative_to(self.path) else path.name
+
+
+def scan(folder: Path, root: Root) -> tuple[list[Path], list[str]]:
+    """The folders and the names of the files right inside a folder, in natural order.
+
+    Hidden ones are passed over. Links to files are followed as far as `root` holds them; links to folders
+    that lie in the dataset's own folder are not, since what they lead to is found there.
+    """
+    folders, files = [], []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            path = Path(entry.path)
+            try:
+                is_dir, is_file = entry.is_dir(), entry.is_file()
+            except OSError:  # a loop of links
+                continue
+            if entry.is_symlink():
+                if not (is_dir or is_file):
+                    root.broken[path] = path.parent / path.readlink()
+                elif not root.holds(path) or (is_dir and path.resolve().is_relative_to(root.path)):
+                    continue
+            if is_dir:
+                folders.append(path)
+            elif is_file:
+                files.append(entry.name)
+    return sorted(folders, key=lambda path: natural_key(path.name)), sorted(files, key=natural_key)
+
+
+def walk(root: Root) -> Iterator[tuple[Path, list[str]]]:
+    """Every folder from the root down to eight deep, with the names of its files.
+
+    A folder stands before what it holds; folders and names are in natural order.
+    """
+    pending, outside = [(root.path, 0)], set()
+    while pending:
+        folder, depth = pending.pop()
+        target = folder.resolve()
+        if target in outside:  # several links lead there, or a loop of them
+            continue
+        if not target.is_relative_to(root.path):
+            outside.add(target)
+        folders, files = scan(folder, root)
+        yield folder, files
+        pending += [(child, depth + 1) for child in reversed(folders if depth < MAX_DEPTH else ())]
+
+
+@dataclass(frozen=True)
+class Series:
+    """The frames in one folder.
+
+    Attributes:
+        files: frame number -> file, ascending.
+        doubtful: frame number -> the files that would all do, where there are several.
+        passed_over: names of numbered images that are no frames.
+    """
+
+    files: dict[int, Path] = field(default_factory=dict)
+    doubtful: dict[int, list[Path]] = field(default_factory=dict)
+    passed_over: list[str] = field(default_factory=list)
+
+
+def series(folder: Path, names: Iterable[str]) -> Series:
+    """Which of the files in a folder are the frames of its clip.
+
+    Images whose prefix is in `KNOWN_PREFIXES` go before others (flow_91.jpg is made of img91.jpg); of
+    several prefixes alike the commonest is taken, and of two files of one number (img46, img046) the less
+    padded. What could as well be meant otherwise is told in `doubtful`.
+    """
+    found: dict[str, list[tuple[int, str]]] = defaultdict(list)
+    for name in names:
+        if (key := frame_number(name)) is not None:
+            found[key[0].casefold()].append((key[1], name))
+    if not found:
+        return Series()
+    known = [prefix for prefix in found if prefix in KNOWN_PREFIXES] or [*found]
+    chosen = min(known, key=lambda prefix: (-len(found[prefix]), prefix))
+    alike: dict[int, list[str]] = defaultdict(list)
+    for prefix in sorted(known, key=lambda prefix: prefix != chosen):
+        for number, name in sorted(found[prefix], key=lambda one: (len(one[1]), one[1])):
+            alike[number].append(name)
+    taken = {number: alike[number][0] for number in sorted({number for number, _ in found[chosen]})}
+    every = {name for group in found.values() for _, name in group}
+    return Series(
+        {number: folder / name for number, name in taken.items()},
+        {number: [folder / name for name in group] for number, group in alike.items() if len(group) > 1},
+        sorted(every - set(taken.values()), key=natural_key),
+    )
 
 
 def frame_number(name: str) -> tuple[str, int] | None:
@@ -39,76 +180,84 @@ def frame_number(name: str) -> tuple[str, int] | None:
     return match["prefix"], int(match["number"])
 
 
-def is_inside(path: Path, root: Path) -> bool:
-    """Whether a path, its links followed, lies in `root`, which is resolved already."""
-    try:
-        return path.resolve(strict=True).is_relative_to(root)
-    except (FileNotFoundError, NotADirectoryError):
-        return path.resolve().is_relative_to(root)
-    except (OSError, RuntimeError, ValueError):  # a loop of links, or a name that no file system takes
-        return False
+def is_foreign(name: str) -> bool:
+    """Whether a file may hold frames, but not as images that can be read here."""
+    return any(Path(name).suffix.lower() in suffixes for suffixes, _ in FOREIGN.values())
 
 
-def list_frames(folder: Path, root: Path) -> tuple[dict[int, Path], list[str]]:
-    """The frames of one clip, by number.
+def describe_foreign(folders: Iterable[tuple[Path, Collection[str]]], root: Root) -> str:
+    """What lies there in place of frames, with the first names; empty where nothing does."""
+    found = [root.relative(folder / name) for folder, names in folders for name in names if is_foreign(name)]
+    said = []
+    for what, (suffixes, remedy) in FOREIGN.items():
+        names = [name for name in found if Path(name).suffix.lower() in suffixes]
+        if names:
+            shown = ", ".join(name[-60:] for name in names[:3]) + (", ..." if len(names) > 3 else "")
+            said.append(f"{what} ({shown}): {remedy}")
+    return "; ".join(said)
 
-    Files that are no numbered images are ignored, and so are links that leave the root. Where images of
-    several prefixes lie together, those of the commonest prefix are the frames; of two files with
-    one number (img46, img046) it is the less padded.
 
-    Returns:
-        Frame number -> file, ascending by number; and the names of numbered images passed over.
+def describe_links(root: Root, name: str) -> list[str]:
+    """The links that were met and not followed, with what to do, a line for each place they lead to.
+
+    Args:
+        root: of the dataset, as far as it was walked.
+        name: of the dataset in the configuration.
     """
-    found: list[tuple[str, int, str]] = []
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            key = frame_number(entry.name)
-            if key is None or (entry.is_symlink() and not is_inside(Path(entry.path), root)):
-                continue
-            if entry.is_file():
-                found.append((*key, entry.name))
-    counts = Counter(prefix for prefix, _, _ in found)
-    if not counts:
-        return {}, []
-    commonest = min(counts, key=lambda prefix: (-counts[prefix], prefix))
-    alike = sorted((number, -len(name), name) for prefix, number, name in found if prefix == commonest)
-    chosen = {number: name for number, _, name in alike}
-    passed_over = sorted({name for _, _, name in found} - set(chosen.values()), key=natural_key)
-    return {number: folder / name for number, name in chosen.items()}, passed_over
+    said = []
+    leading: dict[str, list[Path]] = defaultdict(list)  # by disk, as far as its name tells
+    for link, target in root.refused.items():
+        if _holds_data(target):
+            leading["/".join(target.parts[:2])].append(link)
+    for links in leading.values():
+        folder = os.path.commonpath([root.refused[link].parent for link in links])
+        said.append(
+            f"not followed: {len(links)} links such as {root.relative(links[0])} that lead to {folder}; "
+            f"to follow them, write datasets.{name}.link_roots: {as_yaml([folder])}"
+        )
+    broken = {link: target for link, target in root.broken.items() if _holds_data(target)}
+    if broken:
+        link, target = next(iter(broken.items()))
+        said.append(
+            f"{len(broken)} links such as {root.relative(link)} lead nowhere ({target}); mount or fetch "
+            "what they stand for"
+        )
+    return said
+
+
+def _holds_data(target: Path) -> bool:
+    """Whether a link's target is a folder, an image or a label, and not a table or a readme, say."""
+    is_label = target.name.lower().endswith("_emotion.txt")
+    return target.is_dir() or target.suffix.lower() in {"", *IMAGE_SUFFIXES} or is_label
+
+
+def plain(text: str) -> str:
+    """A text in one spelling: letters composed (NFC), since a Mac writes e and its accent apart; no case."""
+    return unicodedata.normalize("NFC", text).strip().casefold()
+
+
+def spelled(folder: Path, relative: str) -> Path:
+    """A path inside a folder as the disk spells it, where letters are composed otherwise there."""
+    path = folder / relative
+    if os.path.lexists(path) or relative.isascii():
+        return path
+    for part in Path(relative).parts:
+        composed = unicodedata.normalize("NFC", part)
+        here = folder / part
+        if not os.path.lexists(here) and folder.is_dir():
+            inside = folder.iterdir()
+            alike = [path for path in inside if unicodedata.normalize("NFC", path.name) == composed]
+            here = alike[0] if len(alike) == 1 else here
+        folder = here
+    return folder
+
+
+def natural_key(name: str) -> list[tuple[int, int, str]]:
+    """Sort key by which img9 stands before img10."""
+    parts = re.split(r"([0-9]+)", name)
+    return [(0, int(part), part) if part.isdecimal() else (1, 0, part.casefold()) for part in parts if part]
 
 
 def first_gap(numbers: Collection[int], start: int) -> int:
     """The first number from `start` on that is not among these."""
     return next(number for number in itertools.count(start) if number not in numbers)
-
-
-def walk(root: Path, is_leaf: Callable[[Path], bool], on_leaving: Callable[[Path], None]) -> Iterator[Path]:
-    """Folders from `root` down to six deep, each before what it holds, in natural order.
-
-    Hidden folders are passed over and no link is followed.
-
-    Args:
-        root: resolved.
-        is_leaf: a folder for which this holds is yielded, but not entered.
-        on_leaving: called with each linked folder that lies outside of the root.
-    """
-    pending = [(root, 0)]
-    while pending:
-        folder, depth = pending.pop()
-        yield folder
-        if depth < MAX_DEPTH and not is_leaf(folder):
-            pending += [(child, depth + 1) for child in reversed(subfolders(folder, root, on_leaving))]
-
-
-def subfolders(folder: Path, root: Path, on_leaving: Callable[[Path], None]) -> list[Path]:
-    """The folders right inside a folder, in natural order; arguments as in `walk`."""
-    found = []
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.name.startswith(".") or not entry.is_dir():
-                continue
-            if not entry.is_symlink():
-                found.append(Path(entry.path))
-            elif not is_inside(Path(entry.path), root):
-                on_leaving(Path(entry.path))
-    return sorted(found, key=lambda path: natural_key(path.name))

@@ -14,6 +14,7 @@ import pandas as pd
 from mer_core.config.datasets import SIMULATED, Dataset
 from mer_core.datasets import checks, manifest
 from mer_core.datasets.defects import Findings
+from mer_core.datasets.frames import Root
 from mer_core.errors import UserError
 
 
@@ -51,13 +52,14 @@ def read_dataset(
             samples do not raise; `doctor.stop_on_errors` does.
     """
     findings = Findings(severity)
-    root = _existing(name, root)
+    place = _root(name, settings, root)
     with _readable():
-        samples = layout(settings.layout).read(name, settings, root, findings)
-        checks.check_images(samples, root, findings)
+        samples = layout(settings.layout).read(name, settings, place, findings)
+        checks.check_images(samples, place.path, findings)
+    checks.check_links(place, name, findings)
     checks.check_subjects(samples, _listed(settings), name, findings)
     frame = manifest.assemble(samples)
-    checks.check_classes(frame, findings)
+    checks.check_classes(frame, settings, name, findings)
     return frame, findings.table()
 
 
@@ -69,9 +71,9 @@ def list_subjects(name: str, settings: Dataset, root: Path) -> list[str]:
     """
     if settings.subjects is not None:
         return list(settings.subjects)
-    root = _existing(name, root)
+    place = _root(name, settings, root)
     with _readable():
-        return layout(settings.layout).list_subjects(settings, root)
+        return layout(settings.layout).list_subjects(settings, place)
 
 
 def _listed(settings: Dataset) -> list[str] | None:
@@ -82,14 +84,21 @@ def _listed(settings: Dataset) -> list[str] | None:
     return settings.subjects
 
 
-def _existing(name: str, root: Path) -> Path:
+def _root(name: str, settings: Dataset, root: Path) -> Root:
+    key = f"datasets.{name}"
+    beside = [_existing(Path(folder), f"{key}.link_roots") for folder in settings.link_roots]
+    return Root(_existing(root, f"{key}.root"), beside)
+
+
+def _existing(root: Path, key: str) -> Path:
     try:
         resolved = Path(root).resolve()
         is_folder = resolved.is_dir()
     except (OSError, RuntimeError):  # a name that no file system takes, or a loop of links
         resolved, is_folder = root, False
     if not is_folder:
-        raise UserError(f"{resolved}: no such folder; set datasets.{name}.root to your copy of the dataset")
+        what = "your copy of the dataset" if key.endswith(".root") else "a folder that links lead to"
+        raise UserError(f"{resolved}: no such folder; set {key} to {what}")
     return resolved
 
 

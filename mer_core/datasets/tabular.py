@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from mer_core.config.layouts.tabular import Tabular
 from mer_core.datasets import frames, workbook
 from mer_core.datasets.checks import assign_class
 from mer_core.datasets.defects import Findings
+from mer_core.datasets.frames import Root
 from mer_core.datasets.manifest import new_sample
 from mer_core.datasets.published import Published
 
@@ -21,13 +23,13 @@ SETTINGS = Tabular
 PUBLISHED = Published()
 
 
-def read(name: str, settings: Tabular, root: Path, findings: Findings) -> list[dict[str, Any]]:
+def read(name: str, settings: Tabular, root: Root, findings: Findings) -> list[dict[str, Any]]:
     """One sample per row of the table.
 
     Args:
         name: of the dataset in the configuration.
         settings: of the dataset; `table` is relative to `root`.
-        root: the folder that the table's paths start from, resolved; none may leave it.
+        root: the folder that the table's paths start from; none may leave it but by links that it holds.
         findings: where defects go.
 
     Returns:
@@ -45,31 +47,35 @@ def read(name: str, settings: Tabular, root: Path, findings: Findings) -> list[d
             shown = f"subject {cells['subject'][:40]!r}, path {cells['path'][:40]!r}"
             findings.add("bad_name", f"left out: {shown}", row=f"row {number}", file=where)
             continue
-        path = root / written
-        if not frames.is_inside(path, root):
+        written = Path(os.path.normpath(written)).as_posix()
+        path = frames.spelled(root.path, written)
+        if not path.is_relative_to(root.path) or not root.holds(path):
             findings.add("leaves_root", f"left out: {written[:80]!r}", row=f"row {number}", file=where)
             continue
-        written = path.resolve().relative_to(root).as_posix()
         sample = new_sample(
-            name, cells["subject"], written, sample_id=f"{name}/{written}", frame_path=written
+            name,
+            cells["subject"],
+            written,
+            sample_id=f"{name}/{written}",
+            frame_path=root.relative(path),
         )
         _add(sample, samples, cells["label"], settings, path, where, findings)
     return list(samples.values())
 
 
-def list_subjects(settings: Tabular, root: Path) -> list[str]:
+def list_subjects(settings: Tabular, root: Root) -> list[str]:
     """The subjects that the table names, in order."""
     named = _read_table(settings, root)["subject"].unique()
     return sorted(filter(_SUBJECT.fullmatch, named), key=frames.natural_key)
 
 
-def _read_table(settings: Tabular, root: Path) -> pd.DataFrame:
+def _read_table(settings: Tabular, root: Root) -> pd.DataFrame:
     columns = {
         "path": [settings.path_column],
         "subject": [settings.subject_column],
         "label": [settings.label_column],
     }
-    return workbook.read_table(root / settings.table, columns)
+    return workbook.read_table(frames.spelled(root.path, settings.table), columns)
 
 
 def _add(

@@ -6,6 +6,7 @@ import csv
 import io
 import itertools
 import re
+import unicodedata
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -28,6 +29,14 @@ SUFFIXES = frozenset({".xlsx", ".xls", ".csv"})
 _ZIP, _OLE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"
 # Parts of an xlsx that may be large: cells are read as a stream, the others not at all.
 _LARGE = ("xl/worksheets/", "xl/sharedStrings.xml", "xl/media/", "xl/pivotCache/", "xl/externalLinks/")
+_STRICT = {
+    b"http://purl.oclc.org/ooxml/spreadsheetml/main": (
+        b"http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+    ),
+    b"http://purl.oclc.org/ooxml/officeDocument/relationships": (
+        b"http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+    ),
+}
 _ENCRYPTED = "EncryptedPackage".encode("utf-16-le")
 
 Rows = list[tuple[int, list[str]]]
@@ -107,7 +116,9 @@ def _xlsx(path: Path, data: bytes) -> Iterator[Rows]:
         objects = sum(member.file_size for member in members if not member.filename.startswith(_LARGE))
         if objects > MAX_OBJECTS:
             raise UserError(f"{path}: {objects:,} bytes of styles and the like; save the table as CSV")
-        book = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=True, keep_links=False)
+        book = openpyxl.load_workbook(
+            io.BytesIO(_transitional(data)), read_only=True, data_only=True, keep_links=False
+        )
         _refuse_many(path, len(book.worksheets))
         for sheet in book.worksheets:
             rows = sheet.iter_rows(max_row=MAX_ROWS + 1, max_col=MAX_COLUMNS, values_only=True)
@@ -116,6 +127,21 @@ def _xlsx(path: Path, data: bytes) -> Iterator[Rows]:
         raise
     except Exception as error:  # damaged files raise nearly anything here
         raise _damaged(path, error) from None
+
+
+def _transitional(data: bytes) -> bytes:
+    """A workbook of the strict form of Office Open XML under the names that openpyxl knows."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        parts = [(name, archive.read(name)) for name in archive.namelist()]
+    if not any(b"http://purl.oclc.org/ooxml/" in part for name, part in parts if name.endswith(".rels")):
+        return data
+    changed = io.BytesIO()
+    with zipfile.ZipFile(changed, "w") as archive:
+        for name, part in parts:
+            for strict, known in _STRICT.items():
+                part = part.replace(strict, known)
+            archive.writestr(name, part)
+    return changed.getvalue()
 
 
 def _xls(path: Path, data: bytes) -> Iterator[Rows]:
@@ -143,16 +169,22 @@ def _refuse_many(path: Path, sheets: int) -> None:
 
 
 def _csv(path: Path, data: bytes) -> Iterator[Rows]:
+    damage: UserError | None = None
     encoding = "utf-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
     try:
         text = data.decode(encoding)
         top = "".join(itertools.islice(io.StringIO(text, newline=""), HEADER_WITHIN))
-        separator = max(",;\t", key=top.count)
-        yield _numbered(path, csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True))
     except UnicodeDecodeError:
         raise UserError(f"{path}: neither a workbook nor UTF-8 text; save it as xlsx or CSV UTF-8") from None
-    except csv.Error as error:
-        raise _damaged(path, error) from None
+    # Notes may hold more commas than the table has semicolons: the separator is the one under which the
+    # columns are there, and each is tried as if it were a sheet.
+    for separator in sorted(",;\t", key=top.count, reverse=True):
+        try:
+            yield _numbered(path, csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True))
+        except csv.Error as error:
+            damage = damage or _damaged(path, error)
+    if damage is not None:
+        raise damage
 
 
 def _numbered(path: Path, rows: Iterable[Sequence[Any]]) -> Rows:
@@ -170,7 +202,8 @@ def _text(value: Any) -> str:
         return ""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    text = "".join(letter if letter.isprintable() else " " for letter in str(value)[: 2 * MAX_CELL])
+    text = unicodedata.normalize("NFC", str(value)[: 2 * MAX_CELL])
+    text = "".join(letter if letter.isprintable() else " " for letter in text)
     text = " ".join(text.split())
     return text if len(text) <= MAX_CELL else text[: MAX_CELL - 1] + "…"
 
@@ -203,7 +236,7 @@ def _find_header(
 
 
 def _simplify(name: str) -> str:
-    return re.sub(r"[\W_]+", "", name).casefold()
+    return re.sub(r"[\W_]+", "", unicodedata.normalize("NFC", name)).casefold()
 
 
 def _cell(cells: list[str], place: int | None) -> str:

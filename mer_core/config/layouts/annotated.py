@@ -1,0 +1,21 @@
+"""What the sections of datasets of annotated clips have in common."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from mer_core.config.datasets import Dataset
+
+
+class AnnotatedClips(Dataset):
+    """Clips whose onset, apex and offset a table tells by frame number."""
+
+    has_clips: ClassVar[bool] = True
+
+    missing_apex: Literal["spot", "midpoint", "drop", "keep"] = "spot"
+    """Where the apex is not annotated, or annotated as onset or offset: spot finds the frame of the largest
+    motion, midpoint takes the middle of the clip, drop leaves the clip out; keep takes what is annotated as
+    it is, and leaves out clips of which nothing is."""
+    frame_numbers: Literal["annotated", "from_onset"] = "annotated"
+    """How the files of a clip are numbered: as the table counts, or from_onset where each clip was written
+    anew and its first file, 0 or 1, is the onset. The doctor says when they are."""

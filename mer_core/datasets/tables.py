@@ -1,0 +1,84 @@
+"""Finding a dataset's annotation table near its frames."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from mer_core.datasets import frames, workbook
+from mer_core.datasets.frames import Root
+from mer_core.errors import UserError
+
+
+def find_table(
+    root: Root,
+    listing: Sequence[tuple[Path, Sequence[str]]],
+    may_be: Callable[[str], bool],
+    columns: Mapping[str, Sequence[str]],
+    optional: Sequence[str],
+    key: str,
+    example: str,
+) -> Path:
+    """The one table that annotates a dataset: under its root, else in one of the two folders above.
+
+    The root may be a folder of frames inside the dataset's, so the table may lie above it. Of several that
+    hold the columns, all must say the same.
+
+    Args:
+        root: the dataset's folder.
+        listing: folders under the root with the names of their files, as `frames.walk` gives them.
+        may_be: whether a file of this name may be a table of the dataset.
+        columns: as for `workbook.read_table`.
+        optional: as for `workbook.read_table`.
+        key: of the configuration that names a table.
+        example: of a table's name, for the message.
+
+    Raises:
+        UserError: there is no table, or it cannot be told which one is meant.
+    """
+    above = [root.path.parent, root.path.parent.parent]
+    for level in [listing, *([(folder, _files(folder))] for folder in above)]:
+        paths = [folder / name for folder, names in level for name in names if _is_table(name, may_be)]
+        if len(paths) == 1:
+            return paths[0]
+        fitting = [(path, table) for path in paths if (table := _read(path, columns, optional)) is not None]
+        if fitting and all(_say_the_same(table, fitting[0][1]) for _, table in fitting):
+            return fitting[0][0]
+        if paths:
+            found = [path for path, _ in fitting] or paths
+            shown = ", ".join(os.path.relpath(path, root.path) for path in found[:5])
+            raise UserError(f"{root.path}: which table annotates the clips? found {shown}; name it in {key}")
+    raise UserError(f"{root.path}: no annotation table ({example}); {_remedy(root, may_be, key)}")
+
+
+def _is_table(name: str, may_be: Callable[[str], bool]) -> bool:
+    return Path(name).suffix.lower() in workbook.SUFFIXES and not name.startswith("~") and may_be(name)
+
+
+def _files(folder: Path) -> list[str]:
+    try:
+        return frames.scan(folder, Root(folder))[1]
+    except OSError:  # above the root, there need be nothing that may be read
+        return []
+
+
+def _read(path: Path, columns: Mapping[str, Sequence[str]], optional: Sequence[str]) -> pd.DataFrame | None:
+    try:
+        return workbook.read_table(path, columns, optional)
+    except UserError:
+        return None
+
+
+def _say_the_same(table: pd.DataFrame, other: pd.DataFrame) -> bool:
+    return table.reset_index(drop=True).equals(other.reset_index(drop=True))
+
+
+def _remedy(root: Root, may_be: Callable[[str], bool], key: str) -> str:
+    links = [(link, target) for link, target in root.refused.items() if _is_table(link.name, may_be)]
+    if not links:
+        return f"put it there or set {key}"
+    link, target = links[0]
+    return f"{root.relative(link)} is a link that leads out; to use it, set {key}: {target}"

@@ -1,0 +1,470 @@
+"""However a copy was unpacked, nothing of it is dropped in silence: what fits is used, the rest is named."""
+
+import io
+import re
+import shutil
+import unicodedata
+import zipfile
+
+import openpyxl
+import pytest
+import yaml
+from dataset_samples import (
+    CONFIG,
+    ROWS,
+    WORKBOOK,
+    casme2_settings,
+    ckplus_settings,
+    draw,
+    read,
+    write_casme2,
+    write_ckplus,
+    write_frames,
+    write_workbook,
+)
+
+from mer_core.config.experiment import load_config
+from mer_core.config.section import dump
+from mer_core.datasets.clips import clip_frames
+from mer_core.datasets.reading import read_dataset
+from mer_core.errors import UserError
+
+APEXES = {"sub01/EP02_01f": 8, "sub01/EP03_02": 101, "sub02/EP01_2": 7, "sub02/EP09f": 10}
+SMALL = [
+    (label, subject, number, [15, 16, 17])
+    for label, number in (("happy", "004"), ("anger", "001"))
+    for subject in ("S010", "S011", "S014")
+]
+
+
+def kinds(defects):
+    return defects["defect"].tolist()
+
+
+# CASME II
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "Cropped/sub{0}/sub{0}",  # one archive per subject, each unpacked into a folder of its name
+        "Cropped/part{1}/sub{0}",
+        "drive-download-2023-{1}/Cropped/sub{0}",
+        "Cropped/{2}/sub{0}",  # class, subject, clip
+        "Cropped/sub{0}/{2}",
+        "sub{0}/Cropped",
+        "s{0}",
+        "sub {0}",
+        "subject{0}",
+        "SUB{0}",
+        "Sub_{0}",
+    ],
+)
+def test_places_that_share_no_clip_are_united(tmp_path, place):
+    write_workbook(tmp_path / WORKBOOK)
+    for number, row in enumerate(ROWS):
+        write_frames(tmp_path, [row], subject=place.format(row[0], number % 2, row[-1]))
+    samples, defects = read(tmp_path, casme2_settings())
+    assert samples.included.all()
+    assert samples.apex.to_dict() == APEXES
+    assert defects.empty
+
+
+@pytest.mark.parametrize("name", ["{} ", "{}.avi", "{}.AVI", " {}"])
+def test_names_of_clips(tmp_path, name):
+    write_frames(tmp_path / "Cropped", [(row[0], name.format(row[1]), *row[2:]) for row in ROWS])
+    write_workbook(tmp_path / WORKBOOK)
+    assert read(tmp_path, casme2_settings())[0].apex.to_dict() == APEXES
+    other = tmp_path / "other"
+    write_frames(other / "Cropped")
+    write_workbook(other / WORKBOOK, [(row[0], name.format(row[1]), *row[2:]) for row in ROWS])
+    assert read(other, casme2_settings())[0].apex.to_dict() == APEXES
+
+
+def test_a_subjects_or_a_clips_folder_as_root(tmp_path):
+    write_casme2(tmp_path, tree=".")
+    samples, _ = read(tmp_path / "sub01", casme2_settings(["sub01"]))
+    assert samples[samples.included].index.tolist() == ["sub01/EP02_01f", "sub01/EP03_02"]
+    write_workbook(tmp_path / "sub01" / WORKBOOK)
+    samples, _ = read(tmp_path / "sub01" / "EP02_01f", casme2_settings(["sub01"]))
+    assert samples[samples.included].frame_path.tolist() == ["img8.jpg"]
+
+
+def test_of_two_places_the_better_is_used_and_the_other_is_named(tmp_path):
+    write_casme2(tmp_path, tree="Cropped/part1")
+    write_frames(tmp_path / "Cropped/part2", ROWS[:2])
+    clip = "sub01/EP02_01f"
+    for frame in (6, 7):
+        (tmp_path / "Cropped/part1" / clip / f"img{frame}.jpg").unlink()
+    for frame in (101, 102):
+        (tmp_path / "Cropped/part2/sub01/EP03_02" / f"img{frame}.jpg").unlink()
+    (tmp_path / "Cropped/part2" / clip / "img12.jpg").unlink()
+    samples, defects = read(tmp_path, casme2_settings())
+    assert samples.included.all()
+    folders = samples.frame_path.str.split("/").str[1]
+    assert folders.tolist() == ["part2", "part1", "part1", "part1"]
+    named = defects[defects.defect == "unused_frames"].iloc[0]
+    assert named.file == "Cropped/part1"
+    assert named.action == (
+        "Cropped/part2 is used; 1 clips have frames here that lack there, first sub01/EP02_01f: 12"
+    )
+    assert "Cropped/part2" in defects[defects.defect == "unused_place"].file.tolist()
+
+
+def test_one_lost_clip_moves_no_other(tmp_path):
+    write_casme2(tmp_path)
+    write_frames(tmp_path / "Cropped", name="reg_img{}.jpg")
+    shutil.rmtree(tmp_path / "CASME2_RAW_selected/sub02/EP09f")
+    samples, defects = read(tmp_path, casme2_settings())
+    assert samples.included.all()
+    assert samples.frame_path.str.startswith("CASME2_RAW_selected/").tolist() == [True, True, True, False]
+    mixed = defects[defects.defect == "mixed_kinds"].iloc[0]
+    assert (mixed.file, mixed.severity) == ("Cropped", "warning")
+    assert "sub02/EP09f" in mixed.action
+    shutil.rmtree(tmp_path / "CASME2_RAW_selected/sub01")
+    shutil.rmtree(tmp_path / "CASME2_RAW_selected/sub02/EP01_2")
+    draw(tmp_path / "CASME2_RAW_selected/sub01/EP02_01f/img8.jpg")
+    samples, _ = read(tmp_path, casme2_settings())
+    assert samples.frame_path.str.startswith("Cropped/").all(), "one clip of the better kind decides nothing"
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_renumbered_frames(tmp_path, first):
+    write_workbook(tmp_path / WORKBOOK)
+    moved = [(row[0], row[1], first, None, row[4] - row[2] + first, *row[5:]) for row in ROWS]
+    write_frames(tmp_path / "Cropped", moved)
+    samples, defects = read(tmp_path, casme2_settings())
+    assert not samples.included.any()
+    found = defects[defects.defect == "renumbered_frames"]
+    assert found.severity.eq("error").all() and len(found) == 4
+    assert f"{98 - first} lower;" in found.action.iloc[1]
+    key, value = re.search(r"set datasets\.casme2\.(\w+): (\w+)", found.action.iloc[0]).groups()
+    samples, defects = read(tmp_path, casme2_settings(**{key: value}))
+    assert samples.included.all()
+    assert defects.empty
+    assert samples.onset.eq(first).all()
+    assert samples.apex.tolist() == [row[3] - row[2] + first for row in ROWS]
+    for (_, sample), row in zip(samples.iterrows(), ROWS, strict=True):
+        assert list(clip_frames(tmp_path, sample)) == list(range(first, row[4] - row[2] + first + 1))
+
+
+def test_frame_numbers_are_never_guessed_per_clip(tmp_path):
+    write_workbook(tmp_path / WORKBOOK)
+    write_frames(tmp_path / "Cropped", ROWS[:2])
+    write_frames(tmp_path / "Cropped", [("02", "EP01_2", 1, 2, 4), ("02", "EP09f", 1, 2, 3)])
+    samples, defects = read(tmp_path, casme2_settings())
+    assert samples.included.tolist() == [True, True, False, False]
+    assert kinds(defects)[:2] == ["renumbered_frames"] * 2
+    samples, defects = read(tmp_path, casme2_settings(frame_numbers="from_onset"))
+    assert samples.included.tolist() == [False, False, True, True]
+    assert kinds(defects)[:2] == ["renumbered_frames"] * 2
+
+
+def test_files_that_were_made_of_frames_are_no_apex(tmp_path):
+    write_casme2(tmp_path, tree="Cropped", name="reg_img{}.jpg")
+    clip = tmp_path / "Cropped/sub01/EP02_01f"
+    for frame in range(6, 13):
+        (clip / f"reg_img{frame}.jpg").rename(clip / f"flow_{frame}.jpg")
+    draw(clip / "reg_img8.jpg")
+    samples, _ = read(tmp_path, casme2_settings())
+    assert samples.frame_path.iloc[0] == "Cropped/sub01/EP02_01f/reg_img8.jpg"
+    (clip / "reg_img8.jpg").rename(clip / "reg_img9.jpg")
+    samples, defects = read(tmp_path, casme2_settings())
+    assert not samples.included.iloc[0]
+    assert kinds(defects)[0] == "missing_apex_frame"
+
+
+def test_a_degenerate_apex_may_be_kept(tmp_path):
+    rows = [("01", "EP02_01f", 6, 6, 12, 1, "happiness"), ("01", "EP03_02", 98, "/", 103, 1, "disgust")]
+    write_workbook(tmp_path / WORKBOOK, rows)
+    draw(tmp_path / "Cropped/sub01/EP02_01f/img6.jpg")
+    draw(tmp_path / "Cropped/sub01/EP03_02/img99.jpg")
+    samples, defects = read(tmp_path, casme2_settings(["sub01"], missing_apex="keep"))
+    assert samples.included.tolist() == [True, False]
+    assert samples.apex_source.tolist() == ["annotated", "none"]
+    assert samples.frame_path.iloc[0].endswith("img6.jpg")
+    assert {"degenerate_apex", "missing_apex"} <= set(kinds(defects))
+
+
+def link_files(store, root, of="*"):
+    """Move what lies under a folder into a store, and leave links, file by file."""
+    for file in [path for path in root.rglob(of) if path.is_file()]:
+        target = store / file.relative_to(root)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        file.rename(target)
+        file.symlink_to(target)
+
+
+@pytest.mark.parametrize("what", ["frames", "clips", "subjects", "tree", "workbook"])
+def test_links_to_a_store(tmp_path, what):
+    root, store = tmp_path / "root", tmp_path / "store"
+    write_casme2(root)
+    store.mkdir()
+    if what in ("frames", "workbook"):
+        link_files(store, root, "*.jpg" if what == "frames" else "*.xlsx")
+    else:
+        depth = {"clips": "*/*/*", "subjects": "*/sub*", "tree": "CASME2*selected"}[what]
+        for number, folder in enumerate(sorted(root.glob(depth))):
+            folder.rename(store / f"{number}")
+            folder.symlink_to(store / f"{number}")
+    try:
+        _, defects = read(root, casme2_settings())
+        said = "; ".join(defects[defects.defect == "leaves_root"].action)
+    except UserError as error:
+        said = str(error)
+    assert "link" in said
+    if what == "workbook":
+        changes = {"workbook": re.search(r"set datasets\.casme2\.workbook: (\S+)", said)[1]}
+    else:
+        changes = {
+            "link_roots": yaml.safe_load(re.search(r"datasets\.casme2\.link_roots: (\[.*?\])", said)[1])
+        }
+    samples, defects = read(root, casme2_settings(**changes))
+    assert samples.apex.to_dict() == APEXES
+    assert defects.empty
+    for row in samples.iloc:
+        assert len(clip_frames(root, row)) == row.offset - row.onset + 1
+
+
+def test_links_that_lead_nowhere_are_named(tmp_path):
+    root = tmp_path / "root"
+    write_casme2(root)
+    link_files(tmp_path / "store", root, "*.jpg")
+    shutil.rmtree(tmp_path / "store")
+    with pytest.raises(UserError, match=r"no frames there .* 20 links such as .* lead nowhere"):
+        read(root, casme2_settings())
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (["sub01/EP02_01f.avi", "sub01/EP03_02.avi"], r"videos \(sub01/EP02_01f.avi, .*numbered images"),
+        (["Cropped.zip", "raw.rar"], r"archives \(Cropped.zip, raw.rar\): unpack them there"),
+        (["sub01/EP02_01f/img8.webp"], r"another format \(sub01/EP02_01f/img8.webp\): convert them"),
+    ],
+)
+def test_what_lies_there_instead_of_frames(tmp_path, names, said):
+    write_workbook(tmp_path / WORKBOOK)
+    for name in names:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    with pytest.raises(UserError, match=said):
+        read(tmp_path, casme2_settings())
+    with pytest.raises(UserError, match=said):
+        read(tmp_path, ckplus_settings())
+    write_frames(tmp_path / "Cropped", ROWS[1:])
+    _, defects = read(tmp_path, casme2_settings())
+    lost = defects[defects.defect == "annotation_without_frames"].iloc[0]
+    assert (names[0] in lost.action) == ("EP02_01f" in names[0])
+
+
+def test_a_depth_that_is_documented(tmp_path):
+    write_casme2(tmp_path, tree="1/2/3/4/5/6")
+    assert read(tmp_path, casme2_settings())[0].included.all()
+    write_casme2(tmp_path / "deeper", tree="1/2/3/4/5/6/7")
+    with pytest.raises(UserError, match="down to 8 folders deep"):
+        read(tmp_path / "deeper", casme2_settings())
+
+
+@pytest.mark.parametrize("suffix", ["tif", "TIFF", "tiff", "PNG"])
+def test_frames_of_every_format(tmp_path, suffix):
+    from PIL import Image
+
+    write_casme2(tmp_path)
+    for file in tmp_path.rglob("*.jpg"):
+        with Image.open(file) as image:
+            image.save(file.with_suffix(f".{suffix}"))
+        file.unlink()
+    samples, defects = read(tmp_path, casme2_settings())
+    assert samples.included.all()
+    assert defects.empty
+
+
+# Tables
+
+
+def test_tables_that_say_the_same(tmp_path):
+    write_casme2(tmp_path)
+    (tmp_path / "Cropped").mkdir()
+    shutil.copy(tmp_path / WORKBOOK, tmp_path / "Cropped" / WORKBOOK)
+    assert read(tmp_path, casme2_settings())[0].included.all()
+    write_workbook(tmp_path / "Cropped" / WORKBOOK, [(*ROWS[0][:-1], "disgust"), *ROWS[1:]])
+    with pytest.raises(UserError, match=rf"found {WORKBOOK}, Cropped/{WORKBOOK}; name it in") as caught:
+        read(tmp_path, casme2_settings())
+    for name, label in ((WORKBOOK, "happiness"), (f"Cropped/{WORKBOOK}", "disgust")):
+        assert name in str(caught.value)
+        assert read(tmp_path, casme2_settings(workbook=name))[0].label.iloc[0] == label
+
+
+def strict(data):
+    """The same workbook in the strict form of Office Open XML, as Excel saves it on demand."""
+    names = {
+        b"http://schemas.openxmlformats.org/spreadsheetml/2006/main": (
+            b"http://purl.oclc.org/ooxml/spreadsheetml/main"
+        ),
+        b"http://schemas.openxmlformats.org/officeDocument/2006/relationships": (
+            b"http://purl.oclc.org/ooxml/officeDocument/relationships"
+        ),
+    }
+    out = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(out, "w") as new:
+        for name in old.namelist():
+            part = old.read(name)
+            for known, other in names.items():
+                part = part.replace(known, other)
+            new.writestr(name, part)
+    return out.getvalue()
+
+
+def test_a_strict_workbook(tmp_path):
+    write_casme2(tmp_path)
+    data = strict((tmp_path / WORKBOOK).read_bytes())
+    (tmp_path / WORKBOOK).write_bytes(data)
+    assert not openpyxl.load_workbook(io.BytesIO(data)).worksheets, "else there is nothing to test"
+    assert read(tmp_path, casme2_settings())[0].apex.to_dict() == APEXES
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_labels_in_two_spellings(tmp_path, form):
+    other = {"NFC": "NFD", "NFD": "NFC"}[form]
+    label = "D\u00e9go\u00fbt"
+    write_casme2(tmp_path, [(*ROWS[0][:-1], unicodedata.normalize(form, label)), *ROWS[1:]])
+    classes = {unicodedata.normalize(other, label): "disgust", "happiness": "happiness"}
+    samples, _ = read(tmp_path, casme2_settings(classes=classes))
+    assert samples.label.iloc[0] == "disgust"
+
+
+# Advice
+
+
+def followed(text):
+    """The shipped configuration with what a message says to write; it must be accepted."""
+    source = dump(CONFIG)
+    for name, key, value in re.findall(r"datasets\.(\w+)\.(\w+): (\[.*?\]|\{.*?\})", text):
+        given = yaml.safe_load(value)
+        old = source["datasets"][name][key]
+        source["datasets"][name][key] = old | given if isinstance(given, dict) else given
+    return load_config(source)
+
+
+def test_advice_throws_nobody_away(tmp_path):
+    """Whose frames lack stays listed; who has no label in use is left out as said, and then all is well."""
+    rows = [*ROWS, ("03", "EP01_1", 6, 8, 12, 1, "fear"), ("04", "EP01_1", 6, 8, 12, 1, "disgust")]
+    write_casme2(tmp_path, rows)
+    shutil.rmtree(tmp_path / "CASME2_RAW_selected/sub01")
+    every = ["sub01", "sub02", "sub03", "sub04"]
+    _, defects = read(tmp_path, casme2_settings(every))
+    absent = defects[defects.defect == "absent_subject"].action.tolist()
+    assert absent == [
+        "nothing to use of sub03; to use what is on disk, write datasets.casme2.subjects: "
+        "[sub01, sub02, sub04]",
+        "nothing to use of sub01; mend what is said of their clips",
+    ]
+    subjects = followed(absent[0]).datasets["casme2"].subjects
+    write_frames(tmp_path / "CASME2_RAW_selected", ROWS[:2])
+    _, defects = read(tmp_path, casme2_settings(subjects))
+    assert "absent_subject" not in kinds(defects)
+
+
+def test_nothing_at_all_is_no_list(tmp_path):
+    write_casme2(tmp_path)
+    for number, clip, _, apex, *_ in ROWS:
+        (tmp_path / f"CASME2_RAW_selected/sub{number}/{clip}/img{apex}.jpg").unlink()
+    _, defects = read(tmp_path, casme2_settings())
+    assert not defects.action.str.contains(r"\[\]").any()
+    for text in defects.action:
+        followed(text)
+
+
+def test_absent_classes(tmp_path):
+    write_casme2(tmp_path)
+    settings = casme2_settings()
+    _, defects = read_dataset("casme2", settings, tmp_path, {})
+    [found] = defects[defects.defect == "absent_class"].iloc
+    assert found.severity == "error"
+    assert found.action == (
+        "no annotation says 'repression'; to do without, write datasets.casme2.classes: {repression: null}"
+    )
+    classes = followed(found.action).datasets["casme2"].classes
+    _, defects = read_dataset("casme2", casme2_settings(classes=classes), tmp_path, {})
+    assert "absent_class" not in kinds(defects)
+    (tmp_path / "CASME2_RAW_selected/sub02/EP09f/img10.jpg").unlink()
+    _, defects = read_dataset("casme2", casme2_settings(classes=classes), tmp_path, {})
+    found = defects[defects.defect == "absent_class"].iloc[0]
+    assert found.action == "all 1 samples of 'surprise' are left out; mend what is said of them"
+
+
+# CK+
+
+
+def write_small(root, sequences, name="{}_{}_{:08d}.png"):
+    for label, subject, number, numbers in sequences:
+        for frame in numbers:
+            draw(root / label / name.format(subject, number, frame), size=(48, 48))
+
+
+def test_parts_are_united_by_sequence_and_by_frame(tmp_path):
+    write_small(tmp_path / "train", SMALL[:4])
+    write_small(tmp_path / "test", SMALL[4:])
+    last = sorted((tmp_path / "train/happy").iterdir())[0]
+    (tmp_path / "test/happy").mkdir()
+    last.rename(tmp_path / "test/happy" / last.name)  # Kaggle's copy is split by image
+    samples, defects = read(tmp_path, ckplus_settings())
+    assert samples.included.all() and len(samples) == 18
+    assert defects.empty
+
+
+@pytest.mark.parametrize(
+    ("place", "name"),
+    [
+        ("{} ", "{}_{}_{:08d}.png"),
+        ("{}", "s{1}"),
+        ("{}/part1", "{}_{}_{:08d}.png"),
+        ("CK+48/CK+48/{}", "{}_{}_{:08d}.PNG"),
+    ],
+)
+def test_spellings_of_the_small_form(tmp_path, place, name):
+    for label, *rest in SMALL:
+        lower = "s" in name[:1]
+        pattern = "{}_{}_{:08d}.png" if lower else name
+        write_small(
+            tmp_path, [(place.format(label), rest[0].lower() if lower else rest[0], *rest[1:])], pattern
+        )
+    samples, defects = read(tmp_path, ckplus_settings())
+    assert samples.included.all() and len(samples) == 18
+    assert samples.subject.unique().tolist() == ["S010", "S011", "S014"]
+    assert samples.index[0] == "S010_001_00000015"
+    assert defects.empty
+
+
+def test_one_original_sequence_moves_nothing(tmp_path):
+    write_small(tmp_path / "CK+48", SMALL)
+    write_ckplus(tmp_path, [("S010", "004", 17, 5)])
+    samples, defects = read(tmp_path, ckplus_settings())
+    assert samples.included.sum() == 18
+    assert samples.frame_path.str.startswith("CK+48/").all()
+    assert kinds(defects) == ["unused_place"]
+    write_ckplus(tmp_path / "more", [("S099", "001", 9, 3)])
+    samples, defects = read(tmp_path, ckplus_settings())
+    assert samples.included.sum() == 21
+    assert defects[defects.defect == "mixed_kinds"].action.str.contains("S099_001").all()
+
+
+def test_two_copies_of_the_small_form(tmp_path):
+    write_small(tmp_path / "CK+48", SMALL)
+    write_small(tmp_path / "old", SMALL[:3])
+    samples, defects = read(tmp_path, ckplus_settings())
+    assert samples.frame_path.str.startswith("CK+48/").all() and samples.included.all()
+    assert defects[["defect", "file", "action"]].to_numpy().tolist() == [
+        ["unused_place", "old", "CK+48 is used for 9 frames of both"]
+    ]
+
+
+def test_the_labelled_frame_is_the_peak(tmp_path):
+    write_ckplus(tmp_path, [("S005", "001", 11, 3), ("S010", "002", 9, 7)])
+    for frame in (12, 13):
+        draw(tmp_path / f"cohn-kanade-images/S005/001/S005_001_{frame:08d}.png")
+    samples, defects = read(tmp_path, ckplus_settings())
+    assert samples.index[samples.subject == "S005"].tolist() == [f"S005_001_{n:08d}" for n in (9, 10, 11)]
+    after = defects[defects.defect == "frames_after_peak"].iloc[0]
+    assert after.action == "not used: 2 frames after 11, which is labelled"
