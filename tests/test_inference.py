@@ -13,56 +13,17 @@ import pytest
 import skimage.data
 import torch
 import yaml
+from model_samples import CLASSES, write_model
 
-from mer_core.config.alignment import Alignment
 from mer_core.errors import UserError
 from mer_core.faces.landmarks import NoFace
 from mer_core.images import write_image
 from mer_core.inference import load_model
-from mer_core.inference.bundle import Description, write_description
 from mer_core.inference.calibration import fit_temperature, tempered
 from mer_core.inference.card import Part, write_card
 from mer_core.inference.command import main
 from mer_core.inference.likeness import describe_likeness, distances
-from mer_core.models import build_network
-from mer_core.models.weights import digest_path, save_weights
-from mer_core.provenance import file_digest
-
-CLASSES = ["happiness", "surprise", "others"]
-SCORES = {
-    **{"macro_f1": 0.4, "low": 0.3, "high": 0.5, "floor": 0.2, "n": 20, "subjects": 5, "confidence": 0.95},
-    **{"accuracy": 0.5, "accuracy_low": 0.4, "accuracy_high": 0.6, "accuracy_floor": 0.45},
-}
-
-
-def write_model(folder, *, network=None, channels=3, input=None, simulated=(), **options):
-    """A model of random weights, with all that a trained one has."""
-    network = network or {"kind": "resnet18", "attention": "dual", "reduction": 16}
-    torch.manual_seed(0)
-    save_weights(build_network(network, len(CLASSES), channels), folder / "weights.safetensors")
-    features = {"resnet18": 512, "off_apexnet": 1024}[network["kind"]]
-    own = {
-        "variant": {"name": "dual"},
-        "network": network,
-        "classes": CLASSES,
-        "input": input,
-        "alignment": Alignment(
-            mode="landmarks", size=48, eye_distance=0.24, eye_center=(0.5, 0.35), color="rgb"
-        ),
-        "channels": channels,
-        "mean": [0.5] * channels,
-        "std": [0.25] * channels,
-        "form": "softmax",
-        "temperature": 2.0,
-        "likeness": {"mean": [0.0] * features, "deviation": [1.0] * features, "threshold": 1e9},
-        "simulated": list(simulated),
-        "scores": SCORES,
-        "versions": {"torch": "2"},
-        "digests": {"weights.safetensors": file_digest(folder / "weights.safetensors")},
-    }
-    description = Description.model_validate(own | options)
-    write_description(folder, description)
-    return description
+from mer_core.models.weights import digest_path
 
 
 @pytest.fixture(scope="module")

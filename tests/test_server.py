@@ -1,0 +1,290 @@
+"""The local page: what it answers, what it refuses, and that it goes on serving."""
+
+import base64
+import contextlib
+import hashlib
+import http.client
+import io
+import shutil
+import socket
+import struct
+import tempfile
+import threading
+import time
+import zlib
+
+import cv2
+import numpy as np
+import pytest
+import skimage.data
+import uvicorn
+from model_samples import CLASSES, write_model
+from PIL import Image
+from starlette.testclient import TestClient
+
+from mer_core.inference import load_model, server
+
+BASE = "http://127.0.0.1"
+
+
+def png(pixels):
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "png")
+    return buffer.getvalue()
+
+
+def claimed_png(width, height):
+    """The header of a picture of so many pixels, with next to nothing behind it."""
+
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(b""))
+        + chunk(b"IEND", b"")
+    )
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("model")
+    write_model(folder, simulated=["casme2"])
+    return load_model(folder)
+
+
+@pytest.fixture
+def client(model):
+    return TestClient(server.build_app(model), base_url=BASE)
+
+
+@pytest.fixture(scope="module")
+def face():
+    return png(skimage.data.astronaut())
+
+
+@pytest.fixture(scope="module")
+def frames():
+    astronaut = skimage.data.astronaut()
+    y, x = np.mgrid[:512, :512].astype(np.float32)
+    hump = np.exp(-(((x - 223) / 22) ** 2 + ((y - 163) / 14) ** 2)).astype(np.float32)
+    return [cv2.remap(astronaut, x, y - pull * hump, cv2.INTER_LINEAR) for pull in (0, 3, 6, 3, 0)]
+
+
+def post(client, *files, **options):
+    return client.post("/judge", files=[("files", file) for file in files], **options)
+
+
+def test_the_page_holds_everything_and_may_run_nothing_else(client):
+    page = client.get("/")
+    assert page.status_code == 200 and "says nothing" in page.text.replace("say nothing", "says nothing")
+    policy = page.headers["content-security-policy"]
+    for tag in ("script", "style"):
+        body = page.text.partition(f"<{tag}>")[2].partition(f"</{tag}>")[0]
+        digest = base64.b64encode(hashlib.sha256(body.encode()).digest()).decode()
+        assert f"{tag}-src 'sha256-{digest}'" in policy
+    assert "default-src 'none'" in policy and "http" not in policy
+    assert "https://" not in page.text and 'src="' not in page.text
+
+
+def test_a_picture_is_judged(client, face):
+    answer = post(client, ("me.png", face)).json()
+    [found] = answer["faces"]
+    assert set(found["probabilities"]) == set(CLASSES) and found["answer"] in CLASSES
+    assert found["crop"].startswith("data:image/png;base64,") and found["attention"]
+    assert any("simulated" in note for note in found["notes"])
+
+
+def test_a_clip_is_judged_with_its_curve(client, frames):
+    # Handed over in another order than that of their numbers.
+    answer = post(client, *((f"f{n}.png", png(frames[n])) for n in (3, 0, 4, 1, 2))).json()
+    assert answer["frames"] == 5 and answer["faces"][0]["frame"] in (1, 2, 3)
+    assert [one["frame"] for one in answer["curve"]] == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "status", "said"),
+    [
+        ("x.png", b"", 422, "not a"),
+        ("x.png", b"<html>no picture</html>", 422, "not a"),
+        ("x.png", claimed_png(29_000, 29_000), 422, "pixels"),
+        ("x.png", claimed_png(100, 100), 422, "damaged"),
+        ("x.avi", b"RIFF....AVI ", 422, "no frame can be decoded"),
+        ("x.exe", b"MZ", 415, "neither image nor video"),
+        ("../../etc/passwd", b"x", 415, "neither image nor video"),
+        ("", b"x", 400, ""),
+    ],
+)
+def test_what_is_no_picture_is_refused_in_a_sentence(client, face, name, content, status, said):
+    answer = post(client, (name, content))
+    assert answer.status_code == status, answer.text
+    assert said in answer.json()["error"] and "/tmp" not in answer.text
+    assert post(client, ("me.png", face)).status_code == 200, "it goes on serving"
+
+
+def test_a_picture_without_a_face_says_so(client):
+    answer = post(client, ("wall.png", png(np.full((200, 200, 3), 127, np.uint8))))
+    assert answer.status_code == 422 and "no face found" in answer.json()["error"]
+
+
+def test_a_name_cannot_lead_out_of_the_folder(client, face, tmp_path):
+    answer = post(client, (str(tmp_path / "owned.png"), face))
+    assert answer.status_code == 200 and not list(tmp_path.iterdir())
+
+
+def test_too_much_is_refused_before_it_is_read(client, face, monkeypatch):
+    monkeypatch.setattr(server, "MAX_BYTES", 1000)
+    assert post(client, ("me.png", face)).status_code == 413
+    assert client.post("/judge", content=iter([b"x"] * 10)).status_code == 413, "of unknown length"
+
+
+def test_too_many_files_are_refused(client, monkeypatch):
+    monkeypatch.setattr(server, "MAX_FILES", 3)
+    small = png(np.zeros((4, 4, 3), np.uint8))
+    assert post(client, *((f"{n}.png", small) for n in range(5))).status_code == 400
+
+
+def test_nothing_is_kept(client, face, monkeypatch, tmp_path):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    assert post(client, ("me.png", face)).status_code == 200
+    assert post(client, ("x.png", b"no")).status_code == 422
+    assert not list(tmp_path.iterdir())
+
+
+def test_other_pages_cannot_use_it(client, face):
+    for origin, status in (("http://evil.example", 403), (BASE, 200), (None, 200)):
+        headers = {"origin": origin} if origin else {}
+        assert post(client, ("me.png", face), headers=headers).status_code == status
+    assert client.get("/", headers={"host": "evil.example"}).status_code == 400, "a name that leads here"
+
+
+def test_another_address_asks_for_a_token(model, face):
+    client = TestClient(server.build_app(model, "0.0.0.0", token="secret"), base_url="http://lab.example")
+    assert client.get("/").status_code == 403
+    assert post(client, ("me.png", face)).status_code == 403
+    assert client.get("/?token=wrong").status_code == 403
+    assert client.get("/?token=secret").status_code == 200
+    assert post(client, ("me.png", face)).status_code == 200, "the page hands the token on"
+
+
+@pytest.mark.parametrize(
+    ("host", "own"), [("127.0.0.1", True), ("::1", True), ("localhost", True), ("0.0.0.0", False)]
+)
+def test_whose_address_it_is(host, own):
+    assert server._is_loopback(host) == own
+
+
+@pytest.fixture(scope="module")
+def served(model):
+    """A real server; its port."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    settings = uvicorn.Config(server.build_app(model), port=port, log_level="error", limit_concurrency=100)
+    running = uvicorn.Server(settings)
+    thread = threading.Thread(target=running.run, daemon=True)
+    thread.start()
+    while not running.started:
+        time.sleep(0.05)
+    yield port
+    running.should_exit = True
+    thread.join(10)
+
+
+def test_ten_thousand_requests_leave_it_serving(served):
+    connection = http.client.HTTPConnection("127.0.0.1", served, timeout=60)
+    for _ in range(10_000):
+        connection.request("GET", "/nowhere")
+        response = connection.getresponse()
+        response.read()
+        assert response.status == 404
+    connection.request("GET", "/")
+    assert connection.getresponse().status == 200
+
+
+def test_slow_bodies_are_given_up_and_do_not_block_others(served, face, monkeypatch):
+    monkeypatch.setattr(server, "PATIENCE", 1.0)
+    with contextlib.ExitStack() as stack:
+        slow = [stack.enter_context(socket.create_connection(("127.0.0.1", served))) for _ in range(3)]
+        for one in slow:
+            one.sendall(
+                b"POST /judge HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1000\r\n"
+                b"Content-Type: multipart/form-data; boundary=x\r\n\r\n--x\r\n"
+            )
+        connection = http.client.HTTPConnection("127.0.0.1", served, timeout=30)
+        connection.request("GET", "/")
+        assert connection.getresponse().status == 200
+        for one in slow:
+            one.settimeout(30)
+            assert b" 408 " in one.recv(100)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    webdriver = pytest.importorskip("selenium.webdriver", reason="the package selenium is not installed")
+    programs = shutil.which("chromium"), shutil.which("chromedriver")
+    if not all(programs):
+        pytest.skip("no chromium with chromedriver: the page is not tested in a browser")
+    options = webdriver.ChromeOptions()
+    options.binary_location = programs[0]
+    options.add_argument("--use-fake-device-for-media-stream")
+    options.add_argument("--use-fake-ui-for-media-stream")
+    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--hide-scrollbars"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options, webdriver.ChromeService(programs[1]))
+    yield driver
+    driver.quit()
+
+
+def wait(browser, condition, seconds=60):
+    end = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < end, browser.find_element("id", "state").text
+        time.sleep(0.1)
+    return found
+
+
+def test_the_page_in_a_browser(browser, served, face, frames, tmp_path):
+    (tmp_path / "me.png").write_bytes(face)
+    browser.set_window_size(500, 900)
+    browser.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride",
+        {"width": 360, "height": 740, "deviceScaleFactor": 1, "mobile": True},
+    )
+    browser.get(f"http://127.0.0.1:{served}/")
+    for scheme in ("dark", "light"):
+        features = [{"name": "prefers-color-scheme", "value": scheme}]
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+        shade = browser.execute_script("return getComputedStyle(document.body).backgroundColor")
+        assert (max(map(int, shade.strip("rgb()").split(","))) < 80) == (scheme == "dark")
+    chosen = browser.find_element("id", "files")
+    chosen.send_keys(str(tmp_path / "me.png"))
+    articles = wait(browser, lambda: browser.find_elements("css selector", "article"))
+    assert "simulated" in articles[0].text and "Probabilities" in articles[0].text
+    assert browser.find_element("id", "state").get_attribute("aria-live") == "polite"
+    pictures = browser.find_elements("css selector", "article img")
+    assert len(pictures) == 3 and all(image.get_property("naturalWidth") > 1 for image in pictures)
+    wide = browser.execute_script("return document.documentElement.scrollWidth - innerWidth")
+    assert wide <= 0, "nothing hangs over at 360 pixels"
+    for number, frame in enumerate(frames):
+        (tmp_path / f"f{number}.png").write_bytes(png(frame))
+    chosen.send_keys("\n".join(str(tmp_path / f"f{n}.png") for n in range(5)))
+    wait(browser, lambda: browser.find_elements("css selector", "svg polyline"))
+    assert not [line for line in browser.get_log("browser") if line["level"] == "SEVERE"]
+
+
+def test_the_camera_and_the_keyboard(browser, served):
+    browser.get(f"http://127.0.0.1:{served}/")
+    chains = pytest.importorskip("selenium.webdriver.common.action_chains").ActionChains
+    keys = pytest.importorskip("selenium.webdriver.common.keys").Keys
+    for target in ("files", "camera"):
+        chains(browser).send_keys(keys.TAB).perform()
+        assert browser.switch_to.active_element.get_attribute("id") == target
+    chains(browser).send_keys(keys.ENTER).perform()
+    shoot = browser.find_element("id", "shoot")
+    wait(browser, shoot.is_displayed)
+    shoot.click()  # the browser's made-up camera shows nobody
+    wait(browser, lambda: "no face found" in browser.find_element("id", "state").text)
