@@ -11,7 +11,8 @@ from mer_core.config.alignment import Alignment
 from mer_core.errors import UserError
 from mer_core.faces.alignment import align_image
 from mer_core.faces.landmarks import FaceFinder
-from mer_core.faces.spotting import _smoothed, spot_apex
+from mer_core.faces.spotting import _smoothed, blinks, spot_apex
+from mer_core.simulation.blinks import shut_eyes
 
 SIZE, LENGTH, APEX = 224, 41, 16
 TOLERANCE = 5  # frames: that near the apex the intensity is still above 0.9
@@ -102,6 +103,50 @@ def test_color_is_no_matter(face: tuple[np.ndarray, np.ndarray]) -> None:
     expected = spot_apex(gray, landmarks, numbers)
     assert spot_apex(gray[..., None], landmarks, numbers) == expected
     assert spot_apex(np.stack([gray] * 3, axis=-1), landmarks, numbers) == expected
+
+
+@pytest.fixture(scope="module")
+def finder() -> FaceFinder:
+    return FaceFinder()
+
+
+def blinking(frames: np.ndarray, landmarks: np.ndarray, middle: int, length: int = 16) -> np.ndarray:
+    """The same clip with a blink of so many frames, 80 ms at 200 per second."""
+    shares = np.sin(np.pi * np.clip((np.arange(LENGTH) - middle + length / 2) / length, 0, 1)) ** 0.5
+    return np.stack([*map(shut_eyes, frames, [landmarks] * LENGTH, shares)])
+
+
+@pytest.mark.parametrize("landmark", [BROW, MOUTH_CORNER])
+@pytest.mark.parametrize("middle", [29, 33])
+def test_a_blink_is_no_apex(
+    face: tuple[np.ndarray, np.ndarray], finder: FaceFinder, landmark: int, middle: int
+) -> None:
+    image, landmarks = face
+    frames, numbers = blinking(clip(image, landmarks[landmark]), landmarks, middle), list(range(LENGTH))
+    assert abs(spot_apex(frames, landmarks, numbers) - APEX) > TOLERANCE, "else the blink disturbs nobody"
+    assert abs(spot_apex(frames, landmarks, numbers, finder) - APEX) <= TOLERANCE
+
+
+def test_eyes_that_do_not_blink_change_nothing(
+    face: tuple[np.ndarray, np.ndarray], finder: FaceFinder
+) -> None:
+    image, landmarks = face
+    for frames in (clip(image, landmarks[BROW]), clip(image, landmarks[37], amplitude=-1.5)):
+        numbers = list(range(LENGTH))
+        assert spot_apex(frames, landmarks, numbers, finder) == spot_apex(frames, landmarks, numbers)
+
+
+def test_eyes_that_are_hardly_open_leave_frames_to_choose_from(
+    face: tuple[np.ndarray, np.ndarray], finder: FaceFinder
+) -> None:
+    image, landmarks = face
+    frames = np.stack([image, shut_eyes(image, landmarks, 1), shut_eyes(image, landmarks, 0.9)])
+    assert spot_apex(frames, landmarks, [1, 2, 3], finder) == 2
+
+
+def test_a_blink_is_one_run_around_shut_eyes() -> None:
+    openness = np.array([1, 1, 0.8, 0.5, 0.3, 0.7, 0.9, 1, 1, 0.8, 0.75, 1, 1, 1, 1])
+    assert np.flatnonzero(blinks(3 * openness)).tolist() == [2, 3, 4, 5]
 
 
 def test_gaps_between_frames(face: tuple[np.ndarray, np.ndarray]) -> None:

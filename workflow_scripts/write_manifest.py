@@ -32,7 +32,7 @@ def main(snakemake):
         frames = clip_frames(root, row)
         try:
             aligned, onset = align_clip(map(read_image, frames.values()), finder, settings)
-            apex = spot_apex(aligned, onset.landmarks_aligned, list(frames))
+            apex = spot_apex(aligned, onset.landmarks_aligned, list(frames), finder)
         except UserError as error:
             samples.loc[index, ["included", "reason"]] = [False, f"apex not spotted: {error}"]
         else:

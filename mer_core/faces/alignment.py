@@ -16,7 +16,7 @@ from mer_core import provenance
 from mer_core.config.alignment import Alignment
 from mer_core.errors import UserError
 from mer_core.faces.cache import Aligned, Attribute
-from mer_core.faces.landmarks import LEFT_INNER_EYE, RIGHT_INNER_EYE, FaceFinder
+from mer_core.faces.landmarks import FaceFinder, eye_middle, eye_vector
 from mer_core.images import read_image
 
 _LOG = logging.getLogger(__name__)
@@ -68,15 +68,15 @@ def eye_transform(
     Raises:
         ValueError: when the corners coincide.
     """
-    left, right = np.asarray(landmarks, float)[[LEFT_INNER_EYE, RIGHT_INNER_EYE]]
-    dx, dy = right - left
+    landmarks = np.asarray(landmarks, float)
+    dx, dy = eye_vector(landmarks)
     theta, distance = np.arctan2(dy, dx), np.hypot(dx, dy)
     if not distance > 0:
         raise ValueError("the inner eye corners coincide")
     scale = eye_distance * size / distance
     cos, sin = scale * np.cos(theta), scale * np.sin(theta)
     rotation = np.array([[cos, sin], [-sin, cos]])
-    shift = np.multiply(eye_center, size) - rotation @ ((left + right) / 2)
+    shift = np.multiply(eye_center, size) - rotation @ eye_middle(landmarks)
     return np.column_stack([rotation, shift])
 
 

@@ -7,7 +7,7 @@ licence excludes commercial use.
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -104,7 +104,7 @@ class FaceFinder:
 
     def find_all(self, image: np.ndarray) -> list[Found]:
         """All faces that the first successful step sees, the largest first; as `find`."""
-        gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) if image.ndim == 3 else image
+        gray = to_gray(image)
         searched = _resized(gray)
         for step in ("plain", "upsampled", "padded", "box"):
             faces = self._faces(searched, self._boxes(step, searched))
@@ -117,6 +117,24 @@ class FaceFinder:
                 return [Found(*found) for found in zip(places, names, strict=True)]
         height, width = image.shape[:2]
         raise NoFace(f"no face found in {width} x {height} pixels; replace the image or exclude it")
+
+    def follow(self, frames: Iterable[np.ndarray], landmarks: np.ndarray) -> np.ndarray:
+        """The landmarks of a face that hardly moves, in each of some frames.
+
+        Args:
+            frames: uint8 (H, W) or (H, W, C) each.
+            landmarks: (68, 2), about where the face is in all of them.
+
+        Returns:
+            float64 (T, 68, 2).
+        """
+        low, high = landmarks.min(0), landmarks.max(0)
+        # The detector's box, as it lies about the landmarks of portraits.
+        edge = (high - low).max()
+        middle = (low + high) / 2 - [0, 0.085 * edge]
+        corners = np.rint([middle - edge / 2, middle + edge / 2]).astype(int)
+        box = dlib.rectangle(*corners.ravel().tolist())
+        return np.stack([self._predict(to_gray(frame), box, [1.0])[0] for frame in frames])
 
     def _boxes(self, step: str, gray: np.ndarray) -> list[tuple[dlib.rectangle, float]]:
         """Where a step suspects faces, in pixels of `gray`, and how sure it is."""
@@ -178,6 +196,36 @@ class FaceFinder:
         return (np.array(guesses, float) - center) / zoom + middle
 
 
+def to_gray(image: np.ndarray) -> np.ndarray:
+    """uint8 (H, W) of (H, W), (H, W, 1) or RGB (H, W, 3)."""
+    if image.ndim == 3 and image.shape[2] == 3:
+        return cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    return np.ascontiguousarray(image.reshape(image.shape[:2]))
+
+
+def eye_vector(landmarks: np.ndarray) -> np.ndarray:
+    """From one inner eye corner to the other, left to right in the image; (..., 68, 2) to (..., 2)."""
+    return landmarks[..., RIGHT_INNER_EYE, :] - landmarks[..., LEFT_INNER_EYE, :]
+
+
+def eye_middle(landmarks: np.ndarray) -> np.ndarray:
+    """The point between the inner eye corners; (..., 68, 2) to (..., 2)."""
+    return (landmarks[..., RIGHT_INNER_EYE, :] + landmarks[..., LEFT_INNER_EYE, :]) / 2
+
+
+def lid_aperture(landmarks: np.ndarray) -> np.ndarray:
+    """How wide the eyes are open: distance of the lids over length of the eye, of both eyes; (..., 68, 2).
+
+    The eye aspect ratio of Soukupova and Cech (2016): about 0.3 in open eyes.
+    """
+
+    def distance(one: int, other: int) -> np.ndarray:
+        return np.linalg.norm(landmarks[..., one, :] - landmarks[..., other, :], axis=-1)
+
+    lids = sum(distance(*pair) for pair in ((37, 41), (38, 40), (43, 47), (44, 46)))
+    return lids / (2 * (distance(36, 39) + distance(42, 45)))
+
+
 def _resized(gray: np.ndarray) -> np.ndarray:
     """The image at a size that suits the detector."""
     scale = ENLARGED / min(gray.shape) if min(gray.shape) < SMALL else 1.0
@@ -190,7 +238,7 @@ def _resized(gray: np.ndarray) -> np.ndarray:
 
 def _eye_distance(landmarks: np.ndarray) -> float:
     """Distance of the inner eye corners, at least one pixel."""
-    return max(1.0, float(np.linalg.norm(landmarks[RIGHT_INNER_EYE] - landmarks[LEFT_INNER_EYE])))
+    return max(1.0, float(np.linalg.norm(eye_vector(landmarks))))
 
 
 def _apart(one: np.ndarray, other: np.ndarray) -> bool:
