@@ -52,6 +52,7 @@ SlurmdParameters=config_overrides
 GresTypes=gpu
 NodeName={host} NodeAddr=127.0.0.1 CPUs=16 RealMemory=65536 Gres=gpu:2
 PartitionName=main Nodes=ALL Default=YES
+PartitionName=gpus Nodes=ALL
 """
 
 
@@ -186,7 +187,7 @@ def slurm(tmp_path_factory):
     ):
         wait_until(lambda: "idle" in ask(environment, "sinfo", "--format=%T"), "SLURM does not start")
         yield environment
-        ask(environment, "scancel", "--partition=main")
+        ask(environment, "scancel", "--partition=main,gpus")
         wait_until(lambda: not ask(environment, "squeue", "--noheader"), "jobs do not end")
 
 
@@ -217,12 +218,16 @@ def submitted(slurm, comment):
 
 def test_each_fold_gets_a_gpu_and_on_failure_more_memory_and_they_come_out_equal(checkout, plugins, slurm):
     shutil.rmtree(checkout.results / "aligned")
+    # As the documents say for a cluster whose GPUs have a partition of their own.
+    beside = 'train_fold: {gres: "gpu:1", gpu: 0'
+    checkout.edit("profiles/slurm/profile.yaml", beside, f"{beside}, slurm_partition: gpus")
     with moved_away(checkout, SUBJECTS):
-        submit(checkout, plugins, slurm, SUBJECTS)
+        submit(checkout, plugins, slurm, SUBJECTS, "--resources", "gpu=1")
 
     shards = submitted(slurm, "rule_align_faces")
     assert len(shards) == 4
     assert not any("gpu" in job.get("TresPerNode", "") for job in shards)
+    assert {job["Partition"] for job in shards} == {"main"}
     assert not submitted(slurm, "rule_merge_caches"), "short jobs stay here"
 
     folds = submitted(slurm, "rule_train_fold")
@@ -237,7 +242,11 @@ def test_each_fold_gets_a_gpu_and_on_failure_more_memory_and_they_come_out_equal
     for one, other in itertools.combinations(folds, 2):
         if one["StartTime"] < other["EndTime"] and other["StartTime"] < one["EndTime"]:
             assert seen[one["JobId"]] != seen[other["JobId"]]
+    # How many may run is the cluster's business, whatever --resources gpu= says here.
+    first_tries = [job for job in folds if job["MinMemoryNode"] == "6000M"]
+    assert max(job["SubmitTime"] for job in first_tries) < min(job["EndTime"] for job in first_tries)
     for job in folds:
+        assert job["Partition"] == "gpus"
         assert job["TresPerNode"] == "gres:gpu:1" and job["TimeLimit"] == "01:00:00"
 
 
