@@ -52,8 +52,16 @@ class Experiment:
         pd.DataFrame(rows).to_csv(folder / "images.csv", index=False)
         self.size = size
 
-    def configure(self, *, variants: int = 1, seeds: int = 1, **training: Any) -> None:
-        """Write the settings; those of training are laid over the shipped ones."""
+    def configure(
+        self,
+        *,
+        variants: int = 1,
+        seeds: int = 1,
+        attention: str = "none",
+        compute: Mapping[str, Any] | None = None,
+        **training: Any,
+    ) -> None:
+        """Write the settings; those of training and compute are laid over the shipped ones."""
         settings: Mapping[str, Any] = {
             "experiment": NAME,
             "seeds": list(range(seeds)),
@@ -70,11 +78,12 @@ class Experiment:
             "source": None,
             "alignment": {"mode": "precropped", "size": self.size},
             "variants": [
-                {"name": f"variant{number}", "attention": "none", "loss": "cross_entropy"}
+                {"name": f"variant{number}", "attention": attention, "loss": "cross_entropy"}
                 for number in range(variants)
             ],
             "baselines": [],
             "training": training,
+            "compute": compute or {},
         }
         (self.folder / "speed.yaml").write_text(yaml.safe_dump(settings))
 
@@ -102,7 +111,8 @@ def measured(command: list[str]) -> Cost:
     Raises:
         RuntimeError: it failed; with what it printed.
     """
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    environment = os.environ | {"PYTHONPATH": path}
     start = time.perf_counter()
     with subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True

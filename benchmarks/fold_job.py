@@ -2,6 +2,8 @@
 
     python benchmarks/fold_job.py                    # 26 subjects, 249 images of 48 pixels, 8 of the folds
     python benchmarks/fold_job.py --folds 26 --epochs 12
+    python benchmarks/fold_job.py --size 224 --folds 26 --epochs 100 --batch 249 --attention dual \\
+        --cores 16 --threads 2 --slots 8 --many-only         # a GPU that eight folds share
 
 Real jobs of the real workflow; what they took is read from their own records (fold.json, and Snakemake's
 benchmark files). Prints Markdown tables.
@@ -40,16 +42,28 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=48)
     parser.add_argument("--folds", type=int, default=8, help="how many of them are trained")
     parser.add_argument("--epochs", type=int, default=6)
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--attention", default="none")
     parser.add_argument("--cores", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=1, help="of one job")
+    parser.add_argument("--slots", type=int, default=1, help="jobs that share a GPU")
+    parser.add_argument("--many-only", action="store_true", help="leave out what is measured of one fold")
     parser.add_argument("--repeats", type=int, default=3)
     arguments = parser.parse_args()
     print(machine())
-    _print_imports(arguments.repeats)
+    if not arguments.many_only:
+        _print_imports(arguments.repeats)
     with tempfile.TemporaryDirectory() as folder:
         experiment = Experiment(Path(folder), arguments.subjects, arguments.images, arguments.size)
-        experiment.configure(epochs=arguments.epochs)
+        experiment.configure(
+            attention=arguments.attention,
+            compute={"threads": arguments.threads, "slots_per_device": arguments.slots},
+            epochs=arguments.epochs,
+            batch_size=arguments.batch,
+        )
         experiment.run(experiment.results / "aligned" / "noise.h5", cores=arguments.cores)
-        _print_one_fold(experiment, arguments)
+        if not arguments.many_only:
+            _print_one_fold(experiment, arguments)
         _print_folds(experiment, arguments)
 
 

@@ -67,6 +67,8 @@ def machine(*parts: str) -> str:
     names = [line.split(":")[1].strip() for line in described.splitlines() if line.startswith("model name")]
     name = names[0] if names else platform.processor() or platform.machine()
     versions = [f"Python {platform.python_version()}"]
-    versions += [f"{package} {metadata.version(package)}" for package in ("torch", "snakemake")]
+    installed = {distribution.name for distribution in metadata.distributions()}
+    packages = [package for package in ("torch", "snakemake") if package in installed]
+    versions += [f"{package} {metadata.version(package)}" for package in packages]
     load = f"load {os.getloadavg()[0]:.1f} at the start"
     return ", ".join([*parts, name, f"{len(os.sched_getaffinity(0))} cores", *versions, load])

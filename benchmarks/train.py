@@ -71,7 +71,7 @@ def main() -> None:
 def _print_speeds(folder: Path, device: torch.device, arguments: argparse.Namespace) -> None:
     pixels, labels = noise_task(arguments.images, seed=0)
     _write(folder, pixels)
-    settings = _settings(arguments.batch, epochs=1)
+    settings = shipped_settings(arguments.batch, epochs=1)
     precision = choose_precision(settings.precision, device)
     size, attention = arguments.size, arguments.attention
     sides = {
@@ -94,7 +94,7 @@ def _print_speeds(folder: Path, device: torch.device, arguments: argparse.Namesp
     rates = {
         name: limits.get(name, operations) / statistics.median(seconds) for name, seconds in times.items()
     }
-    limit = f"matrices, {str(precision).removeprefix('torch.')}"
+    limit = f"matrices, {precision}"
     rows = []
     for name in sides:
         speed = "" if name in limits else f"{arguments.images / statistics.median(times[name]):.1f}"
@@ -108,7 +108,7 @@ def _print_speeds(folder: Path, device: torch.device, arguments: argparse.Namesp
 def _print_accuracies(folder: Path, device: torch.device) -> None:
     """Accuracy on new images after the same number of epochs by either loop, over seeds."""
     size, epochs, batch = 48, 12, 16
-    settings = _settings(batch, epochs)
+    settings = shipped_settings(batch, epochs)
     rows = []
     for seed in range(SEEDS):
         pixels, labels = noise_task(240, seed)
@@ -128,7 +128,7 @@ def _print_accuracies(folder: Path, device: torch.device) -> None:
     table(["seed", "this loop", "public loop"], rows)
 
 
-def _settings(batch: int, epochs: int) -> FoldTraining:
+def shipped_settings(batch: int, epochs: int) -> FoldTraining:
     """The shipped settings; of the augmentation the mirror alone, which the public loop has, too."""
     shipped = load_config(ROOT / "config.yaml").training
     mirror = shipped.augmentation.model_copy(update={"shift": 0.0, "rotation": 0.0, "brightness": 0.0})

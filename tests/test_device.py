@@ -160,11 +160,11 @@ def test_what_counts_as_out_of_memory():
 @pytest.mark.parametrize(
     ("has", "vendor", "chosen"),
     [
-        ({"amx_bf16": True, "avx512_bf16": True}, "GenuineIntel", torch.bfloat16),
-        ({"amx_bf16": False, "avx512_bf16": True}, "GenuineIntel", torch.float32),
-        ({"amx_bf16": False, "avx512_bf16": True}, "AuthenticAMD", torch.bfloat16),
-        ({"amx_bf16": False, "avx512_bf16": False}, "AuthenticAMD", torch.float32),
-        ({"neon": True}, "", torch.float32),
+        ({"amx_bf16": True, "avx512_bf16": True}, "GenuineIntel", "bfloat16"),
+        ({"amx_bf16": False, "avx512_bf16": True}, "GenuineIntel", "float32"),
+        ({"amx_bf16": False, "avx512_bf16": True}, "AuthenticAMD", "bfloat16"),
+        ({"amx_bf16": False, "avx512_bf16": False}, "AuthenticAMD", "float32"),
+        ({"neon": True}, "", "float32"),
     ],
 )
 def test_bfloat16_is_chosen_where_it_is_faster_and_taken_where_it_is_asked_for(
@@ -174,8 +174,13 @@ def test_bfloat16_is_chosen_where_it_is_faster_and_taken_where_it_is_asked_for(
     monkeypatch.setattr(device, "_is_amd", lambda: vendor == "AuthenticAMD")
     cpu = torch.device("cpu")
     assert device.choose_precision("auto", cpu) == chosen
-    assert device.choose_precision("bfloat16", cpu) == torch.bfloat16
-    assert device.choose_precision("float32", cpu) == torch.float32
+    assert device.choose_precision("bfloat16", cpu) == "bfloat16"
+    assert device.choose_precision("float32", cpu) == "float32"
+
+
+def test_tf32_is_refused_where_there_is_none():
+    with pytest.raises(UserError, match=r"tf32 needs an NVIDIA GPU.*this is cpu; use auto or float32"):
+        device.choose_precision("tf32", torch.device("cpu"))
 
 
 def test_circumstances_name_device_precision_and_peak_memory():

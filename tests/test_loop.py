@@ -75,7 +75,14 @@ def same(a, b):
 def test_it_overfits_eight_samples():
     model, history = run(Net(), epochs=60, learning_rate=0.01)
     assert history["accuracy"].iloc[-1] == 1 and history["loss"].iloc[-1] < 0.05
-    assert list(history.columns) == ["epoch", "loss", "accuracy", "images_per_second", "learning_rate"]
+    assert list(history.columns) == [
+        "epoch",
+        "loss",
+        "accuracy",
+        "images_per_second",
+        "learning_rate",
+        "micro_batch",
+    ]
     data = samples()
     logits = predict(model, data, torch.arange(8), SETTINGS)
     assert logits.dtype == torch.float64 and torch.equal(logits.argmax(1), data.labels)
@@ -388,7 +395,7 @@ def test_the_network_computes_in_the_precision_asked_for(precision, dtype, caplo
 
     run(Watching(), criterion=criterion, precision=precision)
     assert set(seen) == {dtype}
-    assert f"computing in {dtype}" in caplog.text
+    assert f"computing in {precision}" in caplog.text
 
 
 @pytest.mark.parametrize(("size", "layout"), [(48, torch.contiguous_format), (224, torch.channels_last)])

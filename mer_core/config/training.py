@@ -48,7 +48,7 @@ class Training(Section):
     mirrored_test: bool = False
     """Answer by the mean logits of an image and its mirror image."""
     normalization: Literal["imagenet", "dataset", "none"]
-    precision: Literal["auto", "float32", "bfloat16"]
+    precision: Literal["auto", "float32", "tf32", "bfloat16"]
     deterministic: bool
     augmentation: Augmentation
 

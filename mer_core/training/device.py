@@ -21,6 +21,7 @@ from mer_core.errors import UserError
 
 _LOG = logging.getLogger(__name__)
 POLL_SECONDS = 0.2
+Precision = Literal["auto", "float32", "tf32", "bfloat16"]
 NO_MEMORY = ("out of memory", "ALLOC_FAILED", "DefaultCPUAllocator: can't allocate memory")
 
 
@@ -80,43 +81,68 @@ def lease(
         os.close(lock)
 
 
-def choose_precision(wanted: Literal["auto", "float32", "bfloat16"], device: torch.device) -> torch.dtype:
-    """What the network computes in; `auto` is bfloat16 where the device multiplies it faster than float32.
+def choose_precision(wanted: Precision, device: torch.device) -> Precision:
+    """What the network is trained in; `auto` is bfloat16 where the device multiplies it faster than float32.
 
     That is so on GPUs that have it, and on CPUs with matrix units (AMX) or AMD's AVX-512; Intel's AVX-512
     and all older CPUs take longer over it (docs/performance.md).
+
+    Raises:
+        UserError: tf32 is wanted on a device that has none.
     """
+    # NVIDIA's cards have both since compute capability 8.0, and torch emulates bfloat16 on older ones.
+    ampere = device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
+    if wanted == "tf32" and not ampere:
+        raise UserError(
+            f"precision: tf32 needs an NVIDIA GPU of compute capability 8.0, and this is {device}; "
+            "use auto or float32"
+        )
     if wanted != "auto":
-        return getattr(torch, wanted)
-    if device.type == "cuda":
-        faster = torch.cuda.is_bf16_supported(including_emulation=False)
-    else:
+        return wanted
+    if device.type == "cpu":
         has = torch.cpu.get_capabilities()
         faster = has.get("amx_bf16") or (has.get("avx512_bf16") and _is_amd())
-    return torch.bfloat16 if faster else torch.float32
+        return "bfloat16" if faster else "float32"
+    return "bfloat16" if ampere else "float32"
 
 
-def autocast(precision: Literal["auto", "float32", "bfloat16"], device: torch.device) -> torch.autocast:
-    """The context in which the network computes, see choose_precision."""
-    enabled = choose_precision(precision, device) == torch.bfloat16
-    return torch.autocast(device.type, torch.bfloat16, enabled=enabled)
+def autocast(precision: Precision, device: torch.device) -> torch.autocast:
+    """The context of the network's forward pass. Weights, losses and the optimiser stay float32."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
 
 
 @contextmanager
-def deterministic(wanted: bool, device: torch.device) -> Iterator[None]:
-    """On a GPU, only algorithms that repeat bit for bit, or else the fastest; the CPU always repeats."""
+def kernels(precision: Precision, repeatable: bool, device: torch.device) -> Iterator[None]:
+    """What a GPU computes with; the CPU has no such choice, and always repeats.
+
+    Args:
+        precision: TF32 for `tf32` alone; by itself torch makes TF32 of float32 in convolutions.
+        repeatable: only algorithms that repeat bit for bit, or else the fastest.
+        device: the device.
+    """
     if device.type != "cuda":
         yield
         return
-    before = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when cuBLAS starts
-    torch.use_deterministic_algorithms(wanted)
-    torch.backends.cudnn.benchmark = not wanted
+    choices = [
+        (torch.backends.cudnn.conv, "fp32_precision", "tf32" if precision == "tf32" else "ieee"),
+        (torch.backends.cuda.matmul, "fp32_precision", "tf32" if precision == "tf32" else "ieee"),
+        (torch.backends.cudnn, "benchmark", not repeatable),
+        # Would write every tensor once more, so that errors repeat that read what nobody has written.
+        (torch.utils.deterministic, "fill_uninitialized_memory", False),
+    ]
+    before = [getattr(owner, name) for owner, name, _ in choices]
+    before_repeatable = torch.are_deterministic_algorithms_enabled()
+    for owner, name, value in choices:
+        setattr(owner, name, value)
+    torch.use_deterministic_algorithms(repeatable)
     try:
-        yield
+        with torch.cuda.device(device):
+            yield
     finally:
-        torch.use_deterministic_algorithms(before[0])
-        torch.backends.cudnn.benchmark = before[1]
+        torch.use_deterministic_algorithms(before_repeatable)
+        for (owner, name, _), value in zip(choices, before, strict=True):
+            setattr(owner, name, value)
 
 
 def is_out_of_memory(error: RuntimeError) -> bool:
@@ -124,22 +150,25 @@ def is_out_of_memory(error: RuntimeError) -> bool:
     return isinstance(error, torch.OutOfMemoryError) or any(text in str(error) for text in NO_MEMORY)
 
 
-def circumstances(device: torch.device, precision: Literal["auto", "float32", "bfloat16"]) -> dict[str, Any]:
+def circumstances(device: torch.device, precision: Precision) -> dict[str, Any]:
     """What a training's results and times depend on besides its settings, for its record.
 
     Returns:
-        device (its name), precision (as chosen), threads, versions, and peak_memory_mb: of the GPU's
-        allocator, or on the CPU the process's largest resident set, each since the process started.
+        device (its name), precision (as chosen), threads, versions (on a GPU with cuda and cudnn), and
+        peak_memory_mb: of the GPU's allocator, or on the CPU the process's largest resident set, each
+        since the process started.
     """
+    versions = provenance.versions()
     if device.type == "cuda":
         name, peak = torch.cuda.get_device_name(device), torch.cuda.max_memory_allocated(device)
+        versions |= {"cuda": torch.version.cuda, "cudnn": str(torch.backends.cudnn.version())}
     else:
         name, peak = "cpu", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     return {
         "device": name,
-        "precision": str(choose_precision(precision, device)).removeprefix("torch."),
+        "precision": choose_precision(precision, device),
         "threads": torch.get_num_threads(),
-        "versions": provenance.versions(),
+        "versions": versions,
         "peak_memory_mb": round(peak / 2**20),
     }
 

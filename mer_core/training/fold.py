@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 INNER_FRACTION = 0.2  # share of the training samples that selection: inner holds out
-HISTORY = ["epoch", "loss", "accuracy", "images_per_second", "learning_rate"]
 
 
 def train_fold(
@@ -107,8 +106,8 @@ def train_fold(
         watch |= {"reduction": loss.reduction, "groups": groups, "average_epochs": settings.average_epochs}
         return model, loop.fit(model, samples, part, criterion, settings, seed, **watch)
 
-    record: dict[str, Any] = {"epochs": 0, "loss": None, "accuracy": None}
-    logits, history = torch.empty(0, len(classes), dtype=torch.float64), pd.DataFrame(columns=HISTORY)
+    record: dict[str, Any] = {"epochs": 0, "loss": None, "accuracy": None, "micro_batch": None}
+    logits, history = torch.empty(0, len(classes), dtype=torch.float64), pd.DataFrame(columns=loop.HISTORY)
     upper_bound = _BestOnTest(samples, test, settings)
     if len(test):
         chosen = None
@@ -118,6 +117,7 @@ def train_fold(
             train, epochs=chosen, after_epoch=upper_bound.look if settings.best_on_test else None
         )
         record |= {"epochs": len(history)} | history.iloc[-1][["loss", "accuracy"]].to_dict()
+        record["micro_batch"] = int(history["micro_batch"].iloc[-1])
         if settings.best_on_test:
             record["upper_bound_best_on_test"] = {
                 "epoch": upper_bound.epoch,

@@ -20,13 +20,15 @@ from mer_core.job import check_not_orphaned
 from mer_core.training.augment import augment
 from mer_core.training.checkpoint import Checkpoint
 from mer_core.training.data import Samples
-from mer_core.training.device import autocast, choose_precision, deterministic, is_out_of_memory
+from mer_core.training.device import autocast, choose_precision, is_out_of_memory, kernels
 
 if TYPE_CHECKING:
     from mer_core.config.training import Training
+    from mer_core.training.device import Precision
 
 _LOG = logging.getLogger(__name__)
 Criterion = Callable[[Tensor, Tensor], Tensor]
+HISTORY = ("epoch", "loss", "accuracy", "images_per_second", "learning_rate", "micro_batch")
 PREDICTED_AT_ONCE = 64  # images; large enough for any device to be busy, small enough to fit
 
 
@@ -60,6 +62,10 @@ def fit(
     are the same for every model. On the CPU a repeat with the same number of threads is bit-identical;
     on a GPU with `deterministic`, on the same device and versions.
 
+    On a GPU a batch that passes at once does so from the second epoch on as a CUDA graph: the same kernels
+    in the same order, started by one call. The GPU is waited for only where its numbers are needed: an
+    epoch's are looked at while the next one runs, unless `after_epoch` or a checkpoint needs them.
+
     Batch norm whose weights are frozen keeps its statistics, too.
 
     Args:
@@ -81,7 +87,8 @@ def fit(
 
     Returns:
         One row per epoch: epoch, loss (mean over the samples), accuracy (of the training samples, as
-        they were trained on), images_per_second, learning_rate, and the columns of `after_epoch`.
+        they were trained on), images_per_second, learning_rate, micro_batch (the most images that passed
+        at once), and the columns of `after_epoch`.
 
     Raises:
         UserError: the loss is not finite; there are fewer than two samples; or the device has no room
@@ -94,38 +101,56 @@ def fit(
     model.to(memory_format=samples.memory_format)
     groups = groups or [{"params": [p for p in model.parameters() if p.requires_grad], "scale": 1.0}]
     optimizer = build_optimizer(groups, settings)
-    step = _Step(model, criterion, optimizer, settings, reduction, device)
+    precision = choose_precision(settings.precision, device)
+    step = _Step(model, criterion, optimizer, settings, precision, reduction)
     epochs = epochs or settings.epochs
     history = checkpoint.load(model, optimizer) if checkpoint else []
     average = AveragedModel(model, use_buffers=True) if average_epochs else None
-    _LOG.info("computing in %s", choose_precision(settings.precision, device))
+    _LOG.info("computing in %s", precision)
     resumed, started = len(history), time.monotonic()
+    if resumed and step.auto:
+        step.micro_batch = int(history[-1]["micro_batch"])
+    running: list[tuple[dict[str, Any], _Outcome]] = []
+    begun = started
+
+    def look_at(row: dict[str, Any], outcome: _Outcome) -> None:
+        nonlocal begun
+        loss, accuracy = outcome.means(row["epoch"])
+        ended = time.monotonic()
+        row |= {"loss": loss, "accuracy": accuracy, "images_per_second": len(train) / (ended - begun)}
+        begun = ended
+        history.append(row)
+        left = (ended - started) / (row["epoch"] - resumed) * (epochs - row["epoch"])
+        told = f"loss {loss:.4f}, accuracy {100 * accuracy:.1f} %, {row['images_per_second']:.0f} images/s"
+        _LOG.info("epoch %d/%d: %s, %.0f s left", row["epoch"], epochs, told, left)
+
     for epoch in range(resumed + 1, epochs + 1):
         check_not_orphaned()  # the workflow that goes on in its place may need the device
         rate = learning_rate(settings, epoch)
         for group in optimizer.param_groups:
             group["lr"] = rate * group["scale"]
-        begun = time.monotonic()
-        with deterministic(settings.deterministic, device):
-            loss, accuracy = _epoch(step, samples, train, settings, seed, epoch)
+        with kernels(precision, settings.deterministic, device):
+            outcome = _epoch(step, samples, train, settings, seed, epoch)
+        row = dict.fromkeys(HISTORY) | {
+            "epoch": epoch,
+            "learning_rate": rate,
+            "micro_batch": step.micro_batch,
+        }
+        running.append((row, outcome))
         if average and epoch > epochs - average_epochs:
             average.update_parameters(model)
             if epoch == epochs:
                 model.load_state_dict(average.module.state_dict())
-        speed = len(train) / (time.monotonic() - begun)
-        row = {
-            "epoch": epoch,
-            "loss": loss,
-            "accuracy": accuracy,
-            "images_per_second": speed,
-            "learning_rate": rate,
-        }
-        history.append(row | dict(after_epoch(epoch, model) if after_epoch else {}))
+        # On the CPU an epoch has ended by now; a GPU goes on with the next one meanwhile.
+        needed_now = after_epoch or checkpoint or device.type == "cpu" or epoch == epochs
+        while len(running) > (0 if needed_now else 1):
+            look_at(*running.pop(0))
+        if after_epoch:
+            row |= after_epoch(epoch, model)
         if checkpoint:
             checkpoint.save(model, optimizer, history)
-        left = (time.monotonic() - started) / (epoch - resumed) * (epochs - epoch)
-        told = f"loss {loss:.4f}, accuracy {100 * accuracy:.1f} %, {speed:.0f} images/s, {left:.0f} s left"
-        _LOG.info("epoch %d/%d: %s", epoch, epochs, told)
+        if needed_now:
+            begun = time.monotonic()
     return pd.DataFrame(history)
 
 
@@ -133,6 +158,7 @@ def predict(model: nn.Module, samples: Samples, index: Tensor, settings: Trainin
     """Logits of some samples, without augmentation, in evaluation mode.
 
     As many images at once as the device has room for: a trained model is not lost to a lack of memory.
+    They are computed in float32, whatever the training was: bfloat16 would change an answer in a hundred.
     With `mirrored_test` the logits are the mean of those of the image and of its mirror image.
 
     Args:
@@ -164,12 +190,7 @@ def predict(model: nn.Module, samples: Samples, index: Tensor, settings: Trainin
 
 
 def _logits(model: nn.Module, samples: Samples, index: Sequence[Tensor], settings: Training) -> list[Tensor]:
-    device = samples.images.device
-    with (
-        torch.inference_mode(),
-        deterministic(settings.deterministic, device),
-        autocast(settings.precision, device),
-    ):
+    with torch.inference_mode(), kernels("float32", settings.deterministic, samples.images.device):
         inputs = (samples.normalize(samples.pixels(part)) for part in index)
         if settings.mirrored_test:
             return [(model(x) + model(x.flip(3))) / 2 for x in inputs]
@@ -220,32 +241,49 @@ def parts(n: int, size: int) -> int:
 
 def _epoch(
     step: _Step, samples: Samples, train: Tensor, settings: Training, seed: int, epoch: int
-) -> tuple[float, float]:
-    """Train once on everything; the mean loss and the accuracy."""
+) -> _Outcome:
+    """Train once on everything."""
+    device = samples.images.device
     order, changes, others = np.random.SeedSequence((seed, epoch)).generate_state(3).tolist()
     torch.manual_seed(others)
     permutation = torch.randperm(len(train), generator=torch.Generator().manual_seed(order))
-    generator = torch.Generator(samples.images.device).manual_seed(changes)
+    if device.type == "cuda":
+        permutation = permutation.pin_memory().to(device, non_blocking=True)
+    generator = torch.Generator(device).manual_seed(changes)
     step.model.train()
     for module in step.model.modules():
         if isinstance(module, _BatchNorm) and not any(p.requires_grad for p in module.parameters()):
             module.eval()
-    losses, hits = [], []
-    batches = train[permutation.to(train.device)].tensor_split(parts(len(train), settings.batch_size))
-    for batch in batches:
+    outcomes = []
+    for batch in train[permutation].tensor_split(parts(len(train), settings.batch_size)):
         pixels = augment(samples.pixels(batch), settings.augmentation, generator)
-        loss, hit = step(samples.normalize(pixels), samples.labels[batch])
-        losses.append(loss)
-        hits.append(hit)
-    # Looked at once per epoch: the only place where the CPU waits for the GPU.
-    loss = torch.stack(losses).cpu()
-    if not loss.isfinite().all():
-        batch = int(loss.isfinite().logical_not().nonzero()[0]) + 1
-        raise UserError(
-            f"the loss is {loss[batch - 1].item()} in epoch {epoch}, batch {batch} of {len(losses)}; "
-            "lower learning_rate, or use precision: float32"
-        )
-    return loss.sum().item() / len(train), torch.stack(hits).sum().item() / len(train)
+        outcomes.append(step(samples.normalize(pixels), samples.labels[batch]))
+    step.warm = True
+    return _Outcome(torch.stack(outcomes), len(train))
+
+
+class _Outcome:
+    """The losses and hits of an epoch, on their way from the device."""
+
+    def __init__(self, outcomes: Tensor, samples: int) -> None:
+        self.batches, self.samples = outcomes.to("cpu", non_blocking=True), samples
+        self.ready = None
+        if outcomes.is_cuda:
+            self.ready = torch.cuda.Event(blocking=True)
+            self.ready.record()
+
+    def means(self, epoch: int) -> tuple[float, float]:
+        """The mean loss and the accuracy, when they have arrived."""
+        if self.ready:
+            self.ready.synchronize()
+        loss, hits = self.batches.double().unbind(1)
+        if not loss.isfinite().all():
+            batch = int(loss.isfinite().logical_not().nonzero()[0]) + 1
+            raise UserError(
+                f"the loss is {loss[batch - 1].item()} in epoch {epoch}, batch {batch} of {len(loss)}; "
+                "lower learning_rate, or use precision: float32"
+            )
+        return loss.sum().item() / self.samples, hits.sum().item() / self.samples
 
 
 class _Step:
@@ -257,17 +295,20 @@ class _Step:
         criterion: Criterion,
         optimizer: torch.optim.Optimizer,
         settings: Training,
+        precision: Precision,
         reduction: str,
-        device: torch.device,
     ) -> None:
         self.model, self.criterion, self.optimizer = model, criterion, optimizer
-        self.settings, self.reduction, self.device = settings, reduction, device
+        self.precision, self.reduction = precision, reduction
         self.auto = settings.micro_batch == "auto"
         self.micro_batch = settings.batch_size if self.auto else settings.micro_batch
+        self.warm = False  # every size of batch has passed once
+        self.graphs: dict[int, _Graph] | None = {}
 
-    def __call__(self, inputs: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        """The sum of the samples' losses and the number of hits, both before the step."""
-        while True:
+    def __call__(self, inputs: Tensor, target: Tensor) -> Tensor:
+        """The sum of the samples' losses and the number of hits, (2,), both before the step."""
+        result = self._replayed(inputs, target)
+        while result is None:
             # A pass that breaks off has moved the running averages of batch norm already.
             buffers = [buffer.clone() for buffer in self.model.buffers()] if self.auto else []
             try:
@@ -278,16 +319,16 @@ class _Step:
                     raise
             for buffer, before in zip(self.model.buffers(), buffers, strict=self.auto):
                 buffer.copy_(before)
-            self._halve(len(inputs))
+            self._halve(inputs)
         self.optimizer.step()
         return result
 
-    def _gradients(self, inputs: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    def _gradients(self, inputs: Tensor, target: Tensor) -> Tensor:
         self.optimizer.zero_grad()
         losses, hits = [], []
         count = parts(len(inputs), self.micro_batch)
         for x, y in zip(inputs.tensor_split(count), target.tensor_split(count), strict=True):
-            with autocast(self.settings.precision, self.device):
+            with autocast(self.precision, inputs.device):
                 logits = self.model(x)
             # A mean counts as many samples as it is made of.
             weight = len(x) / len(inputs) if self.reduction == "mean" else 1.0
@@ -296,10 +337,65 @@ class _Step:
             losses.append(loss.detach())
             hits.append((logits.detach().argmax(1) == y).sum())
         samples = len(inputs) if self.reduction == "mean" else 1
-        return samples * torch.stack(losses).sum(), torch.stack(hits).sum()
+        return torch.stack([samples * torch.stack(losses).sum(), torch.stack(hits).sum()])
 
-    def _halve(self, batch: int) -> None:
+    def _replayed(self, inputs: Tensor, target: Tensor) -> Tensor | None:
+        """The same as a CUDA graph; None where a graph is not to be had, and then nothing has happened."""
+        if not (self.warm and inputs.is_cuda) or self.graphs is None:
+            return None
+        if parts(len(inputs), self.micro_batch) > 1:
+            return None
+        if len(inputs) not in self.graphs:
+            others = next(iter(self.graphs.values()), None)
+            try:
+                self.graphs[len(inputs)] = _Graph(self._gradients, self.model, inputs, target, others)
+            except RuntimeError as error:
+                if not is_out_of_memory(error):
+                    raise
+                _LOG.warning("no memory for the step as a CUDA graph: going on without")
+                self.graphs = None
+                return None
+        return self.graphs[len(inputs)](inputs, target)
+
+    def _halve(self, inputs: Tensor) -> None:
         """Make the micro-batch smaller after the device has been out of memory."""
-        failed = min(self.micro_batch, batch)
+        failed = min(self.micro_batch, len(inputs))
         self.optimizer.zero_grad()
-        self.micro_batch = _half(failed, 2 if self.auto else failed, self.device)
+        self.micro_batch = _half(failed, 2 if self.auto else failed, inputs.device)
+
+
+class _Graph:
+    """Forward and backward pass of batches of one size as a CUDA graph, which Python starts by one call."""
+
+    def __init__(
+        self,
+        gradients: Callable[[Tensor, Tensor], Tensor],
+        model: nn.Module,
+        inputs: Tensor,
+        target: Tensor,
+        other: _Graph | None,
+    ) -> None:
+        """Record the kernels; nothing is computed yet.
+
+        Args:
+            gradients: the pass, which leaves each parameter a new gradient.
+            model: whose parameters.
+            inputs: of the pass.
+            target: of the pass.
+            other: a graph whose memory can be used again, since one runs after the other.
+        """
+        self.inputs, self.target = inputs.clone(), target.clone()
+        self.parameters = list(model.parameters())
+        self.graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(self.graph, pool=other and other.graph.pool()):
+            self.result = gradients(self.inputs, self.target)
+        self.gradients = [parameter.grad for parameter in self.parameters]
+
+    def __call__(self, inputs: Tensor, target: Tensor) -> Tensor:
+        """Compute what was recorded, on other numbers."""
+        self.inputs.copy_(inputs)
+        self.target.copy_(target)
+        self.graph.replay()
+        for parameter, gradient in zip(self.parameters, self.gradients, strict=True):
+            parameter.grad = gradient
+        return self.result.clone()

@@ -131,6 +131,7 @@ def pretrain(
         "siblings_share": shared["siblings"],
         "same_person_share": shared["same_person"],
         "epochs": len(history),
+        "micro_batch": int(history["micro_batch"].iloc[-1]),
         "seconds": time.monotonic() - begun,
         **device.circumstances(on, settings.precision),
         "digests": digests,

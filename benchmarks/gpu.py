@@ -1,0 +1,174 @@
+"""What a GPU makes of the training loop: python benchmarks/gpu.py
+
+All sides take turns in one run of about two minutes on an H100: each is a number of epochs of `fit`, and
+its figure is the median over the epochs after those in which kernels are loaded and graphs recorded. The
+sides `autograd` have the attention as plain expressions, the sides `eager` no CUDA graph. Prints a
+Markdown table, and the ratios that the targets are about. With --device cpu it shows only that it runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from hardware import machine
+from measuring import table, take_turns
+from torch import Tensor
+from train import CLASSES, noise_samples, noise_task, shipped_settings
+
+from mer_core.config.models import Loss
+from mer_core.config.training import FoldTraining
+from mer_core.models import attention, build_model
+from mer_core.models.losses import build_loss
+from mer_core.training import loop
+from mer_core.training.data import Samples
+
+WARM = 4  # epochs that do not count
+
+
+@dataclass(frozen=True)
+class Side:
+    """One way to train."""
+
+    attention: str
+    batch: int = 249
+    deterministic: bool = True
+    precision: str = "auto"
+    graph: bool = True
+    autograd: bool = False
+
+
+SIDES = {
+    "none": Side("none"),
+    "none, eager": Side("none", graph=False),
+    "none, not deterministic": Side("none", deterministic=False),
+    "dual": Side("dual"),
+    "dual, eager": Side("dual", graph=False),
+    "dual, not deterministic": Side("dual", deterministic=False),
+    "dual, autograd, eager": Side("dual", graph=False, autograd=True),
+    "spatial": Side("spatial"),
+    "channel": Side("channel"),
+    "cbam": Side("cbam"),
+    "dual, batch 32": Side("dual", batch=32),
+    "dual, batch 32, eager": Side("dual", batch=32, graph=False),
+    "dual, batch 32, not deterministic": Side("dual", batch=32, deterministic=False),
+    "dual, float32": Side("dual", precision="float32"),
+    "dual, tf32": Side("dual", precision="tf32"),
+}
+# Ratio of the times of two sides.
+RATIOS = [
+    ("dual against none", "dual", "none"),
+    ("dual against none, eager", "dual, eager", "none, eager"),
+    ("dual with autograd against none, eager", "dual, autograd, eager", "none, eager"),
+    ("not deterministic against deterministic, none", "none, not deterministic", "none"),
+    ("not deterministic against deterministic, dual", "dual, not deterministic", "dual"),
+    ("the same at batch 32", "dual, batch 32, not deterministic", "dual, batch 32"),
+    ("graph against eager, batch 32", "dual, batch 32", "dual, batch 32, eager"),
+]
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--size", type=int, default=224, help="edge of the images in pixels")
+    parser.add_argument("--images", type=int, default=249)
+    parser.add_argument("--epochs", type=int, default=24)
+    parser.add_argument("--repeats", type=int, default=2)
+    parser.add_argument("--device", default="cuda")
+    arguments = parser.parse_args()
+    device = torch.device(arguments.device)
+    print(machine(device))
+    samples = noise_samples(*noise_task(arguments.images, seed=0), arguments.size, device)
+    sides = {name: side for name, side in SIDES.items() if device.type == "cuda" or side.precision != "tf32"}
+    speeds: dict[str, list[float]] = {name: [] for name in sides}
+    peaks: dict[str, float] = {}
+    runs = {
+        name: _training(name, side, samples, arguments.epochs, speeds, peaks) for name, side in sides.items()
+    }
+    take_turns(runs, arguments.repeats)
+    print(
+        f"{arguments.images} images of {arguments.size} x {arguments.size}, batch 249 unless said, fit, "
+        f"median of {arguments.repeats} x {arguments.epochs - WARM} epochs"
+    )
+    medians = {name: statistics.median(values) for name, values in speeds.items()}
+    rows = [[name, f"{medians[name]:,.0f}", f"{peaks[name]:.2f}"] for name in sides]
+    table(["side", "images/s", "peak memory, GB"], rows)
+    table(["ratio of times", ""], [[what, f"{medians[to] / medians[name]:.3f}"] for what, name, to in RATIOS])
+
+
+def _training(
+    name: str,
+    side: Side,
+    samples: Samples,
+    epochs: int,
+    speeds: dict[str, list[float]],
+    peaks: dict[str, float],
+) -> Callable[[], None]:
+    device = samples.images.device
+    everything = torch.arange(len(samples.labels), device=device)
+    loss = Loss(kind="focal", form="sigmoid", alpha=0.25)
+    settings: FoldTraining = shipped_settings(side.batch, epochs).model_copy(
+        update={"deterministic": side.deterministic, "precision": side.precision}
+    )
+
+    def train() -> None:
+        if device.type == "cuda":
+            torch.cuda.empty_cache()
+            torch.cuda.reset_peak_memory_stats(device)
+        torch.manual_seed(0)
+        model = build_model(side.attention, CLASSES).to(device)
+        criterion = build_loss(loss, samples.counts(everything)).to(device)
+        with _way(side):
+            history = loop.fit(model, samples, everything, criterion, settings, seed=0)
+        speeds[name] += history["images_per_second"][WARM:].tolist()
+        peaks[name] = torch.cuda.max_memory_allocated(device) / 1e9 if device.type == "cuda" else 0.0
+
+    return train
+
+
+class _way:
+    """The parts of the library that a side is without, replaced for as long as it lasts."""
+
+    def __init__(self, side: Side) -> None:
+        self.replaced = []
+        if not side.graph:
+            self.replaced.append((loop._Step, "_replayed", lambda step, inputs, target: None))
+        if side.autograd:
+            self.replaced += [(attention, "pool", plain_pool), (attention, "amplify", plain_amplify)]
+
+    def __enter__(self) -> None:
+        self.before = [getattr(owner, name) for owner, name, _ in self.replaced]
+        for owner, name, value in self.replaced:
+            setattr(owner, name, value)
+
+    def __exit__(self, *error: object) -> None:
+        for (owner, name, _), value in zip(self.replaced, self.before, strict=True):
+            setattr(owner, name, value)
+
+
+def plain_pool(
+    features: Tensor, channels: bool = False, positions: bool = False
+) -> tuple[Tensor, attention.Pools]:
+    """attention.pool by torch's own reductions."""
+    over_channels = torch.cat([features.amax(1, keepdim=True), features.mean(1, keepdim=True)], 1)
+    over_positions = torch.stack([features.amax((2, 3)), features.mean((2, 3))])
+    return features, attention.Pools(
+        over_channels if channels else None, over_positions if positions else None
+    )
+
+
+def plain_amplify(features: Tensor, spatial: Tensor | None, channel: Tensor | None) -> Tensor:
+    """attention.amplify by torch's own products."""
+    gates = [gate.to(features.dtype) for gate in (spatial, channel) if gate is not None]
+    if len(gates) == 1:
+        return torch.addcmul(features, features, *gates)
+    return torch.addcmul(features, features * gates[0], gates[1])
+
+
+if __name__ == "__main__":
+    main()
