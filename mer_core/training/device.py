@@ -113,7 +113,7 @@ def autocast(precision: Precision, device: torch.device) -> torch.autocast:
 
 @contextmanager
 def kernels(precision: Precision, repeatable: bool, device: torch.device) -> Iterator[None]:
-    """What a GPU computes with; the CPU has no such choice, and always repeats.
+    """What a GPU computes with; the CPU has no such choice.
 
     Args:
         precision: TF32 for `tf32` alone; by itself torch makes TF32 of float32 in convolutions.
