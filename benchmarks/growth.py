@@ -25,9 +25,8 @@ from mer_core.config.experiment import load_config
 from mer_core.datasets.manifest import included
 from mer_core.datasets.reading import read_dataset
 from mer_core.evaluation.statistics import score_variant
-from mer_core.faces.alignment import align_samples
-from mer_core.faces.cache import write_cache
-from mer_core.faces.landmarks import FaceFinder
+from mer_core.faces.cache import read_cache
+from mer_core.faces.samples import align_samples
 from mer_core.models import build_model
 from mer_core.simulation.writers import simulate_casme2
 from mer_core.training import data
@@ -84,10 +83,10 @@ def _costs(root: Path, factor: int) -> dict[str, float]:
     ]
     rows, seconds = pd.concat(copies, ignore_index=True), {}
 
-    finder = FaceFinder()
     start = time.process_time()
-    aligned, _ = align_samples(rows, root / "casme2", config.alignment, finder)
-    write_cache(root / "cache.h5", aligned)
+    given = "casme2", rows, root / "casme2", config.alignment
+    align_samples(*given, root / "cache.h5", root / "failures.csv")
+    aligned = read_cache(root / "cache.h5")
     seconds["alignment"] = time.process_time() - start
     rows = rows[rows["sample_id"].isin(aligned.sample_id)].reset_index(drop=True)
 

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from mer_core.errors import UserError
-from mer_core.job import Terminated, cannot_read, publish
+from mer_core.job import cannot_read, publish
 
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF")
 MAX_PIXELS = 50_000_000
@@ -37,7 +37,7 @@ def read_image(path: str | os.PathLike[str]) -> np.ndarray:
     with _opened(path) as image:
         try:
             return _decoded(path, image)
-        except (Terminated, MemoryError, UserError):
+        except (MemoryError, UserError):
             raise
         except Exception as error:  # damaged files raise nearly anything here
             if isinstance(error, OSError) and error.errno:

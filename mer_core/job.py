@@ -26,11 +26,14 @@ NOT_THERE = {errno.EPERM, errno.EACCES, errno.ENOSYS, errno.ENOTSUP, errno.EOPNO
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM}
 
 
-class Orphaned(RuntimeError):
-    """The workflow that started this job is gone, so another may be computing the same file."""
+class Orphaned(BaseException):
+    """The workflow that started this job is gone, so another may be computing the same file.
+
+    As `Terminated` no `Exception`: whoever handles all that a damaged file may raise must let it pass.
+    """
 
 
-class Terminated(RuntimeError):
+class Terminated(BaseException):
     """The scheduler (SIGTERM) or the user (SIGINT) asked this job to stop."""
 
 
@@ -89,19 +92,27 @@ def publish(path: str | os.PathLike[str], mode: int = 0o644) -> Iterator[Path]:
         raise _cannot_write(path, error) from error
     temporary = Path(name)
     try:
-        yield temporary
-        with _where_there_is(), temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        with _where_there_is():
-            temporary.chmod(mode)
-        check_not_orphaned()
-        temporary.replace(path)
-    except OSError as error:
-        if error.errno in NO_ROOM:
-            raise _cannot_write(path, error) from error
-        raise
+        with writing(path):
+            yield temporary
+            with _where_there_is(), temporary.open("rb") as file:
+                os.fsync(file.fileno())
+            with _where_there_is():
+                temporary.chmod(mode)
+            check_not_orphaned()
+            temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def writing(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Say as a `UserError` that there is no room for `path`, or no permission to write it."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in NO_ROOM:
+            raise _cannot_write(Path(path), error) from error
+        raise
 
 
 @contextmanager

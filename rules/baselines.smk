@@ -1,24 +1,31 @@
+# Baselines that describe clips alike share a file, and what it is called depends on nobody else.
+DESCRIPTIONS = {describes(row): dump(row.features) for row in CONFIG.baselines}
+
+
 rule extract_features:
-    """Describe the clips of one subject for every baseline; what did not change is kept."""
+    """Describe the target's clips in one way; clips that did not change are kept."""
     input:
         root=simulated_root,
-        manifest="<results>/manifests/{dataset}.csv",
-        shard="<results>/aligned/{dataset}/{subject}.h5",
+        manifest=f"<results>/manifests/{CONFIG.target}.csv",
+        cache=f"<results>/aligned/{CONFIG.target}.h5",
     output:
-        update("<results>/features/{dataset}/{subject}.h5"),
+        update("<results>/features/{description}.h5"),
     log:
-        "<logs>/extract_features/{dataset}/{subject}.log",
+        "<logs>/extract_features/{description}.log",
     benchmark:
-        "<benchmarks>/extract_features/{dataset}/{subject}.tsv"
+        "<benchmarks>/extract_features/{description}.tsv"
+    wildcard_constraints:
+        description="|".join(DESCRIPTIONS) or "(?!)",
     conda:
         "../envs/faces.yaml"
+    threads: 4
     resources:
-        mem="2GB",
-        runtime="1h",
+        mem="4GB",
+        runtime="4h",
     params:
         root=dataset_root,
         size=CONFIG.features.size,
-        features={row.name: dump(row.features) for row in CONFIG.baselines},
+        features=description_settings,
         code=code_digest("workflow_scripts/extract_features.py"),
     script:
         "../workflow_scripts/extract_features.py"
@@ -27,11 +34,7 @@ rule extract_features:
 rule classify_folds:
     """Answer for each subject by a classifier that was trained on the others; all folds at once."""
     input:
-        features=collect(
-            "<results>/features/{dataset}/{subject}.h5",
-            dataset=CONFIG.target,
-            subject=CONFIG.datasets[CONFIG.target].subjects,
-        ),
+        features=described,
         manifest=f"<results>/manifests/{CONFIG.target}.csv",
     output:
         predictions=collect(

@@ -1,15 +1,16 @@
 """What depends on wildcards: input files, settings, resources."""
 
 
+def dataset_root(wildcards):
+    """Where the dataset lies; the target, where the rule has no wildcard for it."""
+    name = wildcards.get("dataset", CONFIG.target)
+    root = CONFIG.datasets[name].root
+    return f"results/{CONFIG.experiment}/simulated/{name}" if root == SIMULATED else root
+
+
 def simulated_root(wildcards):
     """The folder that the simulation writes; a user's own copy is not an input that is tracked."""
-    return dataset_root(wildcards) if CONFIG.datasets[wildcards.dataset].root == SIMULATED else []
-
-
-def dataset_root(wildcards):
-    """Where a dataset lies."""
-    root = CONFIG.datasets[wildcards.dataset].root
-    return f"results/{CONFIG.experiment}/simulated/{wildcards.dataset}" if root == SIMULATED else root
+    return dataset_root(wildcards) if wildcards.get("dataset", CONFIG.target) in SIMULATED_DATASETS else []
 
 
 def dataset_settings(wildcards):
@@ -32,16 +33,6 @@ def reader_code(wildcards):
 def memory(wildcards, attempt):
     """Twice as much on the second try."""
     return f"{CONFIG.compute.memory_mb * attempt}MB"
-
-
-def shards_of(wildcards):
-    """The shards of all subjects of a dataset, and the lists of faces not found."""
-    shard = "<results>/aligned/{dataset}/{subject}"
-    subjects = CONFIG.datasets[wildcards.dataset].subjects
-    return {
-        "shards": collect(f"{shard}.h5", dataset=wildcards.dataset, subject=subjects),
-        "failures": collect(f"{shard}.failures.csv", dataset=wildcards.dataset, subject=subjects),
-    }
 
 
 def pretraining_runs(wildcards):
@@ -72,6 +63,21 @@ def variant_settings(wildcards):
 def baseline_settings(wildcards):
     """A comparison method's row of the configuration."""
     return dump(CONFIG.baseline[wildcards.baseline])
+
+
+def describes(row):
+    """What a comparison method describes clips by: kind and digest of the settings."""
+    return f"{row.features.kind}-{value_digest(dump(row.features))[:8]}"
+
+
+def described(wildcards):
+    """The features that a comparison method classifies."""
+    return f"<results>/features/{describes(CONFIG.baseline[wildcards.baseline])}.h5"
+
+
+def description_settings(wildcards):
+    """How clips are described."""
+    return DESCRIPTIONS[wildcards.description]
 
 
 def loss_settings(wildcards):

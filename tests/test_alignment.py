@@ -6,7 +6,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import pandas as pd
 import pytest
 import skimage.data
 from hypothesis import given
@@ -14,19 +13,15 @@ from hypothesis import strategies as st
 from matplotlib import cbook
 
 from mer_core.config.alignment import Alignment
-from mer_core.errors import UserError
 from mer_core.faces.alignment import (
     align_clip,
     align_image,
-    align_samples,
     eye_transform,
     share_inside,
-    tell_inside,
     warp,
 )
-from mer_core.faces.cache import read_cache, write_cache
 from mer_core.faces.landmarks import LEFT_INNER_EYE, RIGHT_INNER_EYE, FaceFinder, Found, NoFace
-from mer_core.images import read_image, write_image
+from mer_core.images import read_image
 
 EYES = [LEFT_INNER_EYE, RIGHT_INNER_EYE]
 PORTRAITS = Path(__file__).parents[2] / "shared" / "data" / "portraits" / "images"
@@ -170,28 +165,6 @@ def test_the_share_inside_is_that_of_the_pixels(
     assert share_inside(transform, 128, (160, 240)) == pytest.approx(counted, abs=0.03)
 
 
-def test_the_share_inside_is_recorded_and_little_of_it_is_said(
-    finder: FaceFinder, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level("INFO")
-    points = finder.find(skimage.data.astronaut()).landmarks
-    (left, top), (right, bottom) = points[17:].min(0).astype(int), points[17:].max(0).astype(int)
-    write_image(tmp_path / "whole.png", skimage.data.astronaut())
-    write_image(tmp_path / "tight.png", skimage.data.astronaut()[top - 9 : bottom + 9, left - 9 : right + 9])
-    rows = pd.DataFrame({"sample_id": ["whole", "tight"], "frame_path": ["whole.png", "tight.png"]})
-    aligned, _ = align_samples(rows, tmp_path, settings(), finder)
-    assert aligned.inside[0] == 1 and 0.2 < aligned.inside[1] < 0.6
-    closer, _ = align_samples(rows[1:], tmp_path, settings(eye_distance=0.28), finder)
-    assert closer.inside[0] > aligned.inside[1] + 0.1, "as the log advises"
-    precropped, _ = align_samples(rows, tmp_path, settings(mode="precropped"))
-    assert precropped.inside.tolist() == [1, 1], "as the log advises"
-    tell_inside(aligned.inside[:1], "casme2")
-    assert "smeared" not in caplog.text
-    tell_inside(aligned.inside[1:], "casme2")
-    assert "smeared border: datasets.casme2.alignment: {eye_distance: 0.28}" in caplog.text
-    tell_inside(np.zeros(0, np.float32), "casme2")
-
-
 def test_borders_are_replicated() -> None:
     image = np.full((50, 50, 3), [200, 100, 50], np.uint8)
     crop = warp(image, np.array([[0.5, 0.1, 20.0], [-0.1, 0.5, 20.0]]), 64)
@@ -264,83 +237,6 @@ def test_crops_of_portraits_hold_brows_and_mouth(finder: FaceFinder) -> None:
         assert (points[17:68] > 0).all() and (points[17:68] < 224).all()
         again = finder.find(aligned.image).landmarks
         assert abs(tilt_of(again[EYES])) < 1.5
-
-
-@pytest.fixture
-def dataset(tmp_path: Path) -> tuple[pd.DataFrame, Path]:
-    """One subject with a face, a blank wall, a truncated file, a missing one and a second face."""
-    root = tmp_path / "数据 set"
-    write_image(root / "sub01" / "a.jpg", skimage.data.astronaut())
-    write_image(root / "sub01" / "wall.png", np.full((200, 200, 3), 99, np.uint8))
-    write_image(root / "sub01" / "cut.jpg", skimage.data.astronaut())
-    whole = (root / "sub01" / "cut.jpg").read_bytes()
-    (root / "sub01" / "cut.jpg").write_bytes(whole[: len(whole) // 2])
-    write_image(root / "sub01" / "b.jpg", photographs()["hopper"])
-    names = ["a.jpg", "wall.png", "cut.jpg", "gone.jpg", "b.jpg"]
-    rows = {
-        "sample_id": [f"x/sub01/{name}" for name in names],
-        "frame_path": [f"sub01/{name}" for name in names],
-    }
-    return pd.DataFrame(rows, index=[7, 3, 9, 1, 5]), root
-
-
-def test_failures_are_listed_and_lose_nothing(
-    dataset: tuple[pd.DataFrame, Path], finder: FaceFinder, tmp_path: Path
-) -> None:
-    rows, root = dataset
-    aligned, failed = align_samples(rows, root, settings(), finder)
-    assert aligned.sample_id == ["x/sub01/a.jpg", "x/sub01/b.jpg"]
-    assert aligned.detector == ["plain", "plain"]
-    assert [sample for sample, _ in failed] == ["x/sub01/wall.png", "x/sub01/cut.jpg", "x/sub01/gone.jpg"]
-    for (_, message), part in zip(
-        failed, ["no face found", "cut.jpg: damaged", "gone.jpg: no such"], strict=True
-    ):
-        assert part in message and "\n" not in message
-    write_cache(tmp_path / "sub01.h5", aligned)
-    read = read_cache(tmp_path / "sub01.h5", expect={"size": 64, "eye_center": "0.5 0.3", "color": "rgb"})
-    np.testing.assert_array_equal(read.images, aligned.images)
-
-
-def test_a_subject_without_any_face_gives_an_empty_shard(dataset: tuple[pd.DataFrame, Path]) -> None:
-    rows, root = dataset
-    aligned, failed = align_samples(rows[1:4], root, settings(size=32, color="gray"))
-    assert aligned.images.shape == (0, 32, 32, 1)
-    assert aligned.landmarks.shape == (0, 68, 2)
-    assert len(failed) == 3
-
-
-def test_precropped_samples_need_no_detector(
-    dataset: tuple[pd.DataFrame, Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(self: FaceFinder) -> None:
-        raise AssertionError("the models were loaded")
-
-    monkeypatch.setattr(FaceFinder, "__init__", refuse)
-    rows, root = dataset
-    aligned, failed = align_samples(rows, root, settings(mode="precropped"))
-    assert len(aligned.images) == 3 and len(failed) == 2
-    assert set(aligned.detector) == {"precropped"}
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"size": 32},
-        {"eye_distance": 0.3},
-        {"eye_center": (0.5, 0.4)},
-        {"color": "gray"},
-        {"mode": "precropped"},
-    ],
-)
-def test_every_setting_is_recorded(
-    dataset: tuple[pd.DataFrame, Path], tmp_path: Path, finder: FaceFinder, change: dict
-) -> None:
-    rows, root = dataset
-    first, _ = align_samples(rows[:1], root, settings(), finder)
-    other, _ = align_samples(rows[:1], root, settings(**change), finder)
-    write_cache(tmp_path / "sub01.h5", first)
-    with pytest.raises(UserError, match=f"made with {next(iter(change))} = "):
-        read_cache(tmp_path / "sub01.h5", expect=other.attributes)
 
 
 def test_no_face_is_raised_for_the_single_image(finder: FaceFinder) -> None:

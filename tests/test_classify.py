@@ -139,7 +139,7 @@ def test_what_cannot_be_trained_is_refused(settings, labels, message):
 
 
 def written(folder, labels, features, subjects):
-    """Feature files and a manifest; the last sample has no features, since its face was not found."""
+    """Features and a manifest; the last sample has no features, since its face was not found."""
     names = [f"clip{k}" for k in range(len(labels))]
     rows = [
         new_sample("casme2", subject, name, label=CLASSES[k], label_raw=CLASSES[k], frame_path="a.jpg")
@@ -147,10 +147,8 @@ def written(folder, labels, features, subjects):
     ]
     table = assemble(rows)
     write_manifest(table, folder / "manifest.csv")
-    for subject in np.unique(subjects):
-        own = subjects == subject
-        ids = [f"casme2/{subject}/{names[k]}" for k in np.flatnonzero(own)]
-        write_features(folder / f"{subject}.h5", {"lbp_apex": Features(ids, features[own], str(subject))})
+    ids = [f"casme2/{subject}/{name}" for subject, name in zip(subjects, names, strict=True)]
+    write_features(folder / "lbp.h5", Features(ids, features, names))
     return table
 
 
@@ -159,7 +157,7 @@ def run(folder, settings, labels=None):
     table = written(folder, own_labels if labels is None else labels, features, subjects)
     people = list(np.unique(subjects))
     classify_folds(
-        [folder / f"{subject}.h5" for subject in people],
+        folder / "lbp.h5",
         folder / "manifest.csv",
         people,
         folder / "seed3",
@@ -200,11 +198,10 @@ def test_the_labels_of_the_subject_left_out_change_no_answer_of_its_fold(tmp_pat
 
 def test_a_subject_without_features_gets_no_rows(tmp_path):
     features, labels, subjects = clips()
-    written(tmp_path, labels, features, subjects)
-    write_features(tmp_path / "sub05.h5", {"lbp_apex": Features([], np.zeros((0, 12), np.float32), "none")})
-    people = list(np.unique(subjects))
+    others = subjects != "sub05"
+    written(tmp_path, labels[others], features[others], subjects[others])
     classify_folds(
-        [tmp_path / f"{subject}.h5" for subject in people],
+        tmp_path / "lbp.h5",
         tmp_path / "manifest.csv",
         ["sub05"],
         tmp_path,
@@ -222,7 +219,7 @@ def test_a_foreign_label_is_refused(tmp_path):
     written(tmp_path, labels, features, subjects)
     with pytest.raises(UserError, match="none of happiness, disgust; delete the manifest"):
         classify_folds(
-            [tmp_path / f"{subject}.h5" for subject in np.unique(subjects)],
+            tmp_path / "lbp.h5",
             tmp_path / "manifest.csv",
             ["sub05"],
             tmp_path,

@@ -1,26 +1,20 @@
 """From frames on disk to the file of features."""
 
-import runpy
-from pathlib import Path
-from types import SimpleNamespace
-
 import numpy as np
 import pandas as pd
 import pytest
 from baseline_samples import SIZE, clip_of, moving_clip, texture
 
-from mer_core.baselines.features import Features, describe, read_features, read_subject, write_features
+from mer_core.baselines.features import Features, describe, extract_features, read_features, write_features
 from mer_core.config.baselines import BiWoof, Fdm, FlowImage, Lbp, LbpTop, Osw
-from mer_core.config.section import dump
-from mer_core.datasets.manifest import assemble, new_sample, write_manifest
+from mer_core.datasets.manifest import assemble, new_sample
 from mer_core.errors import UserError
-from mer_core.faces.cache import Aligned, write_cache
+from mer_core.faces.cache import Aligned
 from mer_core.images import write_image
 from mer_core.motion.clip import AlignedFrames, open_clip, scaled
 from mer_core.motion.flow import optical_flow
 
 IDENTITY = np.eye(2, 3)
-EXTRACT = runpy.run_path(str(Path(__file__).parent.parent / "workflow_scripts" / "extract_features.py"))
 
 EVERY = [
     Lbp(),
@@ -158,58 +152,42 @@ def test_settings_that_do_not_fit_name_the_sample():
         describe(moving_clip(7), LbpTop())
 
 
-def some(samples=("casme2/sub01/a", "casme2/sub01/ä"), length=5, digest="d"):
+def some(samples=("casme2/sub01/a", "casme2/sub01/ä"), length=5):
     values = np.arange(len(samples) * length, dtype=np.float32).reshape(-1, length)
-    return Features(list(samples), values, digest)
+    return Features(list(samples), values, [f"origin {sample}" for sample in samples])
 
 
-def test_features_come_back_as_they_were_written_in_the_order_of_files(tmp_path):
-    other = some(["casme2/sub02/a"])
-    none = Features([], np.zeros((0, 0), np.float32), "n")
-    for name, own in {"1": some(), "2": none, "3": other}.items():
-        write_features(tmp_path / f"{name}.h5", {"fdm": own, "osw": some(length=3)})
-    together = read_features([tmp_path / f"{name}.h5" for name in "123"], "fdm")
-    assert together.sample_id == ["casme2/sub01/a", "casme2/sub01/ä", "casme2/sub02/a"]
-    np.testing.assert_array_equal(together.values, np.concatenate([some().values, other.values]))
-    assert together.values.dtype == np.float32
-    assert together.digest != read_features([tmp_path / "1.h5"], "fdm").digest
-    assert (tmp_path / "1.h5").stat().st_mode & 0o077 == 0, "faces are private"
-
-
-def test_what_cannot_be_read_is_named(tmp_path):
-    path = tmp_path / "1.h5"
-    with pytest.raises(UserError, match=r"1\.h5: cannot be read"):
-        read_features([path], "fdm")
-    write_features(path, {"fdm": some()})
-    with pytest.raises(UserError, match=r"no features of 'osw' \(found: fdm\)"):
-        read_features([path], "osw")
-    longer = tmp_path / "2.h5"
-    write_features(longer, {"fdm": some(length=6)})
-    with pytest.raises(UserError, match=r"2\.h5: 'fdm' has length 6, in .*1\.h5 5"):
-        read_features([path, longer], "fdm")
+@pytest.mark.parametrize("written", [some(), Features([], np.zeros((0, 0), np.float32), [])])
+def test_features_come_back_as_they_were_written(tmp_path, written):
+    write_features(tmp_path / "f.h5", written)
+    read = read_features(tmp_path / "f.h5")
+    assert (read.sample_id, read.origin) == (written.sample_id, written.origin)
+    np.testing.assert_array_equal(read.values, written.values, strict=True)
+    assert (tmp_path / "f.h5").stat().st_mode & 0o077 == 0, "faces are private"
 
 
 def test_no_damage_goes_unnoticed(tmp_path):
-    path = tmp_path / "1.h5"
-    write_features(path, {"fdm": some()})
+    path = tmp_path / "f.h5"
+    with pytest.raises(UserError, match=r"f\.h5: there is no such file"):
+        read_features(path)
+    write_features(path, some())
     whole = path.read_bytes()
     for place in range(0, len(whole), 37):
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
-        with pytest.raises(UserError, match="does not match its checksum; delete this file"):
-            read_features([path], "fdm")
+        with pytest.raises(UserError, match=r"(their checksum|is not a file of .*); delete this file"):
+            read_features(path)
     path.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(UserError, match="checksum"):
-        read_features([path], "fdm")
+        read_features(path)
 
 
-class Job:
-    """The rule `extract_features` for one subject of two clips, without Snakemake."""
+class Dataset:
+    """Two clips of one subject, whose faces were found."""
 
     def __init__(self, folder):
         rows = [write_clip(folder / "data", [3, 8, 15], name=name) for name in ("EP01", "EP02")]
-        write_manifest(assemble(rows), folder / "manifest.csv")
-        count = len(rows)
-        faces = Aligned(
+        count, self.samples = len(rows), assemble(rows)
+        self.faces = Aligned(
             np.zeros((count, 32, 32, 1), np.uint8),
             np.zeros((count, 68, 2), np.float32),
             np.repeat(scaled(IDENTITY, SIZE, 32)[None], count, axis=0),
@@ -217,62 +195,41 @@ class Job:
             ["plain"] * count,
             {"size": 32},
         )
-        write_cache(folder / "shard.h5", faces)
-        self.folder, self.output = folder, folder / "features.h5"
+        self.root, self.output = folder / "data", folder / "features.h5"
 
-    def run(self, code="1", **features):
-        EXTRACT["main"](
-            SimpleNamespace(
-                threads=1,
-                input=SimpleNamespace(manifest=self.folder / "manifest.csv", shard=self.folder / "shard.h5"),
-                output=[self.output],
-                params=SimpleNamespace(
-                    root=self.folder / "data",
-                    size=SIZE,
-                    features={name: dump(settings) for name, settings in features.items()},
-                    code=code,
-                ),
-            )
-        )
-
-    def read(self, name):
-        return read_subject(self.output)[name]
+    def describe(self, settings, code="1", processes=1):
+        given = self.faces, self.samples, self.root, self.output
+        extract_features(*given, settings=settings, size=SIZE, code=code, processes=processes)
+        return read_features(self.output)
 
 
-def test_the_job_describes_the_samples_of_the_cache(tmp_path):
-    job = Job(tmp_path)
-    job.run(apex=Lbp(), flow=FlowImage(size=8))
-    assert job.read("flow").sample_id == ["casme2/sub01/EP01", "casme2/sub01/EP02"]
+@pytest.mark.parametrize("processes", [1, 2])
+def test_the_samples_of_the_cache_are_described(tmp_path, processes):
+    features = Dataset(tmp_path).describe(Lbp(), processes=processes)
+    assert features.sample_id == ["casme2/sub01/EP01", "casme2/sub01/EP02"]
     frames = AlignedFrames({8: tmp_path / "data/sub01/EP01/img8.png"}, IDENTITY, SIZE)
     alone = describe(clip_of([frames[8]] * 2), Lbp())
-    np.testing.assert_array_equal(job.read("apex").values, [alone, alone])
+    np.testing.assert_array_equal(features.values, [alone, alone])
 
 
-def test_only_what_changed_is_computed_again(tmp_path):
-    job = Job(tmp_path)
-    job.run(apex=Lbp(), flow=FlowImage(size=8))
-    made = job.read("flow")
+def test_only_what_changed_is_described_again(tmp_path):
+    dataset, flow = Dataset(tmp_path), FlowImage(size=8)
+    made = dataset.describe(flow)
     # Marked, so that what is computed anew can be told from what is kept.
-    marked = Features(made.sample_id, made.values + 1, made.digest)
+    marked = Features(made.sample_id, made.values + 1, made.origin)
 
-    def is_kept(**changed):
-        write_features(job.output, {"apex": job.read("apex"), "flow": marked})
-        job.run(**changed)
-        return (job.read("flow").values == marked.values).all()
+    def kept(settings=flow, **changed):
+        write_features(dataset.output, marked)
+        return (dataset.describe(settings, **changed).values == marked.values).all(axis=1).tolist()
 
-    assert is_kept(flow=FlowImage(size=8), more=BiWoof())
-    assert list(read_subject(job.output)) == ["flow", "more"]
-    job.run(apex=Lbp(), flow=FlowImage(size=8))
-    assert not is_kept(apex=Lbp(), flow=FlowImage(size=8, flow="farneback"))
-    assert not is_kept(apex=Lbp(), flow=FlowImage(size=8), code="2")
-    job.run(apex=Lbp(), flow=FlowImage(size=8))
+    assert kept() == [True, True]
+    assert kept(FlowImage(size=8, flow="farneback")) == kept(code="2") == [False, False]
     write_image(tmp_path / "data/sub01/EP02/img3.png", texture(3.0))
-    assert not is_kept(apex=Lbp(), flow=FlowImage(size=8))
-    job.output.write_bytes(b"damaged")
-    job.run(apex=Lbp(), flow=FlowImage(size=8))
-    assert list(read_subject(job.output)) == ["apex", "flow"]
+    assert kept() == [True, False]
+    dataset.output.write_bytes(b"damaged")
+    assert dataset.describe(flow).sample_id == made.sample_id
 
 
-def test_a_missing_frame_names_the_baseline(tmp_path):
-    with pytest.raises(UserError, match=r"^baselines\.osw: casme2/sub01/EP01: has 3 of 13 frames"):
-        Job(tmp_path).run(osw=Osw())
+def test_a_missing_frame_names_the_descriptor(tmp_path):
+    with pytest.raises(UserError, match=r"features 'osw': casme2/sub01/EP01: has 3 of 13 frames"):
+        Dataset(tmp_path).describe(Osw())

@@ -22,7 +22,7 @@ LAYOUTS = sorted((ROOT / "mer_core" / "config" / "layouts").glob("[!_]*.py"))
 RULE_FILES = sorted((ROOT / "rules").glob("*.smk"))
 
 # A room may import itself and what lies below it.
-GROUND = {"errors", "config", "job", "csvs", "provenance", "images"}
+GROUND = {"errors", "config", "job", "batch", "container", "csvs", "provenance", "images"}
 BELOW = {
     "datasets": GROUND,
     "faces": GROUND,

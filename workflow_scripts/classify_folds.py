@@ -10,7 +10,7 @@ from mer_core.config.baselines import Baseline
 def main(snakemake):
     params = snakemake.params
     classify_folds(
-        [Path(path) for path in snakemake.input.features],
+        Path(snakemake.input.features),
         Path(snakemake.input.manifest),
         params.subjects,
         Path(snakemake.output.predictions[0]).parents[1],

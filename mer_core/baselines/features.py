@@ -1,33 +1,35 @@
-"""From a clip to a feature vector, and the file that keeps them: one per subject, a group per baseline.
+"""From a clip to a feature vector, and the file that keeps a dataset's.
 
-    {baseline}/values      float32  (N, D)
-    {baseline}/sample_id   UTF-8    (N,)    fixed width
-
-with the attribute `digest`, of what the features were made of. HDF5 can hang on a damaged file, so its user
-block, the first 512 bytes, holds a checksum of all that follows, which is verified before HDF5 sees anything.
+values      float32  (N, D)
+sample_id   UTF-8    (N,)    fixed width
+origin      UTF-8    (N,)    digest of what a row was made of
 """
 
 from __future__ import annotations
 
-import hashlib
-import io
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import logging
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import h5py
+import cv2
 import numpy as np
+import pandas as pd
+from tqdm import tqdm
 
-from mer_core import job
+from mer_core import container, provenance
 from mer_core.baselines import flow_descriptors, lbp
+from mer_core.batch import Finished, workers
 from mer_core.config.baselines import BiWoof, Description, Fdm, FlowImage, Lbp, LbpTop, Osw
 from mer_core.errors import UserError
-from mer_core.motion.clip import Clip
+from mer_core.faces.cache import Aligned
+from mer_core.motion.clip import Clip, open_clip, scaled
 from mer_core.motion.interpolation import interpolate
 
-SCHEMA = "mer-core features 1"
-BLOCK = 512  # bytes, the smallest user block
+_LOG = logging.getLogger(__name__)
+SCHEMA = "mer-core features 2"
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,12 +39,12 @@ class Features:
     Attributes:
         sample_id: N unique identifiers, as in the manifest.
         values: float32 (N, D).
-        digest: of what they were made of: images, settings, code.
+        origin: N digests of what each was made of: frames, place of the face, settings, code.
     """
 
     sample_id: list[str]
     values: np.ndarray
-    digest: str
+    origin: list[str]
 
 
 def describe(clip: Clip, settings: Description) -> np.ndarray:
@@ -103,83 +105,91 @@ _DESCRIBE: dict[type, Callable[[Clip, Any], np.ndarray]] = {
 }
 
 
-def write_features(path: str | Path, features: Mapping[str, Features]) -> None:
-    """Publish the features of a subject, by baseline; readable by the owner alone, as the faces are."""
-    # In memory, since HDF5 crashes on a full disk; a subject's features are a few megabytes.
-    buffer = io.BytesIO()
-    with h5py.File(buffer, "w", userblock_size=BLOCK) as file:
-        for name, own in features.items():
-            group = file.create_group(name)
-            group["values"] = own.values.astype(np.float32)
-            group["sample_id"] = _encode(own.sample_id)
-            group.attrs["digest"] = own.digest
-    content = buffer.getvalue()[BLOCK:]
-    with job.publish(path, mode=0o600) as temporary:
-        temporary.write_bytes(_header(content) + content)
-
-
-def read_features(paths: Iterable[str | Path], name: str) -> Features:
-    """Read the features of one baseline over several subjects.
+def extract_features(
+    faces: Aligned,
+    samples: pd.DataFrame,
+    root: str | Path,
+    path: str | Path,
+    *,
+    settings: Description,
+    size: int,
+    code: str,
+    processes: int = 1,
+) -> None:
+    """Describe every sample of which a face was found; what is unchanged in the file that is there is kept.
 
     Args:
-        paths: one file per subject; their order is that of the samples. A subject may have none.
-        name: of the baseline.
-
-    Returns:
-        All samples; the digest is that of the subjects' digests.
+        faces: of the dataset, in the order in which the samples are described.
+        samples: the manifest.
+        root: the dataset's folder.
+        path: the file to write.
+        settings: the `features` of a baseline.
+        size: edge of the crops in pixels.
+        code: digest of the code.
+        processes: as for `batch.workers`.
 
     Raises:
-        UserError: a file is missing, damaged or lacks the baseline, or lengths differ between files.
+        UserError: frames are missing, or clips too small for the settings.
     """
-    paths = [Path(path) for path in paths]
-    parts = []
-    for path in paths:
-        subject = read_subject(path)
-        if name not in subject:
-            found = ", ".join(subject) or "none"
-            raise UserError(
-                f"{path}: holds no features of '{name}' (found: {found}); delete this file and run again"
-            )
-        parts.append(subject[name])
-    lengths = {part.values.shape[1]: path for path, part in zip(paths, parts, strict=True) if part.sample_id}
-    if len(lengths) > 1:
-        (one, first), (other, second) = list(lengths.items())[:2]
-        raise UserError(
-            f"{second}: '{name}' has length {other}, in {first} {one}; delete both files and run again"
-        )
-    return Features(
-        [sample for part in parts for sample in part.sample_id],
-        np.concatenate([part.values for part in parts if part.sample_id] or [np.zeros((0, 0), np.float32)]),
-        hashlib.sha256("".join(part.digest for part in parts).encode()).hexdigest(),
-    )
+    rows = samples.set_index("sample_id", drop=False).loc[faces.sample_id].to_dict("records")
+    places = (scaled(transform, faces.attributes["size"], size) for transform in faces.transform)
+    clips = list(zip(rows, places, strict=True))
+    made_with = settings.model_dump(mode="json"), size, code
+    with Finished(path) as finished, workers(processes, cv2.setNumThreads, 1) as spread:
+        origin = list(spread(partial(_origin, root, size, made_with), clips))
+        _keep(path, {*origin}, finished)
+        todo = {key: clip for key, clip in zip(origin, clips, strict=True) if key not in finished}
+        _LOG.info("%d of %d clips are unchanged: kept", len(clips) - len(todo), len(clips))
+        done = spread(partial(_describe, root, size, settings), todo.values())
+        for key, values in zip(todo, tqdm(done, "describe", len(todo), mininterval=1.0), strict=True):
+            finished.add(key, values)
+        values = [np.frombuffer(finished[key], np.float32) for key in origin]
+        described = np.stack(values) if values else np.zeros((0, 0), np.float32)
+        write_features(path, Features(faces.sample_id, described, origin))
 
 
-def read_subject(path: str | Path) -> dict[str, Features]:
-    """Read all features of a subject, by baseline.
+def write_features(path: str | Path, features: Features) -> None:
+    """Publish features; readable by the owner alone, as the faces are."""
+    with container.create(path, SCHEMA) as file:
+        file["values"] = np.asarray(features.values, np.float32)
+        container.put_texts(file, "sample_id", features.sample_id)
+        container.put_texts(file, "origin", features.origin)
+
+
+def read_features(path: str | Path) -> Features:
+    """Read a file of features.
 
     Raises:
         UserError: the file is missing or damaged.
     """
+    with container.opened(path, SCHEMA) as file:
+        sample_id, origin = (container.texts(file, name) for name in ("sample_id", "origin"))
+        return Features(sample_id, container.column(file, "values", "f")[:], origin)
+
+
+def _origin(root: Path, size: int, made_with: Any, clip: tuple[dict[str, Any], np.ndarray]) -> str:
+    row, transform = clip
+    files = open_clip(root, row, transform, size).images.files.values()
+    frames = [provenance.file_digest(file) for file in files]
+    return provenance.value_digest([row["sample_id"], transform.tolist(), frames, *made_with])
+
+
+def _describe(root: Path, size: int, settings: Description, clip: tuple[dict[str, Any], np.ndarray]) -> bytes:
+    row, transform = clip
     try:
-        whole = Path(path).read_bytes()
-    except OSError as error:
-        reason = error.strerror or error
-        raise UserError(f"{path}: cannot be read ({reason}); run the workflow up to this file") from None
-    if whole[:BLOCK] != _header(whole[BLOCK:]):
-        raise UserError(f"{path}: does not match its checksum; delete this file and run again")
-    with h5py.File(io.BytesIO(whole), "r") as file:
-        return {
-            name: Features(
-                [text.decode() for text in group["sample_id"][:]], group["values"][:], group.attrs["digest"]
-            )
-            for name, group in file.items()
-        }
+        values = describe(open_clip(root, row, transform, size), settings)
+    except UserError as error:
+        raise UserError(f"baselines with features '{settings.kind}': {error}") from None
+    return values.astype(np.float32).tobytes()
 
 
-def _header(content: bytes) -> bytes:
-    return f"{SCHEMA}\nsha256 {hashlib.sha256(content).hexdigest()}\n".encode().ljust(BLOCK, b"\0")
-
-
-def _encode(texts: Sequence[str]) -> np.ndarray:
-    encoded = [text.encode() for text in texts]
-    return np.array(encoded, h5py.string_dtype("utf-8", max(map(len, encoded), default=1)))
+def _keep(path: str | Path, wanted: set[str], finished: Finished) -> None:
+    """Count the features of an earlier file that are wanted as finished."""
+    try:
+        earlier = read_features(path)
+    except UserError as error:
+        _LOG.info("nothing is kept of an earlier run: %s", error)
+        return
+    for origin, values in zip(earlier.origin, earlier.values, strict=True):
+        if origin in wanted and origin not in finished:
+            finished.add(origin, values.tobytes())

@@ -22,7 +22,7 @@ _LOG = logging.getLogger(__name__)
 
 
 def classify_folds(
-    shards: Sequence[Path],
+    described: Path,
     samples: Path,
     subjects: Sequence[str],
     folder: Path,
@@ -38,7 +38,7 @@ def classify_folds(
     subject without features gets a predictions.csv without rows.
 
     Args:
-        shards: the feature files of all subjects of the target.
+        described: the file of features of the target's samples.
         samples: the target's manifest.
         subjects: who is left out in turn.
         folder: of the folds.
@@ -51,7 +51,7 @@ def classify_folds(
         UserError: a file is damaged, a label is no class, or the training clips do not suit the classifier.
     """
     started = time.monotonic()
-    features = read_features(shards, baseline.name)
+    features = read_features(described)
     everything = manifest.included(manifest.read_manifest(samples))
     at = pd.Index(features.sample_id).get_indexer(everything["sample_id"])
     table, values = everything[at >= 0].reset_index(drop=True), features.values[at[at >= 0]]
@@ -60,7 +60,7 @@ def classify_folds(
     _LOG.info("%s: %d clips, %d features, read in %.1f s", baseline.name, *values.shape, _since(started))
     digests = {
         "configuration": provenance.value_digest([baseline.model_dump(mode="json"), list(classes), seed]),
-        "features": features.digest,
+        "features": provenance.value_digest(features.origin),
         "manifest": provenance.value_digest(table[["sample_id", "subject", "label"]].to_numpy().tolist()),
         "code": code,
     }

@@ -5,19 +5,13 @@ from __future__ import annotations
 import itertools
 import logging
 from collections.abc import Iterable
-from pathlib import Path
 from typing import NamedTuple
 
 import cv2
 import numpy as np
-import pandas as pd
 
-from mer_core import provenance
 from mer_core.config.alignment import Alignment
-from mer_core.errors import UserError
-from mer_core.faces.cache import Aligned, Attribute
 from mer_core.faces.landmarks import FaceFinder, eye_middle, eye_vector
-from mer_core.images import read_image
 
 _LOG = logging.getLogger(__name__)
 ENOUGH_INSIDE = 0.6  # share of a crop inside its source below which the log warns
@@ -156,44 +150,6 @@ def align_clip(
     return np.stack([frame.image for frame in aligned]), aligned[0]
 
 
-def align_samples(
-    rows: pd.DataFrame, root: str | Path, settings: Alignment, finder: FaceFinder | None = None
-) -> tuple[Aligned, list[tuple[str, str]]]:
-    """Align one subject's samples, each by its own landmarks.
-
-    Args:
-        rows: of the manifest; `sample_id` and `frame_path` are used.
-        root: the folder that `frame_path` is relative to.
-        settings: mode, size, place of the eyes, color.
-        finder: made here when None and needed.
-
-    Returns:
-        The aligned faces, and (sample_id, what is wrong) of the samples that could not be aligned.
-    """
-    if finder is None and settings.mode == "landmarks":
-        finder = FaceFinder()
-    done: dict[str, AlignedImage] = {}
-    failed: list[tuple[str, str]] = []
-    for sample, path in zip(rows["sample_id"], rows["frame_path"], strict=True):
-        try:
-            done[sample] = align_image(read_image(Path(root) / path), finder, settings)
-        except UserError as error:
-            failed.append((sample, str(error)))
-    n, channels = len(done), 3 if settings.color == "rgb" else 1
-    aligned = Aligned(
-        images=np.array([a.image for a in done.values()], np.uint8).reshape(
-            n, settings.size, settings.size, channels
-        ),
-        landmarks=np.array([a.landmarks for a in done.values()], np.float32).reshape(n, 68, 2),
-        transform=np.array([a.transform for a in done.values()], np.float64).reshape(n, 2, 3),
-        sample_id=list(done),
-        detector=[a.step for a in done.values()],
-        inside=np.array([a.inside for a in done.values()], np.float32),
-        attributes=cache_attributes(settings, finder),
-    )
-    return aligned, failed
-
-
 def tell_inside(inside: np.ndarray, dataset: str) -> None:
     """Say in the log how much of the crops lies inside the source images, and what helps where it is little.
 
@@ -211,20 +167,6 @@ def tell_inside(inside: np.ndarray, dataset: str) -> None:
             "face, {mode: precropped} nothing (docs/data.md)",
             dataset,
         )
-
-
-def cache_attributes(settings: Alignment, finder: FaceFinder | None) -> dict[str, Attribute]:
-    """What all shards of a cache have in common: settings, versions, the landmark model's digest."""
-    return {
-        "mode": settings.mode,
-        "size": settings.size,
-        "eye_distance": settings.eye_distance,
-        "eye_center": "{} {}".format(*settings.eye_center),
-        "color": settings.color,
-        "dlib": provenance.versions()["dlib-bin"],
-        "opencv": cv2.__version__,
-        "landmark_model": finder.digest if finder else "",
-    }
 
 
 def _align(

@@ -9,14 +9,12 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 import cv2
 import dlib
 import numpy as np
 
-from mer_core import provenance
 from mer_core.errors import UserError
 
 LEFT_INNER_EYE, RIGHT_INNER_EYE = 39, 42  # as seen in the image, counted from 0
@@ -73,7 +71,7 @@ class FaceFinder:
         Raises:
             UserError: when the predictor's model is not installed, or damaged.
         """
-        self.model = _model_path()
+        self.model = model_path()
         self._detector = dlib.get_frontal_face_detector()
         try:
             self._predictor = dlib.shape_predictor(str(self.model))
@@ -82,11 +80,6 @@ class FaceFinder:
             raise UserError(
                 f"{self.model}: is not a landmark model ({reason}); reinstall face_recognition_models"
             ) from error
-
-    @cached_property
-    def digest(self) -> str:
-        """sha256 of the predictor's model file."""
-        return provenance.file_digest(self.model)
 
     def find(self, image: np.ndarray) -> Found:
         """Find the largest face; of equally large ones the leftmost, then the topmost.
@@ -246,8 +239,8 @@ def _apart(one: np.ndarray, other: np.ndarray) -> bool:
     return bool(np.linalg.norm(one.mean(0) - other.mean(0)) > _eye_distance(other))
 
 
-def _model_path() -> Path:
-    """The model file inside its package, which is located but not imported (it needs pkg_resources)."""
+def model_path() -> Path:
+    """The predictor's model file. Its package is located but not imported (it needs pkg_resources)."""
     spec = importlib.util.find_spec("face_recognition_models")
     path = Path(spec.origin).parent / "models" / "shape_predictor_68_face_landmarks.dat" if spec else None
     if path is None or not path.is_file():

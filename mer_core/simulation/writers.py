@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import datetime
 import glob
-import multiprocessing
 import os
 import re
 import shutil
-import threading
 import zipfile
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -21,6 +18,7 @@ import numpy as np
 import openpyxl
 from tqdm import tqdm
 
+from mer_core.batch import workers
 from mer_core.config.simulation import Simulation
 from mer_core.errors import UserError
 from mer_core.job import NO_ROOM, check_not_orphaned
@@ -100,31 +98,12 @@ def _draw_all(
     count = len(simulated_subjects(dataset, settings.size))
     frames = sum(len(recording.frames(settings.frames)) for recording in recordings)
     draw = partial(_draw_subject, dataset, folder, settings)
-    with tqdm(total=frames, desc=f"simulate {dataset}", unit="frame", mininterval=1.0) as bar:
-        if processes == 1:
-            for index in range(count):
-                bar.update(draw(index))
-            return
-        spawn = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(processes, spawn, initializer=_start_worker) as pool:
-            jobs = [pool.submit(draw, index) for index in range(count)]
-            try:
-                for job in as_completed(jobs):
-                    bar.update(job.result())
-            except BaseException:
-                pool.shutdown(cancel_futures=True)
-                raise
-
-
-def _start_worker() -> None:
-    cv2.setNumThreads(1)
-    # Nothing else ends a worker whose parent was killed: it would wait for work for ever.
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    multiprocessing.parent_process().join()
-    os._exit(1)
+    with (
+        tqdm(total=frames, desc=f"simulate {dataset}", unit="frame", mininterval=1.0) as bar,
+        workers(min(processes, count), cv2.setNumThreads, 1) as spread,
+    ):
+        for drawn in spread(draw, range(count)):
+            bar.update(drawn)
 
 
 def _draw_subject(dataset: str, folder: Path, settings: Simulation, index: int) -> int:

@@ -1,0 +1,135 @@
+"""Many pieces of work in one job: done by several processes, each kept as soon as it is done."""
+
+from __future__ import annotations
+
+import hashlib
+import multiprocessing
+import os
+import struct
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from mer_core import job
+
+_HEAD = struct.Struct("<64s32sQ")  # key, checksum of key and content, length of the content
+
+
+@contextmanager
+def workers(
+    processes: int, start: Callable[..., None], *given: Any
+) -> Iterator[Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[Any]]]:
+    """A `map` that several processes work on.
+
+    Args:
+        processes: how many. One is this process; others are spawned, for which the calling script must be
+            guarded by `if __name__ == "__main__"`.
+        start: called with `given` in each of them first.
+
+    Yields:
+        A function that applies a function to each of some arguments and gives the results in their order.
+    """
+    if processes == 1:
+        start(*given)
+        yield map
+        return
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(processes, spawn, _start_worker, (start, given)) as pool:
+        try:
+            yield pool.map
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _start_worker(start: Callable[..., None], given: tuple[Any, ...]) -> None:
+    # Nothing else ends a worker whose parent was killed: it would wait for work for ever.
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    start(*given)
+
+
+def _end_with_parent() -> None:
+    multiprocessing.parent_process().join()
+    os._exit(1)
+
+
+class Finished:
+    """The finished pieces of a job's work, by key, in a file beside its output.
+
+    A job that is killed leaves the file, and the next one goes on from it. Whatever a kill or a full disk has
+    cut off is dropped; the job that publishes its output removes the file.
+
+    Args:
+        output: what the job will publish.
+    """
+
+    def __init__(self, output: str | os.PathLike[str]) -> None:
+        output = Path(output)
+        self.path = output.with_name(f".{output.name}.finished")
+        self._places: dict[str, tuple[int, int]] = {}
+
+    def __enter__(self) -> Finished:
+        with job.writing(self.path):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            # Private: the pieces are faces, or made of faces.
+            self._file = os.fdopen(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600), "r+b")
+        end = 0
+        while (found := self._read_piece()) is not None:
+            end = self._file.tell()
+            key, content = found
+            self._places[key] = (end - len(content), len(content))
+        self._file.truncate(end)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+        if kind is None:
+            self.path.unlink()
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._places
+
+    def __getitem__(self, key: str) -> bytes:
+        place, length = self._places[key]
+        self._file.seek(place)
+        return self._file.read(length)
+
+    def add(self, key: str, content: bytes) -> None:
+        """Keep a piece.
+
+        Args:
+            key: sha256 of all that the piece is made of, in hexadecimal.
+            content: the piece.
+
+        Raises:
+            UserError: the disk is full.
+            Orphaned: another job may be writing the same file.
+        """
+        job.check_not_orphaned()
+        place = self._file.seek(0, os.SEEK_END)
+        head = _HEAD.pack(key.encode(), _checksum(key, content), len(content))
+        with job.writing(self.path):
+            self._file.write(head + content)
+            self._file.flush()
+        self._places[key] = (place + _HEAD.size, len(content))
+
+    def _read_piece(self) -> tuple[str, bytes] | None:
+        head = self._file.read(_HEAD.size)
+        if len(head) < _HEAD.size:
+            return None
+        key, checksum, length = _HEAD.unpack(head)
+        if length > os.fstat(self._file.fileno()).st_size:
+            return None
+        content = self._file.read(length)
+        name = key.decode("ascii", "replace")
+        return (name, content) if checksum == _checksum(name, content) else None
+
+
+def _checksum(key: str, content: bytes) -> bytes:
+    return hashlib.sha256(key.encode() + content).digest()

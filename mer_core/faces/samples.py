@@ -1,0 +1,179 @@
+"""The samples of a dataset, each aligned by its own landmarks, into one cache."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from functools import cache, partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from mer_core import provenance
+from mer_core.batch import Finished, workers
+from mer_core.config.alignment import Alignment
+from mer_core.csvs import write_csv
+from mer_core.errors import UserError
+from mer_core.faces.alignment import align_image, tell_inside
+from mer_core.faces.cache import ARRAYS, PART, Aligned, Attribute, read_parts, write_parts
+from mer_core.faces.landmarks import FaceFinder, model_path
+from mer_core.images import read_image
+
+_LOG = logging.getLogger(__name__)
+ORIGINS = "origins"  # the attribute that says what the whole cache was made of
+WORTH_A_PROCESS = 16  # images: its start takes as long
+FAILURES = ["sample_id", "message"]
+# What a face is made of besides its image and the settings.
+_CODE = "mer_core/faces/alignment.py"
+
+
+def align_samples(
+    dataset: str,
+    rows: pd.DataFrame,
+    root: str | Path,
+    settings: Alignment,
+    path: str | Path,
+    failures: str | Path,
+    processes: int = 1,
+) -> None:
+    """Align samples into a cache, in their order, and list those that could not be aligned.
+
+    An image whose file, settings and code are unchanged is taken from the cache that is there, or from what
+    an interrupted run has left; a few images at a time lie in memory.
+
+    Args:
+        dataset: its name in the configuration.
+        rows: of the manifest; `sample_id` and `frame_path` are used.
+        root: the folder that `frame_path` is relative to.
+        settings: mode, size, place of the eyes, color.
+        path: the cache to write.
+        failures: the table to write of the samples that could not be aligned, columns `FAILURES`.
+        processes: as for `batch.workers`.
+
+    Raises:
+        UserError: the landmark model is missing, or there is no room. A sample without a face does not raise.
+    """
+    path, failures = Path(path), Path(failures)
+    attributes, code = cache_attributes(settings), provenance.code_digest(_CODE)
+    files = {row.sample_id: Path(root) / row.frame_path for row in rows.itertuples()}
+    origin = {
+        sample: provenance.value_digest([sample, _digest(file), attributes, code])
+        for sample, file in files.items()
+    }
+    attributes[ORIGINS] = provenance.value_digest(list(origin.values()))
+    record = _record(settings)
+    with Finished(path) as finished:
+        if failures.exists() and _attributes(path) == attributes:
+            _LOG.info("%d images and their settings are unchanged: kept", len(rows))
+            path.touch()
+            failures.touch()
+            return
+        _keep(path, record, {*origin.values()}, finished)
+        todo = [sample for sample in origin if origin[sample] not in finished]
+        _LOG.info("%d of %d images are unchanged: kept", len(rows) - len(todo), len(rows))
+        with workers(min(processes, 1 + len(todo) // WORTH_A_PROCESS), cv2.setNumThreads, 1) as spread:
+            align = partial(_align_file, settings)
+            done = spread(align, [files[sample] for sample in todo])
+            for sample, content in zip(todo, tqdm(done, "align", len(todo), mininterval=1.0), strict=True):
+                finished.add(origin[sample], content)
+        messages = {
+            sample: np.frombuffer(finished[key], record)["message"][0].decode(errors="ignore")
+            for sample, key in origin.items()
+        }
+        failed = [(sample, message) for sample, message in messages.items() if message]
+        write_csv(pd.DataFrame(failed, columns=FAILURES), failures)
+        found = {sample: key for sample, key in origin.items() if not messages[sample]}
+        write_parts(path, _parts(found, finished, record), len(found), attributes)
+        inside = [np.frombuffer(finished[key], record)["inside"][0] for key in found.values()]
+    _LOG.info("%d faces aligned, %d not found", len(found), len(failed))
+    tell_inside(np.array(inside, np.float32), dataset)
+
+
+def cache_attributes(settings: Alignment) -> dict[str, Attribute]:
+    """What a cache is made with: settings, versions, the landmark model's digest."""
+    return {
+        "mode": settings.mode,
+        "size": settings.size,
+        "eye_distance": settings.eye_distance,
+        "eye_center": "{} {}".format(*settings.eye_center),
+        "color": settings.color,
+        "dlib": provenance.versions()["dlib-bin"],
+        "opencv": cv2.__version__,
+        "landmark_model": provenance.file_digest(model_path()) if settings.mode == "landmarks" else "",
+    }
+
+
+@cache
+def _finder() -> FaceFinder:
+    """Loaded once in every process."""
+    return FaceFinder()
+
+
+def _align_file(settings: Alignment, file: Path) -> bytes:
+    """The record of one image: its face, or why there is none."""
+    record = np.zeros(1, _record(settings))
+    try:
+        finder = _finder() if settings.mode == "landmarks" else None
+        face = align_image(read_image(file), finder, settings)
+    except UserError as error:
+        record["message"] = str(error).encode()
+    else:
+        record["images"], record["landmarks"] = face.image, face.landmarks
+        record["transform"], record["inside"] = face.transform, face.inside
+        record["detector"] = face.step.encode()
+    return record.tobytes()
+
+
+def _record(settings: Alignment) -> np.dtype:
+    shape = settings.size, settings.size, 3 if settings.color == "rgb" else 1
+    faces = [("images", "u1", shape), ("landmarks", "f4", (68, 2)), ("transform", "f8", (2, 3))]
+    return np.dtype([*faces, ("inside", "f4"), ("detector", "S64"), ("message", "S1000")])
+
+
+def _attributes(path: Path) -> Mapping[str, Attribute] | None:
+    """Those of an earlier cache, if there is one and it is whole."""
+    try:
+        return next(read_parts(path)).attributes
+    except UserError:
+        return None
+
+
+def _keep(path: Path, record: np.dtype, wanted: set[str], finished: Finished) -> None:
+    """Count the faces of an earlier cache that are wanted as finished."""
+    try:
+        for part in read_parts(path):
+            for place, origin in enumerate(part.origin):
+                if origin in wanted and origin not in finished:
+                    face = np.zeros(1, record)
+                    face["detector"] = part.detector[place].encode()
+                    for name in ARRAYS:
+                        face[name] = getattr(part, name)[place]
+                    finished.add(origin, face.tobytes())
+    except UserError as error:
+        _LOG.info("nothing is kept of an earlier run: %s", error)
+
+
+def _parts(found: Mapping[str, str], finished: Finished, record: np.dtype) -> Iterator[Aligned]:
+    samples = list(found)
+    for start in range(0, max(1, len(samples)), PART):
+        some = samples[start : start + PART]
+        content = b"".join(finished[found[sample]] for sample in some)
+        records = np.frombuffer(content, record)
+        yield Aligned(
+            **{name: np.ascontiguousarray(records[name]) for name in ARRAYS},
+            sample_id=some,
+            detector=[step.decode() for step in records["detector"].tolist()],
+            attributes={},
+            origin=[found[sample] for sample in some],
+        )
+
+
+def _digest(file: Path) -> str | None:
+    """None where the file cannot be read, which `read_image` words."""
+    try:
+        return provenance.file_digest(file)
+    except UserError:
+        return None

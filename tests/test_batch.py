@@ -1,0 +1,101 @@
+"""Pieces of work by several processes, each kept once it is done."""
+
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+
+import psutil
+import pytest
+
+from mer_core import job
+from mer_core.batch import Finished, workers
+
+
+def key(name):
+    return hashlib.sha256(name.encode()).hexdigest()
+
+
+def square(number):
+    if number == 5:
+        raise ValueError("five")
+    return number**2, os.getpid()
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_results_come_in_the_order_of_the_arguments(processes):
+    with workers(processes, os.getpid) as spread:
+        results, pids = zip(*spread(square, range(5)), strict=True)
+    assert results == (0, 1, 4, 9, 16)
+    assert (os.getpid() in pids) == (processes == 1)
+    with pytest.raises(ValueError, match="five"), workers(processes, os.getpid) as spread:
+        list(spread(square, range(3, 9)))
+
+
+WORKING = """
+import sys, time
+from mer_core.batch import workers
+
+if __name__ == "__main__":
+    with workers(2, time.sleep, 0) as spread:
+        print("started", *spread(abs, [1, 2]), flush=True)
+        time.sleep(600)
+"""
+
+
+def test_workers_end_with_a_job_that_is_killed(tmp_path):
+    (tmp_path / "script.py").write_text(WORKING)
+    command = [sys.executable, str(tmp_path / "script.py")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "started 1 2\n"
+        children = psutil.Process(process.pid).children(recursive=True)
+        assert len(children) >= 2
+        process.send_signal(signal.SIGKILL)
+        _, alive = psutil.wait_procs(children, timeout=30)
+    assert not alive
+
+
+def test_what_is_finished_outlives_an_error_and_goes_with_success(tmp_path):
+    output = tmp_path / "folder" / "out.h5"
+    with pytest.raises(ZeroDivisionError), Finished(output) as finished:
+        finished.add(key("a"), b"first")
+        finished.add(key("b"), b"")
+        raise ZeroDivisionError
+    with Finished(output) as finished:
+        assert key("a") in finished and key("c") not in finished
+        assert (finished[key("a")], finished[key("b")]) == (b"first", b"")
+        finished.add(key("c"), b"third")
+        assert (finished[key("c")], finished[key("a")]) == (b"third", b"first")
+    assert not list(output.parent.iterdir())
+
+
+@pytest.mark.parametrize("lost", [1, 5, 30, 104])
+def test_what_was_cut_off_is_dropped_and_the_rest_goes_on(tmp_path, lost):
+    with pytest.raises(ZeroDivisionError), Finished(tmp_path / "x") as finished:
+        finished.add(key("a"), b"first")
+        finished.add(key("b"), b"other")
+        raise ZeroDivisionError
+    whole = finished.path.read_bytes()
+    finished.path.write_bytes(whole[:-lost])
+    for _ in range(2):
+        with pytest.raises(ZeroDivisionError), Finished(tmp_path / "x") as again:
+            assert (key("a") in again, key("b") in again) == (True, False)
+            raise ZeroDivisionError
+    flipped = bytearray(whole)
+    flipped[-len(whole) // 4] ^= 1
+    finished.path.write_bytes(flipped)
+    with Finished(tmp_path / "x") as again:
+        assert again[key("a")] == b"first" and key("b") not in again
+        again.add(key("b"), b"again")
+        assert again[key("b")] == b"again"
+
+
+def test_an_orphan_adds_nothing(tmp_path, monkeypatch):
+    def gone():
+        raise job.Orphaned("gone")
+
+    with pytest.raises(job.Orphaned), Finished(tmp_path / "x") as finished:
+        monkeypatch.setattr(job, "check_not_orphaned", gone)
+        finished.add(key("a"), b"content")
+    assert finished.path.stat().st_size == 0
