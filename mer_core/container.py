@@ -105,7 +105,10 @@ def put_texts(file: h5py.File, name: str, texts: Sequence[str]) -> None:
 
 def texts(file: h5py.File, name: str, where: slice = slice(None)) -> list[str]:
     """What `put_texts` has written."""
-    return [text.decode() for text in column(file, name, "S")[where]]
+    encoded = column(file, name, "S")
+    if encoded.ndim != 1:
+        raise ValueError(f"{name} is no list of texts")
+    return [text.decode() for text in encoded[where]]
 
 
 def _title(schema: str) -> bytes:
