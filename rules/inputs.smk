@@ -36,11 +36,11 @@ def memory(wildcards, attempt):
 
 
 def pretraining_runs(wildcards):
-    """Metrics of every run under both split protocols."""
+    """Metrics of every run under every split protocol."""
     return collect(
         "<results>/pretrain/{variant}/{split}/run{run}/metrics.json",
         variant=wildcards.variant,
-        split=["frame", "subject"],
+        split=CONFIG.pretraining_splits,
         run=range(CONFIG.pretraining.runs),
     )
 

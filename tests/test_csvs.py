@@ -84,7 +84,9 @@ def test_figures(tmp_path, monkeypatch):
     columns = {"label": [NAMES[k % 2] for k in range(10)], "subject": NAMES[:10]}
     frame = pd.DataFrame({"seed": 0, "sample_id": [s["sample_id"] for s in samples]} | columns)
     for variant in ("1e5", "None"):
-        write_csv(frame.assign(predicted="None"), tmp_path / f"{variant}.predictions.csv")
+        write_csv(
+            frame.assign(predicted="None", p_None=0.75, p_0=0.25), tmp_path / f"{variant}.predictions.csv"
+        )
     history = tmp_path / "None" / "seed0" / "001" / "history.csv"
     write_csv(pd.DataFrame({"epoch": [1], "loss": [0.5], "accuracy": [0.5]}), history)
     scores = {"accuracy": 0.5, "accuracy_low": 0.4, "accuracy_high": 0.6, "printed_accuracy": None}
@@ -99,7 +101,7 @@ def test_figures(tmp_path, monkeypatch):
     monkeypatch.setattr(script["figures"], "save_figure", lambda *_: None)
     script["main"](
         SimpleNamespace(
-            params=SimpleNamespace(classes={"mine": NAMES[:2]}, target="mine", confidence=0.95),
+            params=SimpleNamespace(classes={"mine": NAMES[:2]}, target="mine", confidence=0.95, seed=0),
             input=SimpleNamespace(
                 predictions=[tmp_path / "1e5.predictions.csv", tmp_path / "None.predictions.csv"],
                 histories=[history],

@@ -1,11 +1,22 @@
 """Any CSV of images with subjects and labels, never outside the root."""
 
-import pytest
-from dataset_samples import draw, read
+import shlex
+import subprocess
+import sys
 
+import numpy as np
+import pytest
+import yaml
+from dataset_samples import CONFIG, draw, read
+
+from mer_core.config.experiment import load_config
 from mer_core.config.layouts.tabular import Tabular
+from mer_core.config.section import dump
+from mer_core.datasets import doctor, pixels
 from mer_core.datasets.reading import list_subjects
+from mer_core.datasets.tabular import PUBLISHED
 from mer_core.errors import UserError
+from mer_core.images import read_image
 
 CLASSES = {"Happiness": "happy", "other label": "other", "fear": None}
 
@@ -117,3 +128,70 @@ def test_the_table_must_have_its_columns(tmp_path):
         read(tmp_path, tabular())
     with pytest.raises(UserError, match=r"none.csv: no such table"):
         read(tmp_path, tabular(table="none.csv"))
+
+
+PIXELS = ("emotion,pixels,Usage", "emotion, pixels, Usage", '"emotion","pixels","Usage"')
+
+
+@pytest.mark.parametrize("header", PIXELS)
+def test_a_table_of_pixels_becomes_a_source(tmp_path, header):
+    """By what the message says: nobody is named, so it is no target, and no split keeps persons apart."""
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (4, 9, 9))
+    lines = [
+        header,
+        *(f"{k % 2},{' '.join(map(str, image.ravel()))},Training" for k, image in enumerate(images)),
+    ]
+    (tmp_path / "fer2013.csv").write_text("\n".join(lines) + "\n")
+    with pytest.raises(UserError, match="holds pixels") as caught:
+        read(tmp_path, tabular(None, table="fer2013.csv"))
+    command = shlex.split(str(caught.value).split("own: ")[1].replace("FOLDER", str(tmp_path / "out")))
+    done = subprocess.run([sys.executable, *command[1:]], capture_output=True, text=True, check=True)
+    assert done.stdout == f"4 images in {tmp_path / 'out'}\n"
+    classes = {"0": "angry", "1": "happy"}
+    own = tabular(None, subject_column=None, classes=classes)
+    samples, defects = read(tmp_path / "out", own)
+    assert samples.label.tolist() == ["angry", "happy"] * 2
+    assert samples.subject.unique().tolist() == list_subjects("own", own, tmp_path / "out") == ["unknown"]
+    assert defects.empty
+    for path, image in zip(samples.frame_path, images, strict=True):
+        assert (read_image(tmp_path / "out" / path)[:, :, 0] == image).all()
+    assert "no split that keeps persons apart" in doctor.summarize(samples, defects, own, PUBLISHED)
+    source = dump(CONFIG)
+    source["datasets"]["fer"] = dump(own)
+    with pytest.raises(UserError, match="target: fer names no subjects"):
+        load_config(source | {"target": "fer"})
+    with pytest.raises(UserError, match=r"pretraining\.split: fer names no subjects"):
+        load_config(source | {"source": "fer", "pretraining": source["pretraining"] | {"split": "subject"}})
+    assert load_config(source | {"source": "fer"}).pretraining_splits == ["frame"]
+    assert load_config(source).pretraining_splits == ["frame", "subject"]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("0,1 2 3,Training", "row 2: the pixels are no square"),
+        ("0,1 2 3 256,Training", "row 2: the pixels are no square"),
+        ("0,1 2 3 x,Training", "row 2: the pixels are no square"),
+        ("0,,Training", "row 2: the pixels are no square"),
+        ("0,1 2 3 4", "row 2: 2 cells, not 3"),
+        ('0,"1', "cannot be read as a table of pixels"),
+    ],
+)
+def test_damaged_tables_of_pixels(tmp_path, line, message):
+    (tmp_path / "fer2013.csv").write_text(f"{PIXELS[0]}\n{line}\n")
+    with pytest.raises(UserError, match=f"fer2013.csv: {message}"):
+        pixels.unpack(tmp_path / "fer2013.csv", tmp_path / "out")
+    assert not (tmp_path / "out" / pixels.TABLE).exists()
+
+
+def test_subjects_to_paste_are_quoted_where_they_must_be(tmp_path):
+    draw(tmp_path / "a.png")
+    draw(tmp_path / "b.png")
+    draw(tmp_path / "c.png")
+    write(tmp_path, "a.png,001,happiness", "b.png,yes,happiness", "c.png,1e5,other label")
+    _, defects = read(tmp_path, tabular(["p1"]))
+    advice = defects[defects.defect == "unlisted_subject"].action.iloc[0]
+    listed = yaml.safe_load(advice.split("subjects: ")[1])
+    assert listed == ["001", "1e5", "yes"], "as text; p1 is in no row"
+    assert "unlisted_subject" not in read(tmp_path, tabular(listed))[1].defect.tolist()

@@ -46,6 +46,11 @@ class Dataset(Section):
         return list(dict.fromkeys(name for name in self.classes.values() if name is not None))
 
     @property
+    def has_subjects(self) -> bool:
+        """Whether it is known who is seen; without, no split keeps persons apart."""
+        return True
+
+    @property
     def samples_per_clip(self) -> int:
         """How many samples an annotated clip or sequence gives."""
         return 1

@@ -76,6 +76,10 @@ class Config(Section):
             yield f"target: '{self.target}' is not under datasets ({', '.join(self.datasets)})"
         if self.source is not None and self.source not in self.datasets:
             yield f"source: '{self.source}' is not under datasets ({', '.join(self.datasets)})"
+        if not self._names_subjects(self.target):
+            yield f"target: {self.target} names no subjects, and none can be left out; use it as a source"
+        if not self._names_subjects(self.source) and self.pretraining.split == "subject":
+            yield f"pretraining.split: {self.source} names no subjects; set frame"
         for variant in self.variants:
             if set("{}") & set(variant.init):
                 yield f"variants.{variant.name}.init: {variant.init!r} holds braces; rename the file"
@@ -120,6 +124,14 @@ class Config(Section):
     def seeds_of(self, name: str) -> list[int]:
         """The seeds that a variant or a comparison method runs with: methods need but one, the first."""
         return self.seeds if name in self.variant else self.seeds[:1]
+
+    def _names_subjects(self, name: str | None) -> bool:
+        return name not in self.datasets or self.datasets[name].has_subjects
+
+    @property
+    def pretraining_splits(self) -> list[str]:
+        """The protocols that pretraining runs under: by subject only where the source names them."""
+        return ["frame", "subject"] if self._names_subjects(self.source) else ["frame"]
 
     @property
     def used(self) -> list[str]:

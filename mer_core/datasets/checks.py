@@ -128,6 +128,8 @@ def check_classes(frame: pd.DataFrame, settings: Dataset, name: str, findings: F
             what += f"to do without, write datasets.{name}.classes: {as_yaml(nulls)}"
         findings.add("absent_class", what)
     classes = used.groupby("subject")["label"].unique()
+    if not settings.has_subjects:
+        return
     single = [f"{subject} ({names[0]})" for subject, names in classes.items() if len(names) == 1]
     if single:
         findings.add("one_class_subject", f"kept: {', '.join(single)}; pool F1 over the folds")

@@ -69,7 +69,11 @@ def summarize(samples: pd.DataFrame, defects: pd.DataFrame, settings: Dataset, p
 
 def _headline(samples: pd.DataFrame, used: pd.DataFrame, settings: Dataset) -> str:
     name = samples["dataset"].iloc[0] if len(samples) else settings.layout
-    text = f"{name}: {len(used)} samples of {used['subject'].nunique()} subjects"
+    text = f"{name}: {len(used)} samples"
+    if settings.has_subjects:
+        text += f" of {used['subject'].nunique()} subjects"
+    else:
+        text += ", nobody knows of whom: no split that keeps persons apart is possible"
     if settings.samples_per_clip > 1:
         sequences = samples[["subject", "clip"]].drop_duplicates()
         labelled = used[["subject", "clip"]].drop_duplicates()

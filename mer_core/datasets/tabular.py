@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from mer_core.config.layouts.tabular import Tabular
-from mer_core.datasets import frames, workbook
+from mer_core.datasets import frames, pixels, workbook
 from mer_core.datasets.checks import assign_class
 from mer_core.datasets.defects import Findings
 from mer_core.datasets.frames import Root
 from mer_core.datasets.manifest import new_sample
 from mer_core.datasets.published import Published
+from mer_core.errors import UserError
+
+UNNAMED = "unknown"
+"""The subject of all samples where the table names none."""
 
 _SUBJECT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
@@ -70,12 +75,17 @@ def list_subjects(settings: Tabular, root: Root) -> list[str]:
 
 
 def _read_table(settings: Tabular, root: Root) -> pd.DataFrame:
-    columns = {
-        "path": [settings.path_column],
-        "subject": [settings.subject_column],
-        "label": [settings.label_column],
-    }
-    return workbook.read_table(frames.spelled(root.path, settings.table), columns)
+    columns = {"path": [settings.path_column], "label": [settings.label_column]}
+    if settings.has_subjects:
+        columns["subject"] = [settings.subject_column]
+    path = frames.spelled(root.path, settings.table)
+    if pixels.is_table(path):
+        raise UserError(
+            f"{path}: holds pixels in place of paths; write them as images, to be listed in a table of their "
+            f"own: python -m mer_core.datasets.pixels {shlex.quote(str(path))} FOLDER"
+        )
+    table = workbook.read_table(path, columns)
+    return table if settings.has_subjects else table.assign(subject=UNNAMED)
 
 
 def _add(

@@ -275,11 +275,17 @@ def _pretraining_table(results: Results) -> Table:
         "Person in training (%)": number("same_person", "{:.1f}"),
         "Transferred": text("transferred"),
     }
+    unnamed = bool(rows) and not any(row["split"] == "subject" for row in rows)
     notes = (
         "Mean ± standard deviation over runs, each with a split of its own; the best run is chosen by this "
         "very figure, hence it is optimistic.",
         "In training: share of test images of whose sequence, or person, other images were trained on. The "
         "paper splits by frame; that figure says little about new faces.",
+        *(
+            ["The source names no subjects: no split that keeps persons apart is possible."]
+            if unnamed
+            else []
+        ),
     )
     caption = "Pretraining: accuracy on test images of the source dataset."
     sources = [name for name in results.simulated if name != results.dataset]

@@ -16,7 +16,12 @@ class Tabular(Dataset):
     """The CSV table, its path relative to root."""
     path_column: str = "path"
     """Its column of image paths, relative to root."""
-    subject_column: str = "subject"
-    """Its column of subjects."""
+    subject_column: str | None = "subject"
+    """Its column of subjects; null where nobody knows them, which will do for a source only."""
     label_column: str = "label"
     """Its column of raw labels."""
+
+    @property
+    def has_subjects(self) -> bool:
+        """Whether the table names them."""
+        return self.subject_column is not None

@@ -1,0 +1,87 @@
+"""Tables that hold the images themselves, such as ckextended.csv, fer2013.csv: one row of numbers each.
+
+`python -m mer_core.datasets.pixels TABLE FOLDER` writes them as images with a table that the layout
+`tabular` reads. Who is seen is not in such tables.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from mer_core.csvs import write_csv
+from mer_core.errors import UserError
+from mer_core.images import write_image
+
+TABLE = "images.csv"
+_MAX_CELL = 10_000_000  # characters; 48 x 48 pixels take ten thousand
+_REMEDY = "copy it again from the source"
+
+
+def is_table(path: Path) -> bool:
+    """Whether a CSV table has a column of pixels."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            return "pixels" in _names(file.readline(1000))
+    except (OSError, ValueError):
+        return False
+
+
+def unpack(path: Path, folder: Path) -> int:
+    """Write every row as {row}.png, square and gray, and `images.csv`: path, label, and the other columns.
+
+    Args:
+        path: a CSV with the columns pixels (whole numbers from 0 to 255, apart by blanks) and emotion.
+        folder: where they go; made if need be.
+
+    Returns:
+        How many images there are.
+
+    Raises:
+        UserError: the table cannot be read; names the row.
+    """
+    rows = []
+    for number, cells in _read(path):
+        try:
+            values = np.array(cells.pop("pixels").split(), dtype=np.int64)
+        except ValueError:
+            values = np.empty(0, np.int64)
+        edge = math.isqrt(len(values))
+        if not len(values) or edge**2 != len(values) or values.min() < 0 or values.max() > 255:
+            raise UserError(f"{path}: row {number}: the pixels are no square of 0 to 255; {_REMEDY}")
+        write_image(folder / f"{number}.png", values.astype(np.uint8).reshape(edge, edge))
+        rows.append({"path": f"{number}.png", "label": cells.pop("emotion")} | cells)
+    write_csv(pd.DataFrame(rows), folder / TABLE)
+    return len(rows)
+
+
+def _read(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    csv.field_size_limit(_MAX_CELL)
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            names = _names(file.readline())
+            if not {"pixels", "emotion"} <= set(names):
+                raise UserError(f"{path}: no columns pixels and emotion, but {', '.join(names)[:200]}")
+            for number, cells in enumerate(csv.reader(file, strict=True), start=2):
+                if len(cells) != len(names):
+                    raise UserError(f"{path}: row {number}: {len(cells)} cells, not {len(names)}; {_REMEDY}")
+                yield number, dict(zip(names, cells, strict=True))
+    except (OSError, ValueError, csv.Error) as error:
+        raise UserError(f"{path}: cannot be read as a table of pixels ({error}); {_REMEDY}") from None
+
+
+def _names(line: str) -> list[str]:
+    return [name.strip().strip('"').lower() for name in line.strip().split(",")]
+
+
+if __name__ == "__main__":
+    try:
+        print(f"{unpack(Path(sys.argv[1]), Path(sys.argv[2]))} images in {sys.argv[2]}")
+    except UserError as error:
+        sys.exit(str(error))
