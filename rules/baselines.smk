@@ -40,13 +40,13 @@ rule classify_folds:
         predictions=collect(
             "<results>/folds/{baseline}/seed{seed}/{subject}/predictions.csv",
             seed=CONFIG.seeds[0],
-            subject=CONFIG.folds,
+            subject=CONFIG.fold_names,
             allow_missing=True,
         ),
         folds=collect(
             "<results>/folds/{baseline}/seed{seed}/{subject}/fold.json",
             seed=CONFIG.seeds[0],
-            subject=CONFIG.folds,
+            subject=CONFIG.fold_names,
             allow_missing=True,
         ),
     log:
@@ -61,7 +61,8 @@ rule classify_folds:
     params:
         baseline=baseline_settings,
         classes=CONFIG.datasets[CONFIG.target].class_names,
-        subjects=CONFIG.folds,
+        folds=CONFIG.fold_names,
+        groups=CONFIG.groups,
         seed=CONFIG.seeds[0],
         code=code_digest("workflow_scripts/classify_folds.py"),
     script:

@@ -34,7 +34,7 @@ FOLDS = {
         "<results>/folds/{method}/seed{seed}/{subject}",
         method=method,
         seed=CONFIG.seeds_of(method),
-        subject=CONFIG.folds,
+        subject=CONFIG.fold_names,
     )
     for method in METHODS
 }
@@ -55,7 +55,9 @@ pathvars:
 
 wildcard_constraints:
     dataset="|".join(CONFIG.datasets),
-    subject="|".join(subject for dataset in CONFIG.datasets.values() for subject in dataset.subjects),
+    subject="|".join(
+        [*(s for dataset in CONFIG.datasets.values() for s in dataset.subjects), *CONFIG.fold_names]
+    ),
     variant="|".join(CONFIG.variant),
     baseline="|".join(CONFIG.baseline) or "(?!)",  # which matches nothing
     seed="|".join(map(str, CONFIG.seeds)),

@@ -1,5 +1,5 @@
 rule train_fold:
-    """Train on every subject but one; predict the one left out."""
+    """Train on every subject but one, or one group of them; predict what is left out."""
     input:
         cache=f"<results>/aligned/{CONFIG.target}.h5",
         manifest=f"<results>/manifests/{CONFIG.target}.csv",
@@ -27,6 +27,7 @@ rule train_fold:
         training=dump(CONFIG.training),
         transfer=transfer_settings,
         reduction=CONFIG.reduction,
+        groups=CONFIG.groups,
         slots=CONFIG.compute.slots_per_device,
         code=code_digest("workflow_scripts/train_fold.py"),
     script:

@@ -31,7 +31,13 @@ def write_fold(root, subject, seed=0, name=None, **fold):
         predicted="positive", p_negative=0.25, p_positive=0.75
     )
     rows.to_csv(folder / "predictions.csv", index=False)
-    fold = {"variant": "v", "seed": seed, "subject": subject, "digests": DIGESTS} | fold
+    fold = {
+        "variant": "v",
+        "seed": seed,
+        "subject": subject,
+        "held_out": [subject],
+        "digests": DIGESTS,
+    } | fold
     (folder / "fold.json").write_text(json.dumps(fold))
     return folder / "predictions.csv"
 
@@ -55,7 +61,7 @@ def test_whole_experiment(paths):
     folds = read(paths)
     assert folds.expected == 6
     assert folds.predictions.columns.tolist() == [
-        *("sample_id", "subject", "label", "predicted", "p_negative", "p_positive", "seed"),
+        *("sample_id", "subject", "label", "predicted", "p_negative", "p_positive", "seed", "fold"),
     ]
     assert folds.predictions["seed"].tolist() == [0] * 4 + [1] * 4
     assert folds.predictions["sample_id"].tolist() == [*SAMPLES["sample_id"]] * 2
@@ -85,21 +91,38 @@ def test_missing_subject(paths):
         read([], partial=True)
 
 
+def test_groups_are_told_apart_from_the_people_in_them(tmp_path):
+    def grouped(name, people):
+        path = write_fold(tmp_path, people[0], name=name, held_out=people)
+        rows = SAMPLES[SAMPLES["subject"].isin(people)].assign(predicted="positive", p_negative=0.25)
+        rows.assign(p_positive=0.75).to_csv(path, index=False)
+        edit(path.with_name("fold.json"), f'"subject": "{people[0]}"', f'"subject": "{name}"')
+        return path
+
+    both = [grouped("group1", ["s2"]), grouped("group2", ["s1", "s3"])]
+    folds = read(both, seeds=[0])
+    assert folds.expected == 2
+    assert folds.predictions["subject"].tolist() == ["s1", "s1", "s2", "s3"]
+    assert folds.predictions["fold"].tolist() == ["group2", "group2", "group1", "group2"]
+    with pytest.raises(UserError, match=r"without s1 \(seed 0\), s3 \(seed 0\)"):
+        read(both[:1], seeds=[0])
+
+
 def test_subject_without_samples_is_no_fold(paths, tmp_path):
     paths.append(write_fold(tmp_path, "s4"))  # writes a header only
     assert read(paths).expected == 6
     edit(paths[-1], "\n", "\nd/s4/c1,s4,positive,positive,0.5,0.5\n")
-    with pytest.raises(UserError, match=r"s4.*line 2: sample 'd/s4/c1' is no sample of subject s4"):
+    with pytest.raises(UserError, match=r"s4.*line 2: sample 'd/s4/c1' is no sample of fold s4"):
         read(paths)
 
 
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("d/s1/c2,", "d/s1/c9,", "line 3: sample 'd/s1/c9' is no sample of subject s1 to be predicted"),
-        ("d/s1/c2,", "d/s2/c1,", "line 3: sample 'd/s2/c1' is no sample of subject s1 to be predicted"),
+        ("d/s1/c2,", "d/s1/c9,", "line 3: sample 'd/s1/c9' is no sample of fold s1 to be predicted"),
+        ("d/s1/c2,", "d/s2/c1,", "line 3: sample 'd/s2/c1' is no sample of fold s1 to be predicted"),
         ("d/s1/c2,", "d/s1/c1,", "line 3: sample 'd/s1/c1' stands here for the second time"),
-        ("c2,s1,", "c2,s2,", "line 3: sample 'd/s1/c2' has another subject than s1"),
+        ("c2,s1,", "c2,s2,", "line 3: sample 'd/s1/c2' has another subject than in the manifest"),
         (
             "c2,s1,positive",
             "c2,s1,negative",
@@ -163,10 +186,17 @@ def test_refuses_folds_of_different_experiments(paths, key):
     [
         ("{", "is not JSON"),
         ("[" * 100_000, "is not JSON"),
-        ("[]", "lacks one of variant, seed, subject, digests"),
-        ('{"variant": "v", "seed": "0", "subject": "s1", "digests": {}}', "lacks one of"),
-        ('{"variant": "w", "seed": 0, "subject": "s1", "digests": {}}', "is not of variant v"),
-        ('{"variant": "v", "seed": 7, "subject": "s1", "digests": {}}', r"one of the seeds \[0, 1\]"),
+        ("[]", "lacks one of variant, seed, subject, held_out, digests"),
+        ('{"variant": "v", "seed": "0", "subject": "s1", "held_out": ["s1"], "digests": {}}', "lacks one of"),
+        (
+            '{"variant": "w", "seed": 0, "subject": "s1", "held_out": ["s1"], "digests": {}}',
+            "is not of variant v",
+        ),
+        (
+            '{"variant": "v", "seed": 7, "subject": "s1", "held_out": ["s1"], "digests": {}}',
+            r"one of the seeds \[0, 1\]",
+        ),
+        ('{"variant": "v", "seed": 0, "subject": "s1", "held_out": [["s1"]], "digests": {}}', "no subject"),
     ],
 )
 def test_refuses_a_bad_fold_json(paths, content, message):

@@ -123,6 +123,7 @@ def test_the_shipped_file_is_valid_and_survives_dumping():
         ("training", 5, "training: 5 is not allowed; it should be a block of keys and values"),
         ("folds", "sub01", "folds: 'sub01' is not allowed; it should be a list, such as [a, b]"),
         ("folds", ["sub01", "sub01"], "folds: sub01 stands twice"),
+        ("folds", {"groups": 1}, "folds.groups: 1 is not allowed; it should be greater than or equal to 2"),
         ("folds", [], "folds: [] is not allowed; it should have at least 1 item"),
         ("datasets.casme2.subjects", [], "datasets.casme2.subjects: [] is not allowed"),
         (
@@ -269,6 +270,16 @@ def test_only_used_datasets_are_spelled_out():
         load_config(untransferred).with_subjects({"casme2": []})
     with pytest.raises(UserError, match=r"datasets\.casme2\.subjects: only sub01; leaving one out needs two"):
         load_config(untransferred).with_subjects({"casme2": ["sub01"]})
+
+
+def test_folds_are_people_or_groups_of_them():
+    subjects = {"casme2": ["sub01", "sub02", "sub03"], "ckplus": ["S005"]}
+    alone = load_config(SHIPPED).with_subjects(subjects)
+    assert (alone.fold_names, alone.groups) == (["sub01", "sub02", "sub03"], None)
+    grouped = load_config(SHIPPED | {"folds": {"groups": 2}}).with_subjects(subjects)
+    assert (grouped.fold_names, grouped.groups) == (["group1", "group2"], 2)
+    with pytest.raises(UserError, match=r"folds\.groups: 4 groups of 3 subjects; give fewer"):
+        load_config(SHIPPED | {"folds": {"groups": 4}}).with_subjects(subjects)
 
 
 @pytest.mark.parametrize(

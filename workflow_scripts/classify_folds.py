@@ -1,4 +1,4 @@
-"""Train and test a comparison method's classifier on every leave-one-subject-out fold."""
+"""Train and test a comparison method's classifier on every fold."""
 
 from pathlib import Path
 
@@ -12,11 +12,12 @@ def main(snakemake):
     classify_folds(
         Path(snakemake.input.features),
         Path(snakemake.input.manifest),
-        params.subjects,
+        params.folds,
         Path(snakemake.output.predictions[0]).parents[1],
         baseline=Baseline.model_validate(params.baseline),
         classes=params.classes,
         seed=params.seed,
+        groups=params.groups,
         code=params.code,
     )
 

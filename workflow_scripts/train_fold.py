@@ -1,4 +1,4 @@
-"""Train one leave-one-subject-out fold and predict the subject left out."""
+"""Train one fold and predict whoever is left out."""
 
 from pathlib import Path
 
@@ -30,6 +30,7 @@ def main(snakemake):
             seed=int(snakemake.wildcards.seed),
             initial_weights=Path(weights) if weights else None,
             on=device,
+            groups=params.groups,
             code=params.code,
         )
 

@@ -1,4 +1,4 @@
-"""All leave-one-subject-out folds of one comparison method, in one process."""
+"""All folds of one comparison method, in one process."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from mer_core.baselines.classify import Training, classify
 from mer_core.baselines.features import read_features
 from mer_core.config.baselines import Baseline
 from mer_core.datasets import manifest
+from mer_core.datasets.folds import held_out
 from mer_core.errors import UserError
 
 _LOG = logging.getLogger(__name__)
@@ -24,12 +25,13 @@ _LOG = logging.getLogger(__name__)
 def classify_folds(
     described: Path,
     samples: Path,
-    subjects: Sequence[str],
+    folds: Sequence[str],
     folder: Path,
     *,
     baseline: Baseline,
     classes: Sequence[str],
     seed: int,
+    groups: int | None = None,
     code: str = "",
 ) -> None:
     """Answer for each subject by a classifier that was trained on the others.
@@ -40,11 +42,12 @@ def classify_folds(
     Args:
         described: the file of features of the target's samples.
         samples: the target's manifest.
-        subjects: who is left out in turn.
+        folds: who is left out in turn: subjects, or with `groups` groups of them.
         folder: of the folds.
         baseline: the method.
         classes: the target's classes in order.
         seed: of the classifier.
+        groups: into how many groups all subjects are dealt (`datasets.folds.deal`).
         code: digest of the code, for the record.
 
     Raises:
@@ -52,36 +55,41 @@ def classify_folds(
     """
     started = time.monotonic()
     features = read_features(described)
-    everything = manifest.included(manifest.read_manifest(samples))
+    known = manifest.read_manifest(samples)
+    everything = manifest.included(known)
     at = pd.Index(features.sample_id).get_indexer(everything["sample_id"])
     table, values = everything[at >= 0].reset_index(drop=True), features.values[at[at >= 0]]
     labels = manifest.class_indices(table, classes, samples)
-    owners = table["subject"].to_numpy()
+    owners = table["subject"]
     _LOG.info("%s: %d clips, %d features, read in %.1f s", baseline.name, *values.shape, _since(started))
     digests = {
-        "configuration": provenance.value_digest([baseline.model_dump(mode="json"), list(classes), seed]),
+        "configuration": provenance.value_digest(
+            [baseline.model_dump(mode="json"), list(classes), seed, groups]
+        ),
         "features": provenance.value_digest(features.origin),
         "manifest": provenance.value_digest(table[["sample_id", "subject", "label"]].to_numpy().tolist()),
         "code": code,
     }
-    for subject in subjects:
-        started, test = time.monotonic(), owners == subject
-        training = Training(values[~test], labels[~test], owners[~test])
+    for fold in folds:
+        started, subjects = time.monotonic(), held_out(known, fold, groups)
+        test = owners.isin(subjects).to_numpy()
+        training = Training(values[~test], labels[~test], owners[~test].to_numpy())
         scores, details = np.empty((0, len(classes))), {}
         if test.any():
             try:
                 scores, details = classify(training, values[test], baseline.classifier, len(classes), seed)
             except UserError as error:
-                raise UserError(f"{baseline.name} without {subject}: {error}") from None
+                raise UserError(f"{baseline.name} without {fold}: {error}") from None
         else:
-            _LOG.warning("no sample of %s can be used: predictions.csv has no rows", subject)
+            _LOG.warning("no sample of %s can be used: predictions.csv has no rows", fold)
         predictions = table.loc[test, ["sample_id", "subject", "label"]]
         predictions["predicted"] = [classes[k] for k in scores.argmax(axis=1)]
         predictions[[f"p_{name}" for name in classes]] = scores
         record = {
             "variant": baseline.name,
             "seed": seed,
-            "subject": subject,
+            "subject": fold,
+            "held_out": subjects,
             "n_train": int((~test).sum()),
             "n_test": int(test.sum()),
             "n_absent": int((at < 0).sum()),
@@ -95,9 +103,9 @@ def classify_folds(
             "digests": digests,
             "seconds": {"classify": _since(started)},
         }
-        _LOG.info("%s: %d of %d right, %s", subject, _hits(predictions), len(predictions), details)
-        job.write_json(folder / subject / "fold.json", record)
-        job.write_text(folder / subject / "predictions.csv", predictions.to_csv(index=False))
+        _LOG.info("%s: %d of %d right, %s", fold, _hits(predictions), len(predictions), details)
+        job.write_json(folder / fold / "fold.json", record)
+        job.write_text(folder / fold / "predictions.csv", predictions.to_csv(index=False))
 
 
 def _hits(predictions: pd.DataFrame) -> int:

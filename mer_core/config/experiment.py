@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Discriminator, Field, Tag, ValidationError, model_validator
 
 from mer_core.config.alignment import Alignment
 from mer_core.config.baselines import Baseline, Features
@@ -19,7 +19,7 @@ from mer_core.config.layouts.tabular import Tabular
 from mer_core.config.models import Loss, Variant
 from mer_core.config.reading import read_yaml
 from mer_core.config.report import Report
-from mer_core.config.section import Count, Name, Names, Section, Seed, dump
+from mer_core.config.section import Count, Name, Names, Section, Seed, Whole, dump
 from mer_core.config.simulation import Simulation
 from mer_core.config.training import FoldTraining, Pretraining, Transfer
 from mer_core.config.wording import explain
@@ -28,6 +28,17 @@ from mer_core.errors import UserError
 MAX_VALUES = 100_000  # of a configuration, aliases followed; the shipped one holds 200
 
 AnyDataset = Annotated[Casme2 | Ckplus | Tabular, Field(discriminator="layout")]
+
+
+class Groups(Section):
+    """People left out in groups."""
+
+    groups: Whole = Field(ge=2)
+    """How many, of about the same number of samples each; every one is left out in turn."""
+
+
+def _kind_of_folds(value: Any) -> str:
+    return "groups" if isinstance(value, Mapping | Groups) else "names"
 
 
 class Config(Section):
@@ -40,7 +51,10 @@ class Config(Section):
     """The dataset whose subjects are the folds."""
     source: Name | None
     """The dataset that pretraining uses; null: none."""
-    folds: Names
+    folds: Annotated[
+        Annotated[Names, Tag("names")] | Annotated[Groups, Tag("groups")], Discriminator(_kind_of_folds)
+    ]
+    """Subjects held out in turn; null means every subject of the target. Or groups of them."""
     simulation: Simulation
     doctor: Doctor
     alignment: Alignment
@@ -139,6 +153,18 @@ class Config(Section):
         pretrained = any(variant.init == "pretrained" for variant in self.variants)
         return [self.target, *([self.source] if pretrained and self.source != self.target else [])]
 
+    @property
+    def groups(self) -> int | None:
+        """Into how many groups people are dealt who are left out together; None: each alone."""
+        return self.folds.groups if isinstance(self.folds, Groups) else None
+
+    @property
+    def fold_names(self) -> list[str]:
+        """What is left out in turn: subjects, once they are known, or group1, group2, ..."""
+        if isinstance(self.folds, Groups):
+            return [f"group{number}" for number in range(1, self.folds.groups + 1)]
+        return self.folds or []
+
     def check_weights(self) -> None:
         """See that the files that variants start from are there.
 
@@ -176,6 +202,10 @@ class Config(Section):
             raise UserError(
                 f"datasets.{self.target}.subjects: only {every[0]}; leaving one out needs two at least"
             )
+        if self.groups:
+            if self.groups > len(every):
+                raise UserError(f"folds.groups: {self.groups} groups of {len(every)} subjects; give fewer")
+            return load_config(source)
         source["folds"] = every if self.folds is None else self.folds
         unknown = [subject for subject in source["folds"] if subject not in every]
         if unknown:

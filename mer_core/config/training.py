@@ -54,7 +54,7 @@ class Training(Section):
 
 
 class FoldTraining(Training):
-    """Training of one leave-one-subject-out fold."""
+    """Training of one fold."""
 
     selection: Literal["last", "inner"]
     best_on_test: bool

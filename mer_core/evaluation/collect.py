@@ -23,9 +23,10 @@ class Folds:
     """All folds of one variant.
 
     Args:
-        predictions: seed, sample_id, subject, label, predicted, p_{class}..., and predicted_best_on_test
-            where the folds recorded it; sorted by seed, then in the manifest's order.
-        expected: how many folds a complete experiment has, subjects x seeds.
+        predictions: sample_id, subject, label, predicted, p_{class}..., seed, fold, and
+            predicted_best_on_test where the folds recorded it; sorted by seed, then by subject.
+        expected: how many folds a complete experiment has, subjects (or groups of them) x seeds; of
+            groups that are not there, each subject counts as one.
     """
 
     predictions: pd.DataFrame
@@ -78,13 +79,15 @@ def read_folds(
         fold = _read_fold_json(path.with_name("fold.json"), variant, seeds)
         first = first or (path, fold)
         _refuse_mixture(path, fold, *first)
-        key = (fold["seed"], fold["subject"])
-        if key in frames:
-            raise UserError(
-                f"{path}: subject {key[1]} with seed {key[0]} stands in another folder, too; {REMEDY}"
-            )
-        expected = truth[truth["subject"] == fold["subject"]]
-        frames[key] = _read_predictions(path, expected, fold["subject"], classes).assign(seed=fold["seed"])
+        expected = truth[truth["subject"].isin(fold["held_out"])]
+        rows = _read_predictions(path, expected, fold["subject"], classes)
+        for subject in fold["held_out"]:
+            key = (fold["seed"], subject)
+            if key in frames:
+                where = f"subject {subject} with seed {fold['seed']} stands in another folder, too"
+                raise UserError(f"{path}: {where}; {REMEDY}")
+            of_subject = rows[rows["subject"] == subject]
+            frames[key] = of_subject.assign(seed=fold["seed"], fold=fold["subject"])
     wanted = [(seed, subject) for seed in seeds for subject in sorted(truth["subject"].unique())]
     present = [key for key in wanted if key in frames]
     if not present or (len(present) < len(wanted) and not partial):
@@ -100,7 +103,8 @@ def read_folds(
         raise UserError(
             f"{variant}: only some folds have the column {BEST_ON_TEST}; delete its folds and run again"
         )
-    return Folds(predictions, len(wanted))
+    folds = len(predictions[["seed", "fold"]].drop_duplicates())
+    return Folds(predictions, folds + len(wanted) - len(present))
 
 
 def read_pooled(path: Path) -> pd.DataFrame:
@@ -115,9 +119,11 @@ def _read_fold_json(path: Path, variant: str, seeds: Sequence[int]) -> dict[str,
         fold = json.loads(_read_text(path))
     except (ValueError, RecursionError):
         raise UserError(f"{path}: is not JSON; {REMEDY}") from None
-    kinds = {"variant": str, "seed": int, "subject": str, "digests": dict}
+    kinds = {"variant": str, "seed": int, "subject": str, "held_out": list, "digests": dict}
     if not isinstance(fold, dict) or not all(type(fold.get(key)) is kind for key, kind in kinds.items()):
         raise UserError(f"{path}: lacks one of {', '.join(kinds)}; {REMEDY}")
+    if not all(isinstance(subject, str) for subject in fold["held_out"]):
+        raise UserError(f"{path}: names in held_out what is no subject; {REMEDY}")
     if fold["variant"] != variant or fold["seed"] not in seeds:
         raise UserError(f"{path}: is not of variant {variant} and one of the seeds {list(seeds)}; {REMEDY}")
     return fold
@@ -134,9 +140,7 @@ def _refuse_mixture(path: Path, fold: dict[str, Any], first_path: Path, first: d
         )
 
 
-def _read_predictions(
-    path: Path, expected: pd.DataFrame, subject: str, classes: Sequence[str]
-) -> pd.DataFrame:
+def _read_predictions(path: Path, expected: pd.DataFrame, fold: str, classes: Sequence[str]) -> pd.DataFrame:
     """One fold's file, its rows in the order of `expected` (sample_id -> subject, label)."""
     probabilities = [f"p_{name}" for name in classes]
     frame = _read_csv(path, ["sample_id", "subject", "label", "predicted", *probabilities])
@@ -146,12 +150,11 @@ def _read_predictions(
             row = frame[bad].iloc[0]
             raise UserError(f"{path}: line {row.name}: sample {row['sample_id'][:80]!r} {problem}; {REMEDY}")
 
-    refuse(~frame["sample_id"].isin(expected.index), f"is no sample of subject {subject} to be predicted")
+    refuse(~frame["sample_id"].isin(expected.index), f"is no sample of fold {fold} to be predicted")
     refuse(frame["sample_id"].duplicated(), "stands here for the second time")
-    refuse(frame["subject"] != subject, f"has another subject than {subject}")
-    refuse(
-        frame["label"] != frame["sample_id"].map(expected["label"]), "has another label than in the manifest"
-    )
+    for column in ("subject", "label"):
+        other = frame[column] != frame["sample_id"].map(expected[column])
+        refuse(other, f"has another {column} than in the manifest")
     for column in {"predicted", BEST_ON_TEST} & {*frame.columns}:
         refuse(~frame[column].isin(classes), f"has in column {column} none of {', '.join(classes)}")
     numbers = frame[probabilities].apply(pd.to_numeric, errors="coerce").astype(float)

@@ -52,14 +52,15 @@ def score_variant(
 
     Args:
         variant: its name.
-        predictions: all folds of all seeds: seed, sample_id, subject, label, predicted, and perhaps
-            predicted_best_on_test.
+        predictions: all folds of all seeds: seed, sample_id, subject, label, predicted, and perhaps fold
+            (without it each subject is one) and predicted_best_on_test.
         classes: the class names in order.
         settings: confidence, number of bootstrap draws and their seed.
         folds_expected: subjects x seeds of a complete experiment; None when this one is complete.
 
     Returns:
-        variant, classes, seeds; folds and folds_expected (a fold is one subject with one seed); subjects
+        variant, classes, seeds; folds and folds_expected (a fold is what was left out
+        together, with one seed); subjects
         and n (clips), each counted once however many seeds; confidence.
         accuracy, macro_f1, uar, f1_of_means, weighted_f1, mean_subject_accuracy: each {mean, sd, low,
         high}: mean and standard deviation over seeds (sd null for one seed), bootstrap interval of the
@@ -80,7 +81,8 @@ def score_variant(
     clips = predictions.drop_duplicates("sample_id")
     support = clips["label"].value_counts()
     correct = (predictions["label"] == predictions["predicted"]).groupby(predictions["subject"]).mean()
-    folds = len(predictions[["seed", "subject"]].drop_duplicates())
+    fold = "fold" if "fold" in predictions else "subject"
+    folds = len(predictions[["seed", fold]].drop_duplicates())
     return {
         "variant": variant,
         "classes": list(classes),

@@ -303,7 +303,13 @@ def _caption(title: str, names: Iterable[str], results: Results) -> str:
     seeds = max((len(score["seeds"]) for score in scores), default=0)
     folds, expected = (sum(score[key] for score in scores) for key in ("folds", "folds_expected"))
     missing = f" PARTIAL: {folds} of {expected} folds." if folds < expected else ""
-    counts = f"n = {len(results.samples)} clips, {subjects} leave-one-subject-out folds"
+    folds_of_a_seed = max(
+        (score["folds_expected"] // len(score["seeds"]) for score in scores), default=subjects
+    )
+    people = f"{subjects} leave-one-subject-out folds"
+    if folds_of_a_seed != subjects:
+        people = f"{subjects} subjects left out in {folds_of_a_seed} groups"
+    counts = f"n = {len(results.samples)} clips, {people}"
     return f"{title}. {counts}, {seeds} seed{'s' * (seeds != 1)}.{missing} {_data(results)}"
 
 

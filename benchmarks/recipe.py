@@ -1,0 +1,384 @@
+"""What each lever of the recipe is worth: trials that differ in one thing, over seeds, by groups of people.
+
+    python benchmarks/recipe.py portraits                            # every trial of the portraits
+    python benchmarks/recipe.py portraits --only shipped "larger face"
+    python benchmarks/recipe.py people --seeds 0 1 2 3 4 --workers 8
+
+A trial reads the manifests and aligned faces of an experiment, results/{experiment}, which the workflow
+has run as far as these, and lays its keys over that experiment's configuration. All people are tested,
+each by a network that saw none of their group (`folds: {groups: 6}`), with every seed; where it starts
+from pretrained weights, each seed does so from a pretraining of its own unless the trial says otherwise.
+Prints a row of a Markdown table as soon as a trial is complete, with 95 % intervals over people; what
+lies in --folder is not computed again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import json
+import multiprocessing
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from measuring import machine
+
+from mer_core.config.experiment import Config, load_config
+from mer_core.evaluation.metrics import confusion_matrices, evaluate
+from mer_core.evaluation.statistics import bootstrap_intervals, over_seeds
+from mer_core.provenance import value_digest
+from mer_core.training.fold import train_fold
+from mer_core.training.pretrain import pretrain
+
+GROUPS = 6
+HEADER = [
+    "trial",
+    "accuracy, %",
+    "95 %",
+    "macro-F1",
+    "95 %",
+    "seeds averaged: accuracy, %",
+    "macro-F1",
+    "of the training images, %",
+    "minutes",
+]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One row: what is laid over the configuration of an experiment."""
+
+    name: str
+    experiment: str
+    keys: Mapping[str, Any]
+    one_pretraining: bool = False  # for all seeds, that of run 0
+
+    def config(self, results: Path) -> Config:
+        """The experiment's configuration with the trial's keys."""
+        return _configuration(results / self.experiment / "config.json", json.dumps(self.keys))
+
+
+def training(**keys: Any) -> dict[str, Any]:
+    """Keys of the training of a fold; those of the augmentation among them."""
+    inner = {"flip", "shift", "rotation", "brightness", "scale", "contrast", "erasing"}
+    augmentation = {key: value for key, value in keys.items() if key in inner}
+    return {"training": {k: v for k, v in keys.items() if k not in inner} | {"augmentation": augmentation}}
+
+
+def variant(attention: str = "dual", loss: str = "focal", init: str = "random") -> dict[str, Any]:
+    """The one network of a trial."""
+    return {"variants": [{"name": "trial", "attention": attention, "loss": loss, "init": init}]}
+
+
+def over(*layers: Mapping[str, Any]) -> dict[str, Any]:
+    """Mappings laid over each other, from left to right."""
+    result: dict[str, Any] = {}
+    for layer in layers:
+        for key, value in layer.items():
+            both = isinstance(value, Mapping) and isinstance(result.get(key), Mapping)
+            result[key] = over(result[key], value) if both else value
+    return result
+
+
+# Levers that several trials share.
+WIDE = training(shift=0.08, rotation=8.0, brightness=0.2, scale=0.1, contrast=0.2)
+SMOOTH = {"losses": {"cross_entropy": {"smoothing": 0.1}}}
+DECAY = training(optimizer="adamw", weight_decay=0.05)
+LONGER = over(training(epochs=40, batch_size=32), WIDE)
+TOGETHER = over(
+    LONGER, SMOOTH, DECAY, training(warmup_epochs=4, dropout=0.3, erasing=0.3, mirrored_test=True)
+)
+
+
+def transfer(pretraining: Mapping[str, Any], **keys: Any) -> dict[str, Any]:
+    """The dual network pretrained so, and what the fold does with it."""
+    return over(variant(init="pretrained"), {"pretraining": pretraining, "transfer": keys})
+
+
+# Pretrained as folds are trained, but for what only they know.
+LONGER_BEFORE = {"epochs": 20, "batch_size": 32, "augmentation": WIDE["training"]["augmentation"]}
+LONGER_TRANSFER = over(LONGER, transfer(LONGER_BEFORE))
+
+# Sorted by worth: a run that is cut off has answered the first questions.
+PLANS = {
+    "portraits": [
+        Trial("shipped", "portraits-48-20", variant()),
+        Trial("larger face", "portraits-48-28", variant()),
+        Trial("larger crop, too", "portraits-112-28", variant()),
+        Trial("longer, wider augmentation, too: base", "portraits-112-28", over(LONGER, variant())),
+        Trial("everything", "portraits-112-28", over(TOGETHER, variant(loss="cross_entropy"))),
+        Trial(
+            "everything, no attention", "portraits-112-28", over(TOGETHER, variant("none", "cross_entropy"))
+        ),
+        Trial("everything, 160 pixels", "portraits-160-28", over(TOGETHER, variant(loss="cross_entropy"))),
+        Trial("base, cross entropy", "portraits-112-28", over(LONGER, variant(loss="cross_entropy"))),
+        Trial("base, smoothed", "portraits-112-28", over(LONGER, SMOOTH, variant(loss="cross_entropy"))),
+        Trial("base, no attention", "portraits-112-28", over(LONGER, variant("none"))),
+        Trial(
+            "base, pretrained on simulated CK+",
+            "portraits-112-28-ckplus",
+            over(LONGER_TRANSFER, variant(init="pretrained")),
+        ),
+        Trial("base, largest face", "portraits-112-36", over(LONGER, variant())),
+        Trial("base, 120 epochs", "portraits-112-28", over(LONGER, training(epochs=120), variant())),
+        Trial("base, erasing", "portraits-112-28", over(LONGER, training(erasing=0.5), variant())),
+        Trial("base, decay", "portraits-112-28", over(LONGER, DECAY, variant())),
+        Trial("base, dropout", "portraits-112-28", over(LONGER, training(dropout=0.5), variant())),
+        Trial("base, warm-up", "portraits-112-28", over(LONGER, training(warmup_epochs=4), variant())),
+        Trial(
+            "base, mirrored test", "portraits-112-28", over(LONGER, training(mirrored_test=True), variant())
+        ),
+        Trial(
+            "base, averaged weights", "portraits-112-28", over(LONGER, training(average_epochs=8), variant())
+        ),
+        Trial("base, batch 16", "portraits-112-28", over(LONGER, training(batch_size=16), variant())),
+        Trial(
+            "everything, 120 epochs",
+            "portraits-112-28",
+            over(TOGETHER, training(epochs=120), variant(loss="cross_entropy")),
+        ),
+    ],
+    "people": [
+        Trial("dual as shipped", "people-40-20", variant()),
+        Trial("dual_transfer as shipped", "people-40-20", transfer({}), one_pretraining=True),
+        Trial("dual_transfer, a pretraining per seed", "people-40-20", transfer({})),
+        Trial("base: dual, larger, longer", "people-64-28", over(LONGER, variant())),
+        Trial("base, transfer", "people-64-28", LONGER_TRANSFER),
+        Trial("base, apex minus onset", "people-64-28-difference", over(LONGER, variant())),
+        Trial("base, apex minus onset, transfer", "people-64-28-difference", LONGER_TRANSFER),
+        Trial(
+            "base, transfer, everything",
+            "people-64-28",
+            over(TOGETHER, transfer(LONGER_BEFORE), variant(loss="cross_entropy", init="pretrained"), SMOOTH),
+        ),
+        Trial(
+            "base, transfer, slower backbone",
+            "people-64-28",
+            over(LONGER, transfer(LONGER_BEFORE, backbone_lr_factor=0.1)),
+        ),
+        Trial(
+            "base, transfer, two stages frozen",
+            "people-64-28",
+            over(LONGER, transfer(LONGER_BEFORE, freeze_stages=2)),
+        ),
+        Trial("base, transfer, one pretraining", "people-64-28", LONGER_TRANSFER, one_pretraining=True),
+        Trial(
+            "base, transfer, pretrained by subject",
+            "people-64-28",
+            over(LONGER, transfer(LONGER_BEFORE | {"split": "subject"})),
+        ),
+        Trial(
+            "base, transfer, pretrained 60 epochs",
+            "people-64-28",
+            over(LONGER, transfer(LONGER_BEFORE | {"epochs": 60})),
+        ),
+        Trial("base, no attention", "people-64-28", over(LONGER, variant("none"))),
+        Trial(
+            "base, no attention, transfer",
+            "people-64-28",
+            over(LONGER_TRANSFER, variant("none", init="pretrained")),
+        ),
+        Trial("base, transfer, 100 epochs", "people-64-28", over(LONGER_TRANSFER, training(epochs=100))),
+    ],
+    "demo": [
+        Trial("dual as shipped", "demo-48-20", variant()),
+        Trial("dual_transfer as shipped", "demo-48-20", transfer({}), one_pretraining=True),
+        Trial("dual_transfer, a pretraining per seed", "demo-48-20", transfer({})),
+        Trial("transfer, larger face", "demo-48-28", transfer({})),
+        Trial(
+            "transfer, larger face, cross entropy",
+            "demo-48-28",
+            over(transfer({}), variant(loss="cross_entropy", init="pretrained")),
+        ),
+        Trial("transfer, larger face, 24 epochs", "demo-48-28", over(transfer({}), training(epochs=24))),
+        Trial("transfer, larger face, pretrained 30 epochs", "demo-48-28", transfer({"epochs": 30})),
+        Trial(
+            "transfer, larger face, balanced",
+            "demo-48-28",
+            over(transfer({}), {"losses": {"focal": {"alpha": "balanced"}}}),
+        ),
+    ],
+}
+
+
+def main() -> None:
+    """Run the trials and print the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("plan", choices=PLANS)
+    parser.add_argument("--only", nargs="+", metavar="TRIAL", help="names of trials")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--epochs", type=int, help="instead of every trial's own, for a quick look")
+    parser.add_argument("--results", type=Path, default=Path("results"), help="folder of the experiments")
+    parser.add_argument("--folder", type=Path, default=Path("results/recipe"), help="where folds are kept")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--cpu", action="store_true")
+    arguments = parser.parse_args()
+    trials = [t for t in PLANS[arguments.plan] if not arguments.only or t.name in arguments.only]
+    absent = [
+        trial for trial in trials if not (arguments.results / trial.experiment / "config.json").exists()
+    ]
+    for trial in absent:
+        print(f"{trial.name}: left out, since {arguments.results / trial.experiment} is not there")
+        trials.remove(trial)
+    for trial in trials:
+        trial.config(arguments.results)  # a wrong key ends it here
+    run = Run(arguments.results, arguments.folder, arguments.epochs, arguments.cpu)
+    device = [] if run.cpu or not torch.cuda.is_available() else [torch.cuda.get_device_name()]
+    print(f"{machine(*device)}\n{arguments.plan}: seeds {arguments.seeds}, {GROUPS} groups of people\n")
+    print(f"| {' | '.join(HEADER)} |\n|{'---|' * len(HEADER)}", flush=True)
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(
+        arguments.workers, context, initializer=torch.set_num_threads, initargs=[1]
+    ) as pool:
+        open_jobs: dict[str, set[Future]] = {}
+        of: dict[Future, str] = {}
+        for trial in trials:
+            for job in run.jobs(trial, arguments.seeds):
+                future = pool.submit(*job)
+                of[future] = trial.name
+                open_jobs.setdefault(trial.name, set()).add(future)
+        by_name = {trial.name: trial for trial in trials}
+        for future in as_completed(of):
+            future.result()
+            left = open_jobs[of[future]]
+            left.remove(future)
+            if not left:
+                print(f"| {' | '.join(run.row(by_name[of[future]], arguments.seeds))} |", flush=True)
+
+
+@dataclass(frozen=True)
+class Run:
+    """Where trials read and write."""
+
+    results: Path
+    folder: Path
+    epochs: int | None
+    cpu: bool
+
+    def jobs(self, trial: Trial, seeds: list[int]) -> Iterator[tuple[Any, ...]]:
+        """What a trial consists of, as functions with their arguments; pretraining comes first."""
+        if trial.config(self.results).variants[0].init == "pretrained":
+            yield from ((self.pretrained, trial, run) for run in ([0] if trial.one_pretraining else seeds))
+        for seed in seeds:
+            for number in range(1, GROUPS + 1):
+                yield self.fold, trial, seed, f"group{number}"
+
+    def fold(self, trial: Trial, seed: int, group: str) -> None:
+        """Train without one group, unless that was done before."""
+        folder = self._fold(trial, seed, group)
+        if (folder / "predictions.csv").exists():
+            return
+        config = trial.config(self.results)
+        row, init = config.variants[0], config.variants[0].init
+        weights = None if init == "random" else Path(init)
+        if init == "pretrained":
+            weights = self.pretrained(trial, 0 if trial.one_pretraining else seed)
+        train_fold(
+            *self._data(trial, config.target),
+            group,
+            folder,
+            variant=row,
+            loss=config.losses[row.loss],
+            classes=config.datasets[config.target].class_names,
+            settings=self._hurried(config.training),
+            transfer=config.transfer if weights else None,
+            reduction=config.reduction,
+            seed=seed,
+            initial_weights=weights,
+            on=self._device(),
+            groups=GROUPS,
+        )
+
+    def pretrained(self, trial: Trial, run: int) -> Path:
+        """The weights of a pretraining, which trials share that pretrain alike."""
+        config = trial.config(self.results)
+        row, settings = config.variants[0], self._hurried(config.pretraining)
+        loss, classes = config.losses[row.loss], config.datasets[config.source].class_names
+        identity = [trial.experiment, row.attention, loss, classes, settings, config.reduction]
+        plain = [part.model_dump() if hasattr(part, "model_dump") else part for part in identity]
+        folder = self.folder / "pretrained" / value_digest(plain)[:12] / f"run{run}"
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not (folder / "metrics.json").exists():
+                pretrain(
+                    *self._data(trial, config.source),
+                    folder,
+                    variant=row,
+                    loss=loss,
+                    classes=classes,
+                    settings=settings,
+                    reduction=config.reduction,
+                    split=settings.split,
+                    run=run,
+                    on=self._device(),
+                )
+        return folder / "weights.safetensors"
+
+    def row(self, trial: Trial, seeds: list[int]) -> list[str]:
+        """What is printed of a trial whose folds are all there."""
+        config = trial.config(self.results)
+        classes = config.datasets[config.target].class_names
+        folders = {s: [self._fold(trial, s, f"group{n}") for n in range(1, GROUPS + 1)] for s in seeds}
+        predictions = pd.concat(
+            pd.read_csv(folder / "predictions.csv", dtype={"subject": str}, keep_default_na=False).assign(
+                seed=s
+            )
+            for s, of_seed in folders.items()
+            for folder in of_seed
+        )
+        records = [json.loads((f / "fold.json").read_text()) for of_seed in folders.values() for f in of_seed]
+        scores = [evaluate(rows, classes) for _, rows in predictions.groupby("seed")]
+        intervals = bootstrap_intervals(
+            confusion_matrices(predictions, classes, by=["subject", "seed"]), 0.95, 2000, seed=0
+        )
+        together = evaluate(seeds_averaged(predictions, classes), classes)
+        cells = [trial.name]
+        for name, scale, digits in (("accuracy", 100, 1), ("macro_f1", 1, 3)):
+            mean, sd = over_seeds([scale * one[name] for one in scores]).values()
+            low, high = (scale * intervals[name][end] for end in ("low", "high"))
+            cells.append(f"{mean:.{digits}f}" + ("" if sd is None else f" ± {sd:.{digits}f}"))
+            cells.append(f"{low:.{digits}f} to {high:.{digits}f}")
+        trained = pd.DataFrame(records)["accuracy"].mean()
+        minutes = sum(sum(record["seconds"].values()) for record in records) / 60
+        cells += [f"{100 * together['accuracy']:.1f}", f"{together['macro_f1']:.3f}"]
+        return [*cells, f"{100 * trained:.1f}", f"{minutes:.1f}"]
+
+    def _hurried(self, settings: Any) -> Any:
+        return settings.model_copy(update={"epochs": self.epochs}) if self.epochs else settings
+
+    def _fold(self, trial: Trial, seed: int, group: str) -> Path:
+        return self.folder / trial.name.replace(" ", "-") / f"seed{seed}" / group
+
+    def _data(self, trial: Trial, dataset: str) -> tuple[Path, Path]:
+        folder = self.results / trial.experiment
+        return folder / "aligned" / f"{dataset}.h5", folder / "manifests" / f"{dataset}.csv"
+
+    def _device(self) -> torch.device:
+        return torch.device("cuda" if torch.cuda.is_available() and not self.cpu else "cpu")
+
+
+def seeds_averaged(predictions: pd.DataFrame, classes: list[str]) -> pd.DataFrame:
+    """One answer per sample: the class whose probability is largest in the mean over seeds."""
+    columns = [f"p_{name}" for name in classes]
+    mean = predictions.groupby("sample_id")[columns].mean()
+    answers = mean.idxmax(axis=1).str.removeprefix("p_")
+    one = predictions.drop_duplicates("sample_id")
+    return one.assign(predicted=one["sample_id"].map(answers))
+
+
+@cache
+def _configuration(path: Path, keys: str) -> Config:
+    return load_config(over(json.loads(path.read_text()), json.loads(keys)))
+
+
+if __name__ == "__main__":
+    main()
