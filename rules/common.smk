@@ -55,9 +55,7 @@ pathvars:
 
 wildcard_constraints:
     dataset="|".join(CONFIG.datasets),
-    subject="|".join(
-        [*(s for dataset in CONFIG.datasets.values() for s in dataset.subjects), *CONFIG.fold_names]
-    ),
+    subject="|".join(CONFIG.fold_names),
     variant="|".join(CONFIG.variant),
     baseline="|".join(CONFIG.baseline) or "(?!)",  # which matches nothing
     seed="|".join(map(str, CONFIG.seeds)),
