@@ -164,6 +164,28 @@ rule draw_faces:
         "../workflow_scripts/draw_faces.py"
 
 
+rule check_faces:
+    """Contact sheets of all datasets' faces, doubtful ones first: private, and no part of the report."""
+    input:
+        caches=collect("<results>/aligned/{dataset}.h5", dataset=CONFIG.datasets),
+        manifests=collect("<results>/manifests/{dataset}.csv", dataset=CONFIG.datasets),
+    output:
+        collect("<results>/private/faces_{dataset}.png", dataset=CONFIG.datasets),
+    log:
+        "<logs>/check_faces.log",
+    benchmark:
+        "<benchmarks>/check_faces.tsv"
+    conda:
+        "../envs/evaluation.yaml"
+    resources:
+        mem="4GB",
+        runtime="10m",
+    params:
+        code=code_digest("workflow_scripts/check_faces.py"),
+    script:
+        "../workflow_scripts/check_faces.py"
+
+
 rule draw_attention:
     """Where the spatial attention looks that pretraining has learnt, over faces that may be shown."""
     input:

@@ -8,6 +8,8 @@ from collections import Counter
 import pytest
 from checkout import Checkout
 
+from mer_core.images import image_size
+
 VARIANTS = ["resnet18_focal", "dual", "dual_transfer"]
 BASELINES = ["lbp_apex", "boosted"]
 SUBJECTS = ["sub01", "sub02", "sub03", "sub04"]
@@ -309,3 +311,14 @@ def test_other_subjects_keep_their_aligned_faces(finished):
     assert int(kept) == int(count) > 0
     assert finished.run("results/tiny/aligned/casme2.h5").returncode == 0
     assert cache.read_bytes() == before
+
+
+def test_the_sheets_of_faces_are_for_their_owner_alone(finished):
+    done = finished.run("check_faces")
+    assert done.returncode == 0, done.stdout[-3000:]
+    for dataset in ("casme2", "ckplus"):
+        sheet = finished.results / "private" / f"faces_{dataset}.png"
+        assert sheet.stat().st_mode & 0o777 == 0o600
+        assert image_size(sheet)[0] > 1000
+    assert "private" not in (finished.results / "report.html").read_text()
+    assert not finished.planned(), "no part of what the report is made of"

@@ -11,7 +11,8 @@ import cv2
 import numpy as np
 
 from mer_core.config.alignment import Alignment
-from mer_core.faces.landmarks import FaceFinder, eye_middle, eye_vector
+from mer_core.faces.landmarks import FaceFinder
+from mer_core.faces.points import eye_middle, eye_vector
 
 _LOG = logging.getLogger(__name__)
 ENOUGH_INSIDE = 0.6  # share of a crop inside its source below which the log warns

@@ -16,8 +16,9 @@ import dlib
 import numpy as np
 
 from mer_core.errors import UserError
-
-LEFT_INNER_EYE, RIGHT_INNER_EYE = 39, 42  # as seen in the image, counted from 0
+from mer_core.faces.points import LEFT_INNER_EYE as LEFT_INNER_EYE
+from mer_core.faces.points import RIGHT_INNER_EYE as RIGHT_INNER_EYE
+from mer_core.faces.points import eye_vector
 
 # Faces of less than about 80 pixels escape the detector: an image whose shorter edge is below SMALL is
 # enlarged until that edge has ENLARGED pixels (CK+48: fivefold). A longer edge above LARGE is reduced to it:
@@ -194,29 +195,6 @@ def to_gray(image: np.ndarray) -> np.ndarray:
     if image.ndim == 3 and image.shape[2] == 3:
         return cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     return np.ascontiguousarray(image.reshape(image.shape[:2]))
-
-
-def eye_vector(landmarks: np.ndarray) -> np.ndarray:
-    """From one inner eye corner to the other, left to right in the image; (..., 68, 2) to (..., 2)."""
-    return landmarks[..., RIGHT_INNER_EYE, :] - landmarks[..., LEFT_INNER_EYE, :]
-
-
-def eye_middle(landmarks: np.ndarray) -> np.ndarray:
-    """The point between the inner eye corners; (..., 68, 2) to (..., 2)."""
-    return (landmarks[..., RIGHT_INNER_EYE, :] + landmarks[..., LEFT_INNER_EYE, :]) / 2
-
-
-def lid_aperture(landmarks: np.ndarray) -> np.ndarray:
-    """How wide the eyes are open: distance of the lids over length of the eye, of both eyes; (..., 68, 2).
-
-    The eye aspect ratio of Soukupova and Cech (2016): about 0.3 in open eyes.
-    """
-
-    def distance(one: int, other: int) -> np.ndarray:
-        return np.linalg.norm(landmarks[..., one, :] - landmarks[..., other, :], axis=-1)
-
-    lids = sum(distance(*pair) for pair in ((37, 41), (38, 40), (43, 47), (44, 46)))
-    return lids / (2 * (distance(36, 39) + distance(42, 45)))
 
 
 def _resized(gray: np.ndarray) -> np.ndarray:

@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 
 from mer_core.errors import UserError
-from mer_core.faces.landmarks import FaceFinder, eye_vector, lid_aperture, to_gray
+from mer_core.faces.landmarks import FaceFinder, to_gray
+from mer_core.faces.points import eye_vector, lid_aperture
 
 # Landmarks around each brow with its eye, and around the mouth.
 REGIONS = ([*range(17, 22), *range(36, 42)], [*range(22, 27), *range(42, 48)], [*range(48, 60)])

@@ -65,13 +65,16 @@ styled = matplotlib.rc_context(_DEFAULTS | STYLE)
 
 
 @styled
-def save_figure(figure: Figure, stem: Path) -> list[Path]:
+def save_figure(
+    figure: Figure, stem: Path, kinds: Sequence[str] = ("png", "svg"), mode: int = 0o644
+) -> list[Path]:
     """Write `{stem}.png` and `{stem}.svg`, each published by rename, the same bytes for the same figure."""
-    paths = [Path(f"{stem}.{kind}") for kind in ("png", "svg")]
-    for path, metadata in zip(paths, ({"Software": None}, {"Date": None, "Creator": None}), strict=True):
-        with job.publish(path) as temporary:
-            figure.savefig(temporary, format=path.suffix[1:], metadata=metadata)
-    return paths
+    silent = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}
+    paths = {kind: Path(f"{stem}.{kind}") for kind in kinds}
+    for kind, path in paths.items():
+        with job.publish(path, mode) as temporary:
+            figure.savefig(temporary, format=kind, metadata=silent[kind])
+    return [*paths.values()]
 
 
 @styled

@@ -1,0 +1,52 @@
+"""Draw contact sheets of all datasets' aligned faces, for the eyes of who runs this alone."""
+
+from pathlib import Path
+
+import numpy as np
+
+from mer_core import job
+from mer_core.datasets.manifest import read_manifest
+from mer_core.faces.cache import read_cache
+from mer_core.faces.points import unlike_others
+from mer_core.report.figures import save_figure
+from mer_core.report.pictures import contact_sheet
+
+MOST, FIRST = 96, 32  # faces on a sheet; of these, those that are the most worth a look
+SURE = "plain"  # the step of the detector that errs least
+
+
+def main(snakemake):
+    inputs = snakemake.input.caches, snakemake.input.manifests, snakemake.output
+    for cache, manifest, sheet in zip(*inputs, strict=True):
+        aligned = read_cache(cache)
+        samples = read_manifest(manifest).set_index("sample_id").loc[aligned.sample_id]
+        unlike = unlike_others(aligned.landmarks, samples.subject.tolist())
+        odd = np.array([not step.startswith(SURE) for step in aligned.detector], bool)
+        # Doubtful ones first, then some of all, spread evenly.
+        order = np.lexsort([np.nan_to_num(aligned.inside, nan=1.0), ~odd, ~unlike])
+        first = order[: min(FIRST, int((unlike | odd).sum()))]
+        rest = np.setdiff1d(np.arange(len(samples)), first)
+        rest = rest[np.linspace(0, len(rest) - 1, min(MOST - len(first), len(rest))).round().astype(int)]
+        shown = [*first, *rest]
+        figure = contact_sheet(
+            aligned.images[shown],
+            [f"{samples.subject.iloc[index]} {samples.label.iloc[index]}" for index in shown],
+            [" | ".join(_remarks(aligned, unlike, index)) for index in shown],
+            credit=f"{Path(cache).stem}: {len(shown)} of {len(samples)} faces. Not to be shown to others.",
+        )
+        save_figure(figure, Path(sheet).with_suffix(""), kinds=("png",), mode=0o600)
+        print(f"{sheet}: {len(shown)} of {len(samples)} faces, {int((unlike | odd).sum())} doubtful")
+
+
+def _remarks(aligned, unlike, index):
+    """What there is to say of a face."""
+    yield aligned.detector[index]
+    if unlike[index]:
+        yield "unlike others"
+    if aligned.inside[index] < 0.995:
+        yield f"{aligned.inside[index]:.0%} inside"
+
+
+if __name__ == "__main__":
+    with job.logged(snakemake.log[0]):
+        main(snakemake)
