@@ -142,6 +142,26 @@ def test_the_shipped_file_is_valid_and_survives_dumping():
             " /data",
             "root: ' /data' is not allowed; it should not begin or end with a",
         ),
+        (
+            "datasets.casme2.root",
+            None,
+            "root: None is not text (YAML reads ~, null and nothing at all so); write",
+        ),
+        (
+            "training.epochs",
+            True,
+            "training.epochs: True (YAML reads yes and on so) is not allowed; it should be a",
+        ),
+        (
+            "training.learning_rate",
+            True,
+            "learning_rate: True (YAML reads yes and on so) is not allowed; it should",
+        ),
+        (
+            "training.schedule",
+            False,
+            "schedule: False (YAML reads no and off so) is not allowed; it should be 'con",
+        ),
         ("evaluation.bootstrap", "1e9", "evaluation.bootstrap: '1e9' is not allowed; it should be less than"),
         ("training.epochs", "1.5e0", "training.epochs: 1.5 is not allowed; it should be a valid integer"),
         ("datasets.casme2.root", "a\nb", "datasets.casme2.root: 'a\\nb' is not allowed"),

@@ -250,6 +250,16 @@ def test_every_declared_key_is_read():
     assert len(declared) > 80
 
 
+def test_numbers_of_the_configuration_are_read_as_they_are_meant():
+    """Pydantic's own would take yes for 1, and refuse 1e4."""
+    for path in (ROOT / "mer_core" / "config").rglob("*.py"):
+        bare = re.findall(
+            r"^    \w+: .*\b(?:int|float)\b.*|Annotated\[(?:int|float),.*", path.read_text(), re.M
+        )
+        if path.name != "section.py":
+            assert not bare, f"{path.name}: write Whole or Real"
+
+
 def test_every_setting_is_commented():
     """Each key of config.yaml has a comment above it, or its block explains it."""
     lines = (ROOT / "config.yaml").read_text().splitlines()
@@ -293,7 +303,8 @@ def distributions(*entries):
     modules = (
         {name.split(".")[0] for name in names} - sys.stdlib_module_names - {"mer_core", "workflow_scripts"}
     )
-    packages = importlib.metadata.packages_distributions() | {"dlib": ["dlib-bin"]}
+    packages = importlib.metadata.packages_distributions()
+    packages |= {"dlib": ["dlib-bin"], "pydantic_core": ["pydantic"]}
     return {packages[module][0].lower().replace("_", "-") for module in modules}
 
 

@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from mer_core.config.section import Fraction, Section, Whole
+from mer_core.config.section import Fraction, Real, Section, Whole
 
-EyeDistance = Annotated[float, Field(gt=0.05, lt=0.8)]
+EyeDistance = Annotated[Real, Field(gt=0.05, lt=0.8)]
 
 
 class Alignment(Section):

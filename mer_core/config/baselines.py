@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from mer_core.config.motion import Flow, Needs, Strain
-from mer_core.config.section import Count, Name, Positive, Section, Whole
+from mer_core.config.section import Count, Name, Positive, Real, Section, Whole
 
 Points = Annotated[Whole, Field(ge=4, le=16)]
 Frames = Annotated[Whole, Field(ge=2)]
@@ -116,7 +116,7 @@ class GeneticSelection(Section):
     """Masks of a generation."""
     generations: int = Field(default=100, ge=1, le=10_000)
     """Rounds of the search."""
-    start: float = Field(default=0.5, gt=0, le=1)
+    start: Real = Field(default=0.5, gt=0, le=1)
     """Share of the features in the first masks."""
     ridge: Positive = 1.0
     """Penalty of the regression that scores a mask, relative to the mean of its kernel's diagonal."""
@@ -126,7 +126,7 @@ class RandomSelection(Section):
     """Keep a random share of the features: what a search must be better than."""
 
     kind: Literal["random"]
-    share: float = Field(default=0.5, gt=0, le=1)
+    share: Real = Field(default=0.5, gt=0, le=1)
     """Of the features."""
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from mer_core.config.section import Draws, Section, Seed
+from mer_core.config.section import Draws, Real, Section, Seed
 
 
 class Evaluation(Section):
     """Statistics over the folds' predictions."""
 
-    confidence: float = Field(gt=0.5, lt=1)
+    confidence: Real = Field(gt=0.5, lt=1)
     """Of the intervals."""
     bootstrap: Draws
     """Draws of subjects for the intervals."""

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from mer_core.config.section import Fraction, Name, NonNegative, PathText, Section
+from mer_core.config.section import Fraction, Name, NonNegative, PathText, Real, Section
 
 
 class Loss(Section):
@@ -22,7 +22,7 @@ class Loss(Section):
     """Weight: a number, one per class, balanced (from the training fold's counts), or null (1)."""
     reduction: Literal["mean", "sum"] = "mean"
     """Over the samples of a batch."""
-    smoothing: float = Field(0.0, ge=0, lt=1)
+    smoothing: Real = Field(0.0, ge=0, lt=1)
     """Share of the loss that is its mean against every class."""
 
 

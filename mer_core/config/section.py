@@ -8,6 +8,7 @@ import re
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
 NAME = r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}"
 
@@ -26,7 +27,9 @@ def _expand(path: str) -> str:
 
 
 def _number(value: Any) -> Any:
-    """What YAML 1.1 takes for text and its writer for a whole number: 1e4."""
+    """What YAML 1.1 takes for text and its writer for a number: 1e4. Pydantic would take yes for 1."""
+    if isinstance(value, bool):
+        raise PydanticCustomError("number_type", "Input should be a number")
     if isinstance(value, str) and re.fullmatch(r"[+-]?\d{1,9}(\.\d{0,9})?[eE][+-]?\d{1,2}", value):
         return float(value)
     return value
@@ -45,11 +48,12 @@ PathText = Annotated[
     str, Field(min_length=1, max_length=1000), AfterValidator(_expand), AfterValidator(_visible)
 ]
 Whole = Annotated[int, BeforeValidator(_number)]
+Real = Annotated[float, BeforeValidator(_number)]
 Seed = Annotated[Whole, Field(ge=0, lt=2**32)]
 Draws = Annotated[Whole, Field(ge=100, le=1_000_000)]
-Fraction = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Fraction = Annotated[Real, Field(ge=0, le=1)]
+Positive = Annotated[Real, Field(gt=0, allow_inf_nan=False)]
+NonNegative = Annotated[Real, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[Whole, Field(ge=1, le=1_000_000_000)]
 
 

@@ -6,20 +6,20 @@ from typing import Literal
 
 from pydantic import Field
 
-from mer_core.config.section import Count, Fraction, NonNegative, PathText, Positive, Section, Whole
+from mer_core.config.section import Count, Fraction, NonNegative, PathText, Positive, Real, Section, Whole
 
 
 class Augmentation(Section):
     """Random changes of the training images, made on the device."""
 
     flip: bool
-    shift: float = Field(ge=0, le=0.5)
+    shift: Real = Field(ge=0, le=0.5)
     """Largest shift as a share of the edge."""
-    rotation: float = Field(ge=0, le=45)
+    rotation: Real = Field(ge=0, le=45)
     """Largest rotation in degrees."""
     brightness: Fraction
     """Largest change of brightness as a share."""
-    scale: float = Field(0.0, ge=0, le=0.5)
+    scale: Real = Field(0.0, ge=0, le=0.5)
     """Largest change of size as a share."""
     contrast: Fraction = 0.0
     """Largest change of contrast as a share."""
@@ -43,7 +43,7 @@ class Training(Section):
     schedule: Literal["constant", "cosine"]
     warmup_epochs: Whole = Field(0, ge=0)
     """Epochs in which the learning rate rises in equal steps."""
-    dropout: float = Field(0.0, ge=0, lt=1)
+    dropout: Real = Field(0.0, ge=0, lt=1)
     """Share of the pooled features that training sets to zero before the classifier."""
     mirrored_test: bool = False
     """Answer by the mean logits of an image and its mirror image."""
@@ -68,7 +68,7 @@ class Pretraining(Training):
 
     runs: Count
     """How often, with another split each time."""
-    test_fraction: float = Field(gt=0, lt=1)
+    test_fraction: Real = Field(gt=0, lt=1)
     """Share of the images that a run is tested on."""
     split: Literal["frame", "subject"]
     init: PathText

@@ -60,12 +60,12 @@ def _wishes(problem: Any, model: type[BaseModel]) -> Iterator[tuple[str, str]]:
         yield f"{_discriminator(problem)}: missing; ", "add it (the shipped config.yaml explains it)"
     elif kind == "value_error":
         yield from ((line, "") for line in str(problem["ctx"]["error"]).splitlines())
-    elif kind == "string_type" and isinstance(value, bool | int | float | date):
+    elif kind == "string_type" and isinstance(value, bool | int | float | date | None):
         yield f"{_show(value)} is not text{_misread(value)}; ", "write it in quotes"
     else:
         message = re.sub("^(Input|String|List) ", "", problem["msg"])
         wish = WISHES.get(problem.get("ctx", {}).get("pattern", kind), message)
-        yield f"{_show(value)} is not allowed; it ", wish
+        yield f"{_show(value)}{_misread(value)} is not allowed; it ", wish
 
 
 def _discriminator(problem: Any) -> str:
@@ -74,7 +74,8 @@ def _discriminator(problem: Any) -> str:
 
 def _misread(value: Any) -> str:
     """What YAML 1.1 makes of words that were meant as names."""
-    return f" (YAML reads {'yes and on' if value else 'no and off'} so)" if isinstance(value, bool) else ""
+    words = {True: "yes and on", False: "no and off", None: "~, null and nothing at all"}
+    return f" (YAML reads {words[value]} so)" if value is None or isinstance(value, bool) else ""
 
 
 def _show(value: Any) -> str:
