@@ -7,9 +7,9 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from mer_core.config.motion import Flow, Needs, Pooling, Strain
-from mer_core.config.section import Section
+from mer_core.config.section import Section, Whole
 
-Edge = Annotated[int, Field(ge=16, le=1024)]
+Edge = Annotated[Whole, Field(ge=16, le=1024)]
 Scale = Literal["minmax_joint", "minmax_channel", "none"]
 
 
@@ -86,7 +86,7 @@ class ClipFrames(Input):
 
     kind: Literal["clip"]
     size: Edge = 112
-    frames: int = Field(default=8, ge=2, le=64)
+    frames: Whole = Field(default=8, ge=2, le=64)
 
 
 class FlowClip(Input):
@@ -97,7 +97,7 @@ class FlowClip(Input):
 
     kind: Literal["flow_clip"]
     size: Edge = 64
-    frames: int = Field(default=128, ge=8, le=512)
+    frames: Whole = Field(default=128, ge=8, le=512)
     estimator: Flow = "dis"
     scale: Scale = "none"
 
