@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
 
-from mer_core.config.section import Count, Fraction, Section
+from mer_core.config.section import Count, Fraction, Section, Whole
 
 
 class Network(Section):
@@ -93,7 +93,7 @@ class MmNet(Network):
     takes = frozenset({"pair"})
 
     kind: Literal["mmnet"]
-    size: Annotated[int, Field(ge=32, le=1024, multiple_of=16)] = 224
+    size: Annotated[Whole, Field(ge=32, le=1024, multiple_of=16)] = 224
 
 
 def _named(value: Any) -> Any:
