@@ -112,9 +112,9 @@ class GeneticSelection(Section):
     """Choose features by a genetic algorithm over the training subjects."""
 
     kind: Literal["genetic"]
-    population: int = Field(default=50, ge=8, le=10_000)
+    population: Whole = Field(default=50, ge=8, le=10_000)
     """Masks of a generation."""
-    generations: int = Field(default=100, ge=1, le=10_000)
+    generations: Whole = Field(default=100, ge=1, le=10_000)
     """Rounds of the search."""
     start: Real = Field(default=0.5, gt=0, le=1)
     """Share of the features in the first masks."""
