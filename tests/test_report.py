@@ -412,6 +412,17 @@ def test_quality_of_the_data_at_a_glance(html):
     }
 
 
+def test_qualities_of_one_kind_stand_together(made_up):
+    casme2 = made_up.datasets["casme2"]
+    other = casme2.manifest.assign(reason="no label", apex_source="none")
+    both = {"casme2": casme2, "ckplus": replace(casme2, manifest=other)}
+    header, *rows = Page(assemble.render(replace(made_up, datasets=both))).tables["Samples and faces"]
+    assert header[1:] == ["casme2 (simulated)", "ckplus (simulated)"]
+    kinds = [row[0].partition(":")[0] for row in rows]
+    assert [kind for kind, _ in itertools.groupby(kinds)] == list(dict.fromkeys(kinds))
+    assert ["left out: no label", page.MISSING, "1"] in rows
+
+
 def test_page_is_well_formed_and_asks_nobody_for_anything(html):
     parsed = Page(html)
     sources = [attributes.get(name) for _, attributes in parsed.tags for name in ("src", "href")]

@@ -102,6 +102,14 @@ def test_snakemakes_own_report_holds_tables_and_figures(finished):
     page = (finished.folder / "own.html").read_text()
     for words in ("table2_attention", "learning_curves", "Intervals are bootstrap", "aligned faces"):
         assert words in page
+    for words in (
+        "agreement",
+        "reliability",
+        "attention_dual_transfer",
+        "Wall-clock seconds",
+        "needs no network",
+    ):
+        assert words in page
     assert not re.search(r'(src|href)="https?:', page)
 
 

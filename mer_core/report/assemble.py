@@ -182,9 +182,11 @@ def _data(report: ReportInput) -> Section:
         for title, rows in (("Defects", dataset.defects), ("Faces not found", dataset.failures)):
             if len(rows):
                 section.folded.append(_fold(_table(f"{title} in {name}", rows)))
+    kinds = [fact.partition(":")[0] for facts in columns.values() for fact in facts]
     facts = dict.fromkeys(fact for facts in columns.values() for fact in facts)
+    facts = sorted(facts, key=lambda fact: kinds.index(fact.partition(":")[0]))
     quality = {name: [own.get(fact, page.MISSING) for fact in facts] for name, own in columns.items()}
-    section.items.append(_table("Samples and faces", pd.DataFrame({"": list(facts)} | quality)))
+    section.items.append(_table("Samples and faces", pd.DataFrame({"": facts} | quality)))
     if found:
         columns = ["Defect", "Dataset", "Count", "Severity"]
         section.items.append(_table("What the doctor found", pd.DataFrame(found, columns=columns)))
