@@ -126,6 +126,7 @@ rule draw_figures:
     params:
         classes={name: dataset.class_names for name, dataset in CONFIG.datasets.items()},
         target=CONFIG.target,
+        simulated=SIMULATED_DATASETS,
         confidence=CONFIG.evaluation.confidence,
         seed=CONFIG.evaluation.seed,
         code=code_digest("workflow_scripts/draw_figures.py"),

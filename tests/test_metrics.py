@@ -1,15 +1,16 @@
 """Scores against hand-computed cases, scikit-learn and the equations' properties."""
 
+import itertools
 import json
 
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from sklearn import metrics as sklearn
 
-from mer_core.evaluation.metrics import confusion_matrices, evaluate, scores
+from mer_core.evaluation.metrics import confusion_matrices, evaluate, macro_f1_range, possible, scores
 
 CLASSES = ["a", "b", "c"]
 
@@ -135,3 +136,46 @@ def test_confusion_matrices_by_group():
     assert counts.shape == (2, 2, 3, 3)
     assert counts[0, 0, 0, 1] == counts[1, 1, 0, 0] == counts[1, 0, 1, 1] == 1  # subjects p, q; seeds 0, 1
     assert counts.sum() == 3
+
+
+matrices = st.integers(2, 5).flatmap(
+    lambda k: st.lists(st.lists(st.integers(0, 30), min_size=k, max_size=k), min_size=k, max_size=k)
+)
+
+
+@given(matrices)
+def test_every_confusion_matrix_is_possible(rows):
+    confusion = np.array(rows)
+    support = confusion.sum(axis=1)
+    assume(support.all())
+    score = scores(confusion)
+    assert possible(score["macro_f1"], score["uar"], support)
+
+
+@pytest.mark.parametrize("support", [[5, 2], [3, 2, 2], [4, 3, 1]])
+def test_range_of_macro_f1_holds_all_matrices_of_some_counts(support):
+    """Every matrix of so few clips, one by one."""
+    rows = [
+        [row for row in itertools.product(range(n + 1), repeat=len(support)) if sum(row) == n]
+        for n in support
+    ]
+    score = scores(np.array([*itertools.product(*rows)]))
+    for uar in np.unique(score["uar"].round(9)):
+        values = score["macro_f1"][np.isclose(score["uar"], uar)]
+        low, high = macro_f1_range(uar, support)
+        assert low - 1e-6 <= values.min() <= values.max() <= high + 1e-6
+
+
+def test_range_of_macro_f1_is_narrow_enough_to_tell():
+    """An official baseline cell (MEGC 2019, LBP-TOP on SMIC): no matrix has UAR .5280 and UF1 .2000.
+
+    A search over all hits and answers of 70, 51 and 43 clips finds no UF1 below .374 there.
+    """
+    smic = [70, 51, 43]
+    low, _ = macro_f1_range(0.528, smic)
+    assert 0.37 < low <= 0.374
+    assert not possible(0.2, 0.528, smic, 5e-5)
+    assert possible(0.5727, 0.5829, smic, 5e-5)  # Bi-WOOF there
+    assert macro_f1_range(1, smic) == (pytest.approx(0.99, abs=1e-2), pytest.approx(1))
+    assert macro_f1_range(0, smic) == (0, 0)
+    assert not possible(0.99, 0.5, smic)

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 from mer_core.config.evaluation import Evaluation
 from mer_core.evaluation.metrics import HEADLINE, confusion_matrices, evaluate
@@ -16,10 +17,12 @@ from mer_core.evaluation.statistics import (
     bootstrap_intervals,
     compare,
     holm,
+    least_p,
     majority_answers,
     mcnemar,
     permutation_test,
     score_variant,
+    verdict,
 )
 
 CLASSES = ["a", "b", "c"]
@@ -47,17 +50,15 @@ def random_predictions(seed, subjects=5, clips=4, seeds=(0,), skill=0.5, truth=0
 
 
 def test_bootstrap_equals_resampling_rows():
-    """The weights on confusion matrices are the same as copying the rows of the drawn people."""
+    """Confusion matrices added up are the same as copying the rows of the drawn people."""
     rows = random_predictions(1, seeds=(0, 1))
     people = sorted(rows["subject"].unique())
-    weights = np.random.default_rng(3).multinomial(len(people), [1 / len(people)] * len(people), size=40)
     draws = {name: [] for name in HEADLINE}
-    for weight in weights:
+    for numbers in np.random.default_rng(3).integers(0, len(people), (40, len(people))):
         drawn = pd.concat(
             [
-                rows[rows["subject"] == person].assign(subject=f"{person}-{copy}")
-                for person, times in zip(people, weight, strict=True)
-                for copy in range(times)
+                rows[rows["subject"] == people[number]].assign(subject=f"{people[number]}-{copy}")
+                for copy, number in enumerate(numbers)
             ]
         )
         drawn["sample_id"] += drawn["subject"]
@@ -77,24 +78,51 @@ def test_bootstrap_equals_resampling_rows():
                 else:
                     values.append(score[name])
             draws[name].append(np.mean(values))
-    found = bootstrap_intervals(confusion_matrices(rows, CLASSES, ["subject", "seed"]), 0.9, 40, 3)
+    counts = confusion_matrices(rows, CLASSES, ["subject", "seed"])
+    found = bootstrap_intervals(counts, 0.9, 40, 3, "percentile")
     for name in HEADLINE:
         low, high = np.quantile(draws[name], [0.05, 0.95])
         assert found[name] == pytest.approx({"low": low, "high": high}), name
 
 
-def test_bootstrap_is_seeded_and_a_single_person_has_no_width():
+def test_intervals_are_bias_corrected_and_accelerated():
+    """Efron's formulas (1987), with the jackknife over people, for the accuracy of uneven people."""
+    rows = random_predictions(1, subjects=9, skill=0.3)
+    rows = pd.concat([rows, random_predictions(2, subjects=9, skill=1.0).query("subject == 'p8'")])
+    rows["sample_id"] = [f"clip{i}" for i in range(len(rows))]
+    counts = confusion_matrices(rows, CLASSES, ["subject", "seed"])[:, 0]
+    hits, clips = np.trace(counts, axis1=1, axis2=2), counts.sum((1, 2))
+    drawn = np.random.default_rng(3).integers(0, 9, (5000, 9))
+    values = hits[drawn].sum(1) / clips[drawn].sum(1)
+    observed = hits.sum() / clips.sum()
+    bias = stats.norm.ppf(((values < observed).mean() + (values <= observed).mean()) / 2)
+    left_out = (hits.sum() - hits) / (clips.sum() - clips)
+    deviations = left_out.mean() - left_out
+    acceleration = (deviations**3).sum() / (6 * (deviations**2).sum() ** 1.5)
+    z = bias + stats.norm.ppf([0.05, 0.95])
+    expected = np.quantile(values, stats.norm.cdf(bias + z / (1 - acceleration * z)))
+    found = bootstrap_intervals(counts[:, None], 0.9, 5000, 3)["accuracy"]
+    assert list(found.values()) == pytest.approx(expected, abs=1e-9)
+    assert list(found.values()) != pytest.approx(np.quantile(values, [0.05, 0.95]), abs=1e-3)
+
+
+def test_bootstrap_is_seeded_and_a_single_person_has_no_interval():
     counts = confusion_matrices(random_predictions(1), CLASSES, ["subject", "seed"])
     assert bootstrap_intervals(counts, 0.9, 200, 1) == bootstrap_intervals(counts, 0.9, 200, 1)
     assert bootstrap_intervals(counts, 0.9, 200, 1) != bootstrap_intervals(counts, 0.9, 200, 2)
-    one = bootstrap_intervals(counts[:1], 0.9, 200, 1)["accuracy"]
-    assert one["low"] == one["high"]
+    nothing = {"low": None, "high": None}
+    assert bootstrap_intervals(counts[:1], 0.9, 200, 1) == dict.fromkeys(HEADLINE, nothing)
+
+
+def test_people_who_score_alike_have_no_interval():
+    score = score_variant("v", random_predictions(1, skill=1.0), CLASSES, SETTINGS)
+    assert score["macro_f1"] == {"mean": 1, "sd": None, "low": None, "high": None}
+    assert json.loads(json.dumps(score, allow_nan=False)) == score
 
 
 def test_a_class_without_samples_is_zero_in_the_score_and_in_its_interval():
     score = score_variant("v", random_predictions(1, skill=1.0), [*CLASSES, "d"], SETTINGS)
-    assert score["macro_f1"]["mean"] == 0.75
-    assert score["macro_f1"]["high"] == 0.75
+    assert score["macro_f1"] == {"mean": 0.75, "sd": None, "low": None, "high": None}  # of every draw
     assert score["never_predicted"] == ["d"]
 
 
@@ -162,6 +190,60 @@ def test_permutation_test_draws_where_there_are_many_people():
     assert permutation_test(first[:1], second[:1], accuracy, 4000, 0) == 1
 
 
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10_000), st.integers(2, 6), st.integers(1, 3))
+def test_no_p_is_below_the_least(seed, subjects, seeds):
+    first, second = (
+        confusion_matrices(
+            random_predictions(s, subjects=subjects, seeds=range(seeds), skill=k),
+            CLASSES,
+            ["subject", "seed"],
+        )
+        for s, k in ((seed, 0.0), (seed + 1, 1.0))
+    )
+    for permutations in (10, 100):
+        least = least_p(first, second, permutations)
+        assert permutation_test(first, second, accuracy, permutations, 0) >= least * (1 - 1e-9)
+    assert least_p(first, second, 100) >= 2.0 ** (1 - subjects)
+
+
+def test_the_least_p_is_reached_where_everybody_gains():
+    labels = np.eye(3, dtype=int)[None, None] * 4  # four clips of each class, all right
+    right, wrong = np.repeat(labels, 5, axis=0), np.repeat(labels[..., ::-1, :], 5, axis=0)
+    assert least_p(wrong, right, 1000) == permutation_test(wrong, right, accuracy, 1000, 0) == 0.0625
+    assert least_p(right, right, 1000) == 1
+    mixed = np.concatenate([wrong[:2], right[2:]])  # three people are answered alike
+    assert least_p(mixed, right, 1000) == permutation_test(mixed, right, accuracy, 1000, 0) == 0.5
+    many = np.repeat(wrong[:1], 20, axis=0), np.repeat(right[:1], 20, axis=0)
+    assert least_p(*many, 1000) == permutation_test(*many, accuracy, 1000, 0) == 2 / 1001
+
+
+def test_ties_are_counted_whatever_they_round_to():
+    """Means over two seeds: every swap leaves a difference of nothing, though 0.1 + 0.7 is not 0.4 + 0.4."""
+    assert 0.1 + 0.7 != 0.4 + 0.4
+
+    def counts(*people):  # hits of five clips, for each person and seed
+        return np.array([[[[hits, 0], [5 - hits, 0]] for hits in person] for person in people])
+
+    first, second = counts((0, 4), (1, 3)), counts((2, 2), (2, 2))
+    assert first.sum((0, -1))[:, 0].tolist() == [1, 7]
+    assert permutation_test(first, second, accuracy, 100, 0) == 1
+
+
+@pytest.mark.parametrize(
+    ("gain", "p", "least", "said"),
+    [
+        (0.1, 0.05, 0.001, "better"),
+        (-0.1, 0.05, 0.001, "worse"),
+        (0.1, 0.051, 0.001, "not shown"),
+        (0.1, 0.0625, 0.0625, "too few people"),
+        (0.1, 1.0, 1.0, "too few people"),
+    ],
+)
+def test_verdict(gain, p, least, said):
+    assert verdict(gain, p, least, 0.95) == said
+
+
 def test_holm_by_hand():
     assert holm([0.01, None, 0.04, 0.03]) == [
         pytest.approx(0.03),
@@ -187,17 +269,17 @@ def test_floor_of_casme2():
 
 
 def test_score_variant_over_seeds():
-    rows = random_predictions(1, seeds=(4, 7, 9))
+    rows = random_predictions(1, seeds=(4, 9, 7))
     score = score_variant("v", rows, CLASSES, SETTINGS, folds_expected=20)
-    each = [evaluate(rows[rows["seed"] == seed], CLASSES) for seed in (4, 7, 9)]
-    assert score["seeds"] == [4, 7, 9]
+    each = [evaluate(rows[rows["seed"] == seed], CLASSES) for seed in (4, 9, 7)]
+    assert score["seeds"] == [4, 9, 7], "in the configuration's order"
     assert (score["folds"], score["folds_expected"], score["subjects"], score["n"]) == (15, 20, 5, 20)
     for name in HEADLINE:
         values = [one[name] for one in each]
         assert score[name]["mean"] == pytest.approx(np.mean(values))
         assert score[name]["sd"] == pytest.approx(np.std(values, ddof=1))
         assert score[name]["low"] <= score[name]["mean"] <= score[name]["high"]
-    assert score["per_seed"] == [{"seed": seed, **one} for seed, one in zip((4, 7, 9), each, strict=True)]
+    assert score["per_seed"] == [{"seed": seed, **one} for seed, one in zip((4, 9, 7), each, strict=True)]
     assert np.array_equal(score["confusion"], np.sum([one["confusion"] for one in each], axis=0))
     assert sum(values["support"] for values in score["per_class"].values()) == 20
     mean_f1 = np.mean([values["f1"] for values in score["per_class"].values()])
@@ -222,7 +304,8 @@ def test_a_seed_that_lacks_people_does_not_count_as_wrong():
     rows = rows[(rows["seed"] == 0) | (rows["subject"] == "p0")]
     score = score_variant("v", rows, CLASSES, SETTINGS, folds_expected=10)
     assert score["folds"] == 6
-    assert score["accuracy"]["low"] == score["mean_subject_accuracy"]["low"] == 1
+    assert score["accuracy"] == score["mean_subject_accuracy"]
+    assert score["accuracy"] == {"mean": 1, "sd": 0, "low": None, "high": None}
 
 
 def test_compare_joins_by_sample_and_seed():
@@ -236,8 +319,12 @@ def test_compare_joins_by_sample_and_seed():
     gains = (right[1].astype(int) - right[0]).groupby(first["seed"]).sum()
     assert found.n == 20
     assert found.gain_clips == gains.mean()
-    assert found.gain == pytest.approx(gains.mean() / 20)
-    assert found.low <= found.gain <= found.high
+    assert found.gain_accuracy == pytest.approx(gains.mean() / 20)
+    assert found.gain_accuracy_low <= found.gain_accuracy <= found.gain_accuracy_high
+    scores = [score_variant("v", rows, CLASSES, SETTINGS)["macro_f1"]["mean"] for rows in (first, second)]
+    assert found.gain == pytest.approx(scores[1] - scores[0])
+    assert found.gain_low <= found.gain <= found.gain_high
+    assert found.p_least == 0.0625
     assert found.first_only == (right[0] & ~right[1])[first["seed"] == 0].sum()
     assert found.second_only == (~right[0] & right[1])[first["seed"] == 0].sum()
     assert found.second_only - found.first_only == gains[0]
@@ -261,5 +348,17 @@ def test_compare_takes_what_both_have():
 def test_equal_variants_do_not_differ():
     rows = random_predictions(1, seeds=(0, 1))
     found = compare(rows, rows, CLASSES, SETTINGS)
-    assert (found.gain, found.low, found.high) == (0, 0, 0)
-    assert (found.p_mcnemar, found.p_permutation, found.p_permutation_f1) == (1, 1, 1)
+    assert (found.gain, found.gain_low, found.gain_high) == (0, None, None)
+    assert (found.gain_accuracy, found.gain_accuracy_low, found.gain_accuracy_high) == (0, None, None)
+    assert (found.p_mcnemar, found.p_permutation, found.p_accuracy, found.p_least) == (1, 1, 1, 1)
+
+
+def test_the_first_seed_is_the_configured_first():
+    first, second = (
+        random_predictions(1, seeds=(8, 3), skill=0.3),
+        random_predictions(2, seeds=(8, 3), skill=0.8),
+    )
+    found = compare(first, second, CLASSES, SETTINGS)
+    right = [(rows["predicted"] == rows["label"])[rows["seed"] == 8] for rows in (first, second)]
+    assert found.first_only == (right[0] & ~right[1]).sum()
+    assert found.second_only == (~right[0] & right[1]).sum()

@@ -12,7 +12,6 @@ from mer_core.evaluation.collect import read_pooled
 from mer_core.evaluation.metrics import confusion_matrices
 from mer_core.report import figures, printed
 
-FLOOR = "majority"
 METRICS = {"macro_f1": "macro-F1", "accuracy": "accuracy, %"}  # each in the tables' unit
 TRUTH = "(truth)"  # no row can be called so
 FIGURES = [
@@ -31,10 +30,12 @@ def main(snakemake):
     histories = pd.concat([*map(read_history, snakemake.input.histories)], ignore_index=True)
     manifests = [included(read_manifest(path)) for path in snakemake.input.manifests]
     tables = pd.concat([read_csv(path, FIGURES) for path in snakemake.input.tables])
+    comparable = printed.comparable(classes, params.target in params.simulated)
+    paper = {params.target: printed.CLASS_COUNTS} if comparable else None
     drawn = {
-        "class_distribution": draw_classes(manifests, params.classes, params.target),
-        "variants": draw_variants(tables, params.confidence),
-        "variants_narrow": draw_variants(tables, params.confidence, narrow=True),
+        "class_distribution": draw_classes(manifests, params.classes, paper),
+        "variants": draw_variants(tables, comparable, params.confidence),
+        "variants_narrow": draw_variants(tables, comparable, params.confidence, narrow=True),
         "subject_accuracy": draw_subjects(predictions),
         "agreement": draw_agreement(predictions),
         "reliability": draw_reliability(predictions, classes, params.seed),
@@ -53,24 +54,24 @@ def read_history(path):
     return read_csv(path, ["epoch", "loss", "accuracy"]).assign(variant=variant, fold=f"{seed}/{subject}")
 
 
-def draw_classes(manifests, classes, target):
-    """Samples per class, beside the paper's where the classes are the paper's."""
+def draw_classes(manifests, classes, paper):
+    """Samples per class, beside the paper's if they are comparable."""
     counts = {
         samples.dataset.iloc[0]: samples.label.value_counts().reindex(
             classes[samples.dataset.iloc[0]], fill_value=0
         )
         for samples in manifests
     }
-    comparable = set(classes[target]) == set(printed.CLASSES)
-    return figures.class_distribution(counts, {target: printed.CLASS_COUNTS} if comparable else None)
+    return figures.class_distribution(counts, paper)
 
 
-def draw_variants(tables, confidence, narrow=False):
-    """Every measured row once, with the paper's figure where it has one."""
-    measured = tables.dropna(subset="accuracy").sort_values("printed_f1", na_position="last", kind="stable")
-    measured = measured.drop_duplicates("variant").set_index("variant")
-    order = tables.dropna(subset="accuracy").variant.unique()
-    measured = measured.loc[order]
+def draw_variants(tables, comparable, confidence, narrow=False):
+    """Every measured row once, with the paper's figure where it has a comparable one."""
+    floor = tables[tables.kind == "floor"].iloc[0]
+    measured = tables[tables.kind == "measured"]
+    order = measured.variant.unique()
+    measured = measured.sort_values("printed_f1", na_position="last", kind="stable")
+    measured = measured.drop_duplicates("variant").set_index("variant").loc[order]
     rows = [
         {
             "variant": variant,
@@ -78,13 +79,13 @@ def draw_variants(tables, confidence, narrow=False):
             "value": row[name],
             "low": row[f"{name}_low"],
             "high": row[f"{name}_high"],
-            "printed": row[f"printed_{name.removeprefix('macro_')}"],
+            "printed": row[f"printed_{name.removeprefix('macro_')}"] if comparable else None,
         }
-        for variant, row in measured.drop(FLOOR).iterrows()
+        for variant, row in measured.iterrows()
         for name, title in METRICS.items()
     ]
-    floor = {title: measured.loc[FLOOR, name] for name, title in METRICS.items()}
-    return figures.variants(pd.DataFrame(rows), floor, confidence, narrow)
+    constant = {title: floor[name] for name, title in METRICS.items()}
+    return figures.variants(pd.DataFrame(rows), constant, confidence, narrow)
 
 
 def draw_subjects(predictions):

@@ -7,6 +7,8 @@ perfect classifier far below 1.
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -122,6 +124,59 @@ def evaluate(predictions: pd.DataFrame, classes: Sequence[str]) -> dict[str, Any
 def never_predicted(confusion: np.ndarray, classes: Sequence[str]) -> list[str]:
     """The classes that were given to no sample, from counts (K, K) with rows true."""
     return [name for name, answers in zip(classes, np.sum(confusion, axis=0), strict=True) if not answers]
+
+
+def macro_f1_range(uar: float, support: Sequence[int]) -> tuple[float, float]:
+    """Between which values the macro-F1 of one confusion matrix lies whose mean recall is known.
+
+    Let class k have n_k clips, h_k of them hit, and be answered a_k times, N = sum n = sum a: its F1 is
+    2 h_k / (n_k + a_k).
+
+    Least: for given a the sum of F1 is linear in h, so on {sum h_k / n_k = K uar, 0 <= h_k <= n_k} it is
+    least at a corner, where all classes but one are hit wholly or not at all. There, with S the classes
+    that are hit, Cauchy and Schwarz give sum_S 2 h_k / (n_k + a_k) >= (sum_S sqrt(2 h_k))^2 / (n_S + N).
+
+    Greatest: as h_k <= a_k, F1 is at most 2r / (1 + r) of the recall r; given the hits, the sum is convex
+    in a, hence greatest where one class j takes all wrong answers, and then F1_j <= r_j. Concavity shares
+    the recall equally among the other classes, as much as leaves none above 1.
+
+    Args:
+        uar: the mean recall, in [0, 1].
+        support: clips of each of the K >= 2 classes, all above 0.
+
+    Returns:
+        A lower and an upper bound; no matrix lies outside, not every value inside is one's.
+    """
+    counts, classes, whole = np.asarray(support, dtype=float), len(support), uar * len(support)
+    full, part = divmod(min(whole, classes), 1)
+    corners = []
+    for hit in itertools.combinations(range(classes), int(full)):
+        rest = [k for k in range(classes) if k not in hit] if part else [None]
+        for one in rest:
+            hits = np.zeros(classes)
+            hits[[*hit]] = counts[[*hit]]
+            if one is not None:
+                hits[one] = part * counts[one]
+            corners.append(np.sqrt(2 * hits).sum() ** 2 / (counts[hits > 0].sum() + counts.sum()))
+    shared = min(whole / (classes - 1), max(math.sqrt(2) - 1, (whole - 1) / (classes - 1)))
+    most = (classes - 1) * 2 * shared / (1 + shared) + whole - (classes - 1) * shared
+    return float(min(corners)) / classes, most / classes
+
+
+def possible(macro_f1: float, uar: float, support: Sequence[int], rounding: float = 1e-9) -> bool:
+    """Whether one confusion matrix of classes with these counts can have both scores, as far as is known.
+
+    What is not possible was misprinted, or pooled in another way (a mean over folds, say).
+
+    Args:
+        macro_f1: as printed.
+        uar: as printed.
+        support: clips of each class.
+        rounding: by how much a printed figure may be off, such as 5e-5 for four decimals.
+    """
+    low, _ = macro_f1_range(max(0.0, uar - rounding), support)
+    _, high = macro_f1_range(min(1.0, uar + rounding), support)
+    return low - rounding <= macro_f1 <= high + rounding
 
 
 def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:

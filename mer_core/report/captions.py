@@ -40,15 +40,15 @@ def describe(
     words = {
         "class_distribution": (
             "Classes",
-            "Samples per class that take part. Hollow bars: the paper's own counts (its figure 5, "
-            f"{printed.CLIPS} clips).",
+            "Samples per class that take part. Hollow bars, on real clips in the paper's classes: its own "
+            f"counts (figure 5, {printed.CLIPS} clips).",
             "Bars of the number of samples per class of each dataset.",
         ),
         "variants": (
             "Variants beside the paper",
             f"Points: mean over seeds. Bars: {100 * settings.evaluation.confidence:g} % interval, bootstrap "
-            f"over subjects ({everything}). Diamonds: printed in the paper. Dashed: always answering the "
-            "commonest class.",
+            f"over subjects ({everything}). Diamonds, on real clips in the paper's classes: printed there. "
+            "Dashed: always answering the commonest class.",
             "Points with intervals per variant and comparison method; the numbers stand in Tables 1 to 3.",
         ),
         "subject_accuracy": (

@@ -1,17 +1,36 @@
-"""The finding, in three sentences: the best variant, the gain by transfer, and what to think of both."""
+"""The finding: the best row of all, the paper's three claims with their verdicts, and what to doubt."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
+
+import pandas as pd
 
 from mer_core.config.datasets import SIMULATED
 from mer_core.config.experiment import Config
+from mer_core.evaluation.statistics import COVERAGE_OF_SIX, FEW_PEOPLE
 from mer_core.report import printed
-from mer_core.report.captions import basis
 from mer_core.report.tables import Table
 
 Score = Mapping[str, Any]
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One claim of the paper in words: `{subject} {verb} {object}`, or does not."""
+
+    subject: str
+    better: str
+    worse: str
+    than: str
+
+
+LOSS = Claim("focal loss", "beats", "does worse than", "cross entropy")
+ATTENTION = Claim("spatial and channel attention together", "beat", "do worse than", "the plain network")
+TRANSFER = Claim("pretraining", "beats", "does worse than", "random initial weights")
 
 
 def finding(settings: Config, metrics: Mapping[str, Score], tables: Mapping[str, Table]) -> list[str]:
@@ -23,21 +42,27 @@ def finding(settings: Config, metrics: Mapping[str, Score], tables: Mapping[str,
         tables: as `tables.build_tables` returns them.
 
     Returns:
-        Three sentences: the best variant against the paper and the floor; the gain by transfer with its
-        tests; how little that is, and whether the data are simulated.
+        Sentences of at most four numbers: the best row against the floor; the loss, the attention and
+        the transfer, each with the verdict of its table; then, where there is reason, that folds are
+        missing, that people are few, that data are simulated.
     """
-    score = best(settings, metrics)
+    score = best(metrics)
+    real = printed.comparable(score["classes"], settings.target in simulated(settings))
+    pairs = (
+        (LOSS, _loss_pair(settings, tables)),
+        (ATTENTION, _attention_pair(settings, tables)),
+        (TRANSFER, _transfer_pair(tables)),
+    )
     return [
-        _best_sentence(settings, score, tables),
-        _transfer_sentence(settings, score, tables),
-        _caveat(settings, score),
+        _best_sentence(settings, score, len(metrics), tables),
+        *(_claim_sentence(claim, pair, real) for claim, pair in pairs),
+        *_caveats(settings, score),
     ]
 
 
-def best(settings: Config, metrics: Mapping[str, Score]) -> Score:
-    """The scores of the variant with the highest macro-F1, of equals the first; no comparison method."""
-    ours = [metrics[name] for name in settings.variant if name in metrics]
-    return max(ours, key=lambda score: score["macro_f1"]["mean"])
+def best(metrics: Mapping[str, Score]) -> Score:
+    """The scores of the row with the highest macro-F1, comparison methods included; of equals the first."""
+    return max(metrics.values(), key=lambda score: score["macro_f1"]["mean"])
 
 
 def simulated(settings: Config) -> list[str]:
@@ -45,83 +70,101 @@ def simulated(settings: Config) -> list[str]:
     return [name for name in settings.used if settings.datasets[name].root == SIMULATED]
 
 
-def _best_sentence(settings: Config, score: Score, tables: Mapping[str, Table]) -> str:
-    floor = _floor(score, tables)
-    against = (
-        f"always answering '{floor['answer']}' gives {floor['accuracy']:.2f} % and {floor['macro_f1']:.3f}"
-    )
-    if paper := _printed(settings, score):
-        against = f"the paper prints {paper}, and {against}"
-    others = len(settings.variants) - 1
-    best_of = (
-        f"Of {others + 1} variants, {score['variant']} has the highest" if others else "The variant has the"
-    )
-    return (
-        f"{best_of} macro-F1, {_spell(score, 'macro_f1', 1, '.3f')}, and with it an accuracy of "
-        f"{_spell(score, 'accuracy', 100, '.2f', ' %')}, over {basis(score)}; {against}."
-    )
-
-
-def _printed(settings: Config, score: Score) -> str:
-    """What the paper prints for a variant's settings, '' when nothing or for other classes."""
-    variant = settings.variant[score["variant"]]
-    key = variant.attention, settings.losses[variant.loss].kind, variant.init
-    rows = [row for row in printed.ROWS if row.key == key and _has_the_papers_classes(score)]
-    f1 = [f" and F1 {row.f1}" for row in rows if row.f1 is not None]
-    return f"{rows[0].accuracy:.2f} %{''.join(f1)} for it" if rows else ""
-
-
-def _has_the_papers_classes(score: Score) -> bool:
-    return set(score["classes"]) == set(printed.CLASSES)
-
-
-def _floor(score: Score, tables: Mapping[str, Table]) -> dict[str, Any]:
-    """The constant answer, as Table 1 has it."""
+def _best_sentence(settings: Config, score: Score, rows: int, tables: Mapping[str, Table]) -> str:
     frame = tables["table1_loss"].frame
-    row = frame[frame["variant"] == "majority"].iloc[0]
-    support = {name: values["support"] for name, values in score["per_class"].items()}
-    answer = min(support, key=lambda name: (-support[name], name))
-    return {"answer": answer, "accuracy": row["accuracy"], "macro_f1": row["macro_f1"]}
+    floor = frame[frame["kind"] == "floor"].iloc[0]
+    kind = "network" if score["variant"] in settings.variant else "comparison method"
+    name = f"the {kind} {score['variant']}"
+    scored = score["macro_f1"]
+    start = f"Of all rows, {name} is the best" if rows > 1 else f"The only row is {name}"
+    sentence = f"{start}, with macro-F1 {scored['mean']:.3f}"
+    against = f"{floor['method']} gives {floor['macro_f1']:.3f}"
+    if scored["low"] is None:
+        return f"{sentence}, where {against}; it has no interval, since every draw of people scores alike."
+    sentence += f" (interval {scored['low']:.3f} to {scored['high']:.3f})"
+    if scored["low"] > floor["macro_f1"]:
+        return f"{sentence}, which is above the floor: {against}."
+    return f"{sentence}, which is not clearly above the floor: {against}."
 
 
-def _transfer_sentence(settings: Config, score: Score, tables: Mapping[str, Table]) -> str:
-    pairs = tables["transfer"].frame
-    pairs = pairs[(pairs["before"] != "printed") & pairs["gain_clips"].notna()]
-    if pairs.empty:
-        return "No two variants differ in pretraining alone, so nothing can be said about transfer."
-    row = pairs.iloc[0]
-    surprising = row["p_permutation"] < 1 - settings.evaluation.confidence
-    chance = "more than chance explains" if surprising else "not more than chance explains"
-    paper = f"; the paper prints +{printed.TRANSFER_GAIN_CLIPS} of {printed.CLIPS}"
-    return (
-        f"Pretraining ({row['after']} against {row['before']}) changes the right answers by "
-        f"{_signed(row['gain_clips'], '.4g')} of {row['n']:.0f} clips, {_signed(row['gain'])} points "
-        f"({_signed(row['gain_low'])} to {_signed(row['gain_high'])}), {chance} "
-        f"(permutation of subjects p {_p(row['p_permutation'])}, McNemar's exact test p "
-        f"{_p(row['p_mcnemar'])}){paper if _has_the_papers_classes(score) else ''}."
-    )
+def _loss_pair(settings: Config, tables: Mapping[str, Table]) -> Row | None:
+    """Focal loss against cross entropy; of several the one that changes least beside."""
+    pairs = [
+        row
+        for row in _tested(tables["table1_loss"])
+        if row["variant"] in settings.variant
+        and settings.losses[settings.variant[row["variant"]].loss].kind == "focal"
+    ]
+    return min(pairs, key=lambda row: len(row["changes"].split(", ")), default=None)
 
 
-def _caveat(settings: Config, score: Score) -> str:
+def _attention_pair(settings: Config, tables: Mapping[str, Table]) -> Row | None:
+    """Both attentions against none."""
+    rows = _tested(tables["table2_attention"])
+    dual = {name for name, variant in settings.variant.items() if variant.attention == "dual"}
+    return next((row for row in rows if row["variant"] in dual), None)
+
+
+def _transfer_pair(tables: Mapping[str, Table]) -> Row | None:
+    """The first pair that differs in pretraining alone."""
+    return next(_tested(tables["transfer"]), None)
+
+
+def _tested(table: Table) -> Iterator[Row]:
+    """The rows that were tested, each with the names of both sides as `before` and `after`."""
+    for row in table.frame.to_dict("records"):
+        if pd.notna(row.get("gain")):
+            yield row if "after" in row else row | {"before": row["baseline"], "after": row["variant"]}
+
+
+def _claim_sentence(claim: Claim, row: Row | None, real: bool) -> str:
+    """The verdict first, then the gain with its interval and its p, and who was compared."""
+    beats = f"{claim.subject} {claim.better} {claim.than}"
+    if row is None:
+        return f"Whether {beats} was not tested, since no two rows differ in it."
+    gain = f"macro-F1 {_signed(row['gain'])}"
+    if pd.notna(row["gain_low"]):
+        gain += f" ({_signed(row['gain_low'])} to {_signed(row['gain_high'])})"
+    tested = f"{gain}, p {_p(row['p_holm'])}"
+    sentence = {
+        "better": f"{'As the paper claims, ' * real}{beats}: {tested}",
+        "worse": f"{'Contrary to the paper, ' * real}{claim.subject} {claim.worse} {claim.than}: {tested}",
+        "not shown": f"It is not shown that {beats}: {tested}",
+        "too few people": (
+            f"So few people cannot tell whether {beats}, as p cannot fall below "
+            f"{row['p_least_holm']:.3g}: {gain}"
+        ),
+    }[row["verdict"]]
+    changes = str(row.get("changes") or "").split(", ")
+    beside = [name for name in changes if claim is LOSS and name in ("form", "alpha", "reduction")]
+    also = f", which differ in {' and '.join(beside)}, too" if beside else ""
+    return f"{sentence[0].upper()}{sentence[1:]}, for {row['after']} against {row['before']}{also}."
+
+
+def _caveats(settings: Config, score: Score) -> Iterator[str]:
+    if score["folds"] < score["folds_expected"]:
+        yield (
+            f"Only {score['folds']} of {score['folds_expected']} folds are in, so every figure is of those "
+            "people alone."
+        )
+    if score["subjects"] < FEW_PEOPLE:
+        yield (
+            f"With {score['subjects']} people the intervals are too narrow: of those called 95 %, about "
+            f"{COVERAGE_OF_SIX['macro_f1']} in 100 hold the truth."
+        )
     drawn = simulated(settings)
-    width = 50 * (score["accuracy"]["high"] - score["accuracy"]["low"])
-    small = (
-        f"{score['n']} clips of {score['subjects']} people pin an accuracy down to about ±{width:.0f} points"
-    )
-    if drawn:
-        drawn_are = f"{' and '.join(drawn)} {'is' if len(drawn) == 1 else 'are'} simulated here"
-        return f"{small}; above all, {drawn_are}, so no number on this page says anything about people."
-    return f"{small}, so smaller differences than that between variants are no progress yet."
+    if settings.target in drawn:
+        yield f"{_listed(drawn)} simulated, so no number on this page says anything about people."
+    elif drawn:
+        yield f"{_listed(drawn)} simulated, so what pretraining gains here says nothing about real faces."
 
 
-def _spell(score: Score, name: str, scale: float, style: str, unit: str = "") -> str:
-    """Such as '43.37 % (95 % interval 37.21 to 49.60)'."""
-    mean, low, high = (f"{scale * score[name][key]:{style}}" for key in ("mean", "low", "high"))
-    return f"{mean}{unit} ({100 * score['confidence']:g} % interval {low} to {high})"
+def _listed(names: list[str]) -> str:
+    return f"{' and '.join(names)} {'is' if len(names) == 1 else 'are'}"
 
 
-def _signed(value: float, style: str = ".2f") -> str:
-    return f"{value:+{style}}".replace("-", "−")
+def _signed(value: float) -> str:
+    return f"{value:+.3f}".replace("-", "−")
 
 
 def _p(value: float) -> str:

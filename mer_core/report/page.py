@@ -153,15 +153,15 @@ def _lay_out_table(table: Table, hide: _Hider) -> dict[str, Any]:
     about = [name for name in ("variant", "before", "after") if name in table.frame]
     rows = []
     for place, (_, values) in enumerate(table.frame.iterrows()):
-        names = [str(values[name]) for name in about if pd.notna(values[name])]
+        names = [values[name] for name in about if isinstance(values[name], str) and values[name]]
         name = second.iloc[place]
         rows.append(
             {
                 "cells": [column[place] for column in columns],
                 "name": "" if name in (MISSING, shown.iloc[place, 0]) else name,
                 "mark": marks.get(notes.iloc[place], ""),
-                "variants": " ".join(name for name in names if name not in ("majority", "printed")),
-                "floor": "majority" in names,
+                "variants": " ".join(names),
+                "floor": values.get("kind") == "floor",
             }
         )
     return {

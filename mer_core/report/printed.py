@@ -6,7 +6,10 @@ learning. CAAI Transactions on Intelligent Systems, 2021, doi 10.11992/tis.20201
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+
+from statsmodels.stats.proportion import proportion_confint
 
 CLIPS = 249
 SUBJECTS = 26
@@ -55,6 +58,18 @@ class Printed:
         """What a variant's own settings are matched by."""
         return self.attention, self.loss, self.init
 
+    def interval(self, confidence: float) -> tuple[float, float] | None:
+        """Wilson's interval of the accuracy, percent; None for a quoted row, whose clips are not told.
+
+        It takes the paper's 249 clips as independent, which those of one person are not, so it is too
+        narrow; the paper gives nothing to do better with.
+        """
+        if self.attention is None:
+            return None
+        hits = round(self.accuracy / 100 * CLIPS)
+        low, high = proportion_confint(hits, CLIPS, alpha=1 - confidence, method="wilson")
+        return 100 * low, 100 * high
+
 
 ROWS = (
     Printed(1, "ResNet18 + Cross Entropy Loss", 37.34, None, "none", "cross_entropy", "random"),
@@ -71,9 +86,30 @@ ROWS = (
     Printed(3, "This method (before transfer)", 43.37, 0.3513, "dual", "focal", "random"),
     Printed(3, "This method (after transfer)", 44.97, 0.3784, "dual", "focal", "pretrained"),
 )
-# The row that the others of its table are tested against.
-BASELINES = {1: "ResNet18 + Cross Entropy Loss", 2: "ResNet18 (baseline)", 3: "This method (before transfer)"}
+# Settings of the row that the others of its table are tested against.
+BASELINES = {
+    1: ("none", "cross_entropy", "random"),
+    2: ("none", "focal", "random"),
+    3: ("dual", "focal", "random"),
+}
 TRANSFER_GAIN_CLIPS = 4  # 108 and 112 of 249 clips; the paper cuts after two decimals
+
+
+def has_the_papers_classes(classes: Iterable[str]) -> bool:
+    """Whether the classes are the paper's five, without which its rows are not of this experiment."""
+    return set(classes) == set(CLASSES)
+
+
+def comparable(classes: Iterable[str], simulated: bool) -> bool:
+    """Whether a measured figure may be held against a printed one: real clips in the paper's classes.
+
+    Tables, figures and sentences ask here and nowhere else.
+
+    Args:
+        classes: the target's.
+        simulated: whether the target's clips are.
+    """
+    return has_the_papers_classes(classes) and not simulated
 
 
 def belongs(table: int, attention: str, loss: str, init: str) -> bool:

@@ -1,19 +1,31 @@
 """The paper's Tables 1 to 3 with measured figures beside the printed ones, and three of our own.
 
-Accuracies are in percent and differences in percentage points, as in the paper; F1 lies in [0, 1].
+Accuracies are in percent and their differences in points, as in the paper; F1 and UAR lie in [0, 1]. Two
+kinds of difference stand apart by name: `gain` is in macro-F1 over the table's baseline, paired clip by
+clip, and carries the test and the verdict; `difference` is accuracy minus the printed figure.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any
 
 import pandas as pd
 
 from mer_core.config.evaluation import Evaluation
 from mer_core.config.models import Loss, Variant
-from mer_core.evaluation.statistics import Comparison, compare, holm, majority_answers, score_variant
+from mer_core.evaluation.statistics import (
+    COVERAGE_OF_SIX,
+    FEW_PEOPLE,
+    Comparison,
+    compare,
+    holm,
+    majority_answers,
+    score_variant,
+    verdict,
+)
 from mer_core.report import printed
 from mer_core.report.typeset import Row, Table, interval, make_table, number, p_value, text
 
@@ -59,8 +71,39 @@ class Results:
 
     @property
     def comparable(self) -> bool:
-        """Whether the classes are the paper's, without which a difference to it means nothing."""
-        return set(self.classes) == set(printed.CLASSES)
+        """Whether measured figures may be held against the printed ones."""
+        return printed.comparable(self.classes, self.dataset in self.simulated)
+
+    @cached_property
+    def scored(self) -> pd.DataFrame:
+        """The samples that were predicted, fewer than those to be evaluated where folds are missing."""
+        predicted = {name for rows in self.predictions.values() for name in rows["sample_id"]}
+        return self.samples[self.samples["sample_id"].isin(predicted)]
+
+    @cached_property
+    def floor(self) -> Row:
+        """The row of the constant answer, on the samples that were predicted."""
+        answers = majority_answers(self.scored)
+        score = score_variant("", answers, self.classes, self.settings)
+        return {
+            "kind": "floor",
+            "method": f"always answering '{answers['predicted'].iloc[0]}'",
+            "variant": None,
+            **_score_columns(score),
+            "note": "the floor",
+        }
+
+    def changes(self, first: Variant, second: Variant) -> list[str]:
+        """In which settings two variants differ; a comparison is clean where it is one."""
+        before, after = (self._settings(variant) for variant in (first, second))
+        return [name for name, value in before.items() if value != after[name]]
+
+    def _settings(self, variant: Variant) -> dict[str, Any]:
+        """All that makes a variant, its loss spelled out: cross entropy is focal loss with gamma 0."""
+        loss = self.losses[variant.loss]
+        gamma = loss.gamma if loss.kind == "focal" else 0.0
+        own = variant.model_dump(exclude={"name", "loss"}), loss.model_dump(exclude={"kind"})
+        return {**own[0], **own[1], "gamma": gamma}
 
     def measured(self) -> dict[str, Variant]:
         """The configured variants that were measured, by name."""
@@ -85,54 +128,62 @@ def build_tables(results: Results) -> dict[str, Table]:
     return tables | ({"pretraining": _pretraining_table(results)} if results.pretrained else {})
 
 
-def floor_score(results: Results) -> dict[str, Any]:
-    """`score_variant` of the constant answer on the samples to be evaluated, and `predicted`, the answer."""
-    answers = majority_answers(results.samples)
-    score = score_variant("majority", answers, results.classes, results.settings)
-    return score | {"predicted": answers["predicted"].iloc[0]}
-
-
 def _paper_table(table: int, name: str, results: Results) -> Table:
     entries = [*_entries(table, results)]
     measured = [variant for _, variant in entries if variant]
-    baseline = next((v for row, v in entries if v and row and row.method == printed.BASELINES[table]), None)
-    rows = _adjusted([_row(row, variant, baseline, results) for row, variant in entries])
-    floor = floor_score(results)
-    rows.append(
-        {"method": f"always '{floor['predicted']}' (the floor)", "variant": "majority"}
-        | _score_columns(floor)
-        | {"note": "one answer for every clip"}
-    )
+    keys = _keys(results)
+    baseline = next((name for name in measured if keys.get(name) == printed.BASELINES[table]), None)
+    rows = _judged([_row(row, variant, baseline, results) for row, variant in entries], results)
     columns = {
         "Method": text("method"),
         "Variant": text("variant"),
-        "Printed (%)": number("printed_accuracy", "{:.2f}"),
-        "Accuracy (%)": interval("accuracy", "{:.2f}"),
-        "Difference": number("difference", "{:+.2f}"),
-        "Reached": text("reached"),
-        "Printed F1": number("printed_f1", "{:.4f}"),
         "Macro-F1": interval("macro_f1", "{:.3f}"),
-        "F1 of means": interval("f1_of_means", "{:.3f}"),
-        "n": number("n", "{:d}"),
-        "p (Holm)": p_value("p_holm"),
+        "UAR": number("uar", "{:.3f}"),
+        "Accuracy (%)": interval("accuracy", "{:.2f}"),
+        "Macro-F1 gain on baseline": interval("gain", "{:+.3f}"),
+        "p against baseline (Holm)": p_value("p_holm"),
+        "Verdict": text("verdict"),
+        "Printed accuracy (%)": (interval if results.comparable else number)("printed_accuracy", "{:.2f}"),
+        "Accuracy minus printed": number("difference", "{:+.2f}"),
+        "Printed lies": text("printed_lies"),
+        "Printed F1": number("printed_f1", "{:.4f}"),
+        "F1 of means": number("f1_of_means", "{:.3f}"),
         "Note": text("note", missing=""),
     }
-    if table < 3:
-        del columns["Printed F1"], columns["F1 of means"]
-    notes = _paper_notes(baseline, measured, results)
-    return make_table(rows, columns, _caption(TITLES[name], measured, results), notes)
+    missing = set() if table == 3 else {"Printed F1", "F1 of means"}
+    if not printed.has_the_papers_classes(results.classes):
+        missing |= {"Printed accuracy (%)", "Printed F1", "F1 of means"}
+    if not results.comparable:
+        missing |= {"Accuracy minus printed", "Printed lies"}
+    if baseline is None:
+        missing |= {"Macro-F1 gain on baseline", "p against baseline (Holm)", "Verdict"}
+    shown = {header: cell for header, cell in columns.items() if header not in missing}
+    notes = _paper_notes(table, baseline, rows, measured, results)
+    return make_table([*rows, results.floor], shown, _caption(TITLES[name], measured, results), notes)
+
+
+def _keys(results: Results) -> dict[str, tuple[str, str, str]]:
+    """What variants are matched to the paper's rows by, by name."""
+    return {
+        name: (variant.attention, results.losses[variant.loss].kind, variant.init)
+        for name, variant in results.measured().items()
+    }
 
 
 def _entries(table: int, results: Results) -> Iterator[tuple[printed.Printed | None, str | None]]:
     """The rows as (printed row or None, measured name or None), the paper's first."""
-    keys = {
-        name: (variant.attention, results.losses[variant.loss].kind, variant.init)
-        for name, variant in results.measured().items()
-    }
-    configured = {variant.name for variant in results.variants}
-    methods = [name for name in results.metrics if name not in configured]
+    keys, variants = _keys(results), results.measured()
+    attended = {variant.loss for variant in variants.values() if variant.attention != "none"}
+    if table == 2 and attended:  # under another loss a plain network is no baseline of attention
+        keys = {
+            name: key
+            for name, key in keys.items()
+            if variants[name].attention != "none" or variants[name].loss in attended
+        }
+    methods = [name for name in results.metrics if name not in variants]
+    quoted = printed.ROWS if printed.has_the_papers_classes(results.classes) else ()
     matched: set[str] = set()
-    for row in (row for row in printed.ROWS if row.table == table):
+    for row in (row for row in quoted if row.table == table):
         names = [name for name, key in keys.items() if key == row.key]
         names += [name for name in methods if name in row.methods]
         matched.update(names)
@@ -146,30 +197,49 @@ def _row(row: printed.Printed | None, name: str | None, baseline: str | None, re
     score = results.metrics[name] if name else None
     columns = _score_columns(score) if score else {}
     against = row.accuracy if row and score and results.comparable else None
-    tested = results.compare(baseline, name)
-    if row is None:
-        notes = ["not in the paper"]
-    elif score is None:
-        notes = ["printed only, on its authors' own samples" if row.methods else "not run"]
-    else:
-        notes = ["baseline"] if name == baseline else []
+    uncertain = row.interval(results.settings.confidence) if row else None
+    variants = [results.measured().get(which) for which in (baseline, name)]
+    notes = []
+    if row is None and printed.has_the_papers_classes(results.classes):
+        notes.append("not in the paper")
+    if score is None and row:
+        notes.append("printed only, on its authors' own samples" if row.methods else "not run")
+    if name and name == baseline:
+        notes.append("baseline")
     if name in results.transductive:
         notes.append("transductive")
     return {
+        "kind": "measured" if score else "printed",
         "method": row.method if row else name,
         "variant": name,
-        "printed_accuracy": row.accuracy if row else None,
-        "printed_f1": row.f1 if row else None,
         **columns,
+        "baseline": baseline if name != baseline else None,
+        **_compared(baseline, name, results),
+        "changes": ", ".join(results.changes(*variants)) if all(variants) and name != baseline else None,
+        "printed_accuracy": row.accuracy if row else None,
+        "printed_accuracy_low": uncertain[0] if uncertain else None,
+        "printed_accuracy_high": uncertain[1] if uncertain else None,
+        "printed_f1": row.f1 if row else None,
         "difference": None if against is None else columns["accuracy"] - against,
-        "reached": None if against is None else "yes" if against <= columns["accuracy_high"] else "no",
-        "gain_clips": tested.gain_clips if tested else None,
-        "p_mcnemar": tested.p_mcnemar if tested else None,
-        "p_permutation": tested.p_permutation if tested else None,
-        "p_permutation_f1": tested.p_permutation_f1 if tested else None,
-        "p_holm": None,
+        "printed_lies": None if against is None else _lies(against, columns),
         "note": ", ".join(notes),
     }
+
+
+def _lies(figure: float, columns: Row) -> str | None:
+    """Where a printed accuracy lies to our interval; None where there is no interval."""
+    low, high = columns["accuracy_low"], columns["accuracy_high"]
+    return None if low is None else "below" if figure < low else "above" if figure > high else "inside"
+
+
+def _compared(first: str | None, second: str | None, results: Results) -> Row:
+    """The columns of a comparison, accuracies in points; all None where there is none."""
+    tested = results.compare(first, second)
+    values = asdict(tested) if tested else dict.fromkeys(Comparison.__dataclass_fields__)
+    del values["n"]
+    for name in ("gain_accuracy", "gain_accuracy_low", "gain_accuracy_high"):
+        values[name] = None if values[name] is None else 100 * values[name]
+    return values
 
 
 def _score_columns(score: Mapping[str, Any]) -> Row:
@@ -201,38 +271,35 @@ def _per_class_table(results: Results) -> Table:
 
 def _transfer_table(results: Results) -> Table:
     """Pairs of variants that differ in their initial weights only: random against pretrained."""
-    clips, n = printed.TRANSFER_GAIN_CLIPS, printed.CLIPS
-    rows: list[Row] = [
-        {"before": "printed", "after": "printed", "n": n, "gain_clips": clips, "gain": 100 * clips / n}
-    ]
+    rows: list[Row] = []
     pairs = [*_transfer_pairs(results)]
     for before, after in pairs:
-        tested = results.compare(before, after)
-        values = asdict(tested) if tested else dict.fromkeys(Comparison.__dataclass_fields__)
-        for column, key in (("gain", "gain"), ("gain_low", "low"), ("gain_high", "high")):
-            fraction = values.pop(key)
-            values[column] = None if fraction is None else 100 * fraction
-        rows.append({"before": before, "after": after, **values})
+        n = int(results.predictions[after]["sample_id"].nunique())
+        names = {"kind": "measured", "before": before, "after": after, "n": n}
+        rows.append(names | _compared(before, after, results))
+    rows = _judged(rows, results)
+    if printed.has_the_papers_classes(results.classes):
+        clips, n = printed.TRANSFER_GAIN_CLIPS, printed.CLIPS
+        names = {"kind": "printed", "before": None, "after": None, "n": n}
+        rows.insert(0, names | {"gain_clips": clips, "gain_accuracy": 100 * clips / n, "note": "the paper"})
     columns = {
         "Before": text("before"),
         "After": text("after"),
-        "n": number("n", "{:d}"),
+        "Macro-F1 gain": interval("gain", "{:+.3f}"),
+        "p of that gain (Holm)": p_value("p_holm"),
+        "Verdict": text("verdict"),
+        "Accuracy gain (points)": interval("gain_accuracy", "{:+.2f}"),
         "Gain (clips)": number("gain_clips", "{:+.4g}"),
-        "Gain (points)": interval("gain", "{:+.2f}"),
+        "n": number("n", "{:d}"),
         "Only before right": number("first_only", "{:d}"),
         "Only after right": number("second_only", "{:d}"),
         "p (McNemar)": p_value("p_mcnemar"),
-        "p (permutation)": p_value("p_permutation"),
-        "p (permutation, macro-F1)": p_value("p_permutation_f1"),
-        "p (Holm)": p_value("p_holm"),
+        "Note": text("note", missing=""),
     }
-    notes = (
-        _interval_note([], results),
-        "Only one right and McNemar's exact test: first seed. Permutation of whole subjects: all "
-        "seeds; Holm's adjustment is over its tests of accuracy in this table.",
-    )
+    notes = [_interval_note([], results), *_test_notes(rows, results)] if pairs else []
+    notes += ["Only one right and McNemar's exact test: the first seed, clip by clip."] * bool(pairs)
     caption = _caption("Gain by transfer", [name for pair in pairs for name in pair], results)
-    return make_table(_adjusted(rows), columns, caption, notes)
+    return make_table(rows, columns, caption, notes)
 
 
 def _transfer_pairs(results: Results) -> Iterator[tuple[str, str]]:
@@ -292,24 +359,32 @@ def _pretraining_table(results: Results) -> Table:
     return make_table(rows, columns, f"{caption} {_simulated(sources)}" if sources else caption, notes)
 
 
-def _adjusted(rows: list[Row]) -> list[Row]:
-    adjusted = holm([row.get("p_permutation") for row in rows])
-    return [row | {"p_holm": p} for row, p in zip(rows, adjusted, strict=True)]
+def _judged(rows: list[Row], results: Results) -> list[Row]:
+    """The rows of one table with Holm's adjustment of p, of the least p, and the verdict."""
+    adjusted, least = (holm([row[name] for row in rows]) for name in ("p_permutation", "p_least"))
+    confidence = results.settings.confidence
+    return [
+        row
+        | {
+            "p_holm": p,
+            "p_least_holm": lowest,
+            "verdict": None if p is None else verdict(row["gain"], p, lowest, confidence),
+        }
+        for row, p, lowest in zip(rows, adjusted, least, strict=True)
+    ]
 
 
 def _caption(title: str, names: Iterable[str], results: Results) -> str:
     scores = [results.metrics[name] for name in names]
-    subjects = results.samples["subject"].nunique()
+    subjects = results.scored["subject"].nunique()
     seeds = max((len(score["seeds"]) for score in scores), default=0)
     folds, expected = (sum(score[key] for score in scores) for key in ("folds", "folds_expected"))
     missing = f" PARTIAL: {folds} of {expected} folds." if folds < expected else ""
-    folds_of_a_seed = max(
-        (score["folds_expected"] // len(score["seeds"]) for score in scores), default=subjects
-    )
+    groups = max((score["folds_expected"] // len(score["seeds"]) for score in scores), default=subjects)
     people = f"{subjects} leave-one-subject-out folds"
-    if folds_of_a_seed != subjects:
-        people = f"{subjects} subjects left out in {folds_of_a_seed} groups"
-    counts = f"n = {len(results.samples)} clips, {people}"
+    if scores and groups != results.samples["subject"].nunique():
+        people = f"{subjects} subjects left out in {groups} groups"
+    counts = f"n = {len(results.scored)} clips, {people}"
     return f"{title}. {counts}, {seeds} seed{'s' * (seeds != 1)}.{missing} {_data(results)}"
 
 
@@ -325,18 +400,25 @@ def _simulated(names: Iterable[str]) -> str:
     return f"SIMULATED DATA ({joined}): these figures show that the workflow runs, nothing about real faces."
 
 
-def _paper_notes(baseline: str | None, measured: Sequence[str], results: Results) -> Iterator[str]:
+def _paper_notes(
+    table: int, baseline: str | None, rows: Sequence[Row], measured: Sequence[str], results: Results
+) -> Iterator[str]:
     yield _interval_note(measured, results)
-    yield "Reached: the printed accuracy lies within our interval or below it."
+    if dull := [name for name in measured if results.metrics[name]["macro_f1"]["low"] is None]:
+        yield f"No interval for {', '.join(dull)}: every draw of people scores alike."
     if baseline:
+        yield f"Baseline: {baseline}."
+        yield from _test_notes(rows, results)
+        yield from _change_notes(table, baseline, rows)
+    if results.comparable:
         yield (
-            f"p: accuracy against {baseline}, permutation of whole subjects, Holm-adjusted within the table; "
-            "raw p of this test, of its like for macro-F1 and of McNemar's exact test are in the CSV."
+            "Printed lies: below, inside or above our interval of accuracy. In brackets after a printed "
+            f"accuracy: Wilson's interval for {printed.CLIPS} independent clips, hence too narrow."
         )
-    if not results.comparable:
-        yield "The classes are not the paper's five, so no difference is taken."
-    elif len(results.samples) != printed.CLIPS:
-        yield f"The paper counts {printed.CLIPS} clips; here are {len(results.samples)}."
+        if len(results.scored) != printed.CLIPS:
+            yield f"The paper counts {printed.CLIPS} clips; here are {len(results.scored)}."
+    elif results.dataset in results.simulated:
+        yield "The clips are simulated, so nothing is held against the printed figures."
     if transductive := [name for name in measured if name in results.transductive]:
         yield (
             f"Transductive: to train, {', '.join(transductive)} also looked at the clips of the subject left "
@@ -359,10 +441,41 @@ def _never_notes(names: Iterable[str], results: Results) -> Iterator[str]:
             yield f"{name} never predicts {', '.join(classes)} (precision and F1 count as 0)."
 
 
+def _test_notes(rows: Sequence[Row], results: Results) -> Iterator[str]:
+    """What p is and how small it could have been at all."""
+    least = [row["p_least_holm"] for row in rows if row.get("p_least_holm") is not None]
+    if not least:
+        return
+    level = 1 - results.settings.confidence
+    silent = f", which is above {level:.3g}: too few people for a verdict" if min(least) > level else ""
+    yield (
+        "p: macro-F1 of the same clips, permutation of whole subjects, Holm-adjusted within the table, as "
+        f"intervals are not. It cannot fall below {min(least):.3g}{silent}."
+    )
+
+
+def _change_notes(table: int, baseline: str, rows: Sequence[Row]) -> Iterator[str]:
+    """Which rows differ from the baseline in one thing; in Table 1 that is not a matter of course."""
+    for row in rows:
+        changes = (row["changes"] or "").split(", ")
+        if table == 1 and changes == ["gamma"]:
+            yield f"{row['variant']} differs from {baseline} in gamma alone: the clean comparison of losses."
+        elif table < 3 and len(changes) > 1:
+            listed = f"{', '.join(changes[:-1])} and {changes[-1]}"
+            yield f"{row['variant']} differs from {baseline} in {listed} at once: not a clean comparison."
+
+
 def _interval_note(names: Iterable[str], results: Results) -> str:
     settings = results.settings
     several = any(len(results.metrics[name]["seeds"]) > 1 for name in names)
+    people = results.scored["subject"].nunique()
+    narrow = (
+        f" With {people} people it is too narrow: with six, one called 95 % holds the true macro-F1 in "
+        f"{COVERAGE_OF_SIX['macro_f1']} of 100 cases, the true accuracy in {COVERAGE_OF_SIX['accuracy']}."
+    )
     return (
-        f"In brackets: {100 * settings.confidence:g} % interval, percentile bootstrap over subjects, "
+        f"In brackets: {100 * settings.confidence:g} % interval, BCa bootstrap over subjects, "
         f"{settings.bootstrap} draws{'; after ±: standard deviation over seeds' * several}."
+        + narrow
+        * (people < FEW_PEOPLE)
     )
