@@ -91,9 +91,9 @@ def test_figures(tmp_path, monkeypatch):
     write_csv(pd.DataFrame({"epoch": [1], "loss": [0.5], "accuracy": [0.5]}), history)
     scores = {"accuracy": 0.5, "accuracy_low": 0.4, "accuracy_high": 0.6, "printed_accuracy": None}
     scores |= {"macro_f1": 0.5, "macro_f1_low": 0.4, "macro_f1_high": 0.6, "printed_f1": None}
-    write_csv(
-        pd.DataFrame([{"variant": v} | scores for v in ("1e5", "None", "majority")]), tmp_path / "t.csv"
-    )
+    kinds = {"1e5": "measured", "None": "measured", "": "floor"}
+    table = pd.DataFrame([{"kind": kind, "variant": v} | scores for v, kind in kinds.items()])
+    write_csv(table, tmp_path / "t.csv")
     script = runpy.run_path(str(SCRIPTS / "draw_figures.py"))
     seen = {}
     monkeypatch.setattr(script["figures"], "subject_accuracy", lambda rows: seen.setdefault("subjects", rows))
@@ -101,7 +101,9 @@ def test_figures(tmp_path, monkeypatch):
     monkeypatch.setattr(script["figures"], "save_figure", lambda *_: None)
     script["main"](
         SimpleNamespace(
-            params=SimpleNamespace(classes={"mine": NAMES[:2]}, target="mine", confidence=0.95, seed=0),
+            params=SimpleNamespace(
+                classes={"mine": NAMES[:2]}, target="mine", simulated=[], confidence=0.95, seed=0
+            ),
             input=SimpleNamespace(
                 predictions=[tmp_path / "1e5.predictions.csv", tmp_path / "None.predictions.csv"],
                 histories=[history],

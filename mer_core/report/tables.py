@@ -282,6 +282,9 @@ def _transfer_table(results: Results) -> Table:
         clips, n = printed.TRANSFER_GAIN_CLIPS, printed.CLIPS
         names = {"kind": "printed", "before": None, "after": None, "n": n}
         rows.insert(0, names | {"gain_clips": clips, "gain_accuracy": 100 * clips / n, "note": "the paper"})
+    if not pairs:
+        why = "no two variants differ in pretraining alone"
+        rows.append({"kind": "missing", "before": None, "after": None, "note": why})
     columns = {
         "Before": text("before"),
         "After": text("after"),
