@@ -72,7 +72,7 @@ def _print_speeds(folder: Path, device: torch.device, arguments: argparse.Namesp
     pixels, labels = noise_task(arguments.images, seed=0)
     _write(folder, pixels)
     settings = shipped_settings(arguments.batch, epochs=1)
-    precision = choose_precision(settings.precision, device)
+    precision = choose_precision(settings.precision, device, arguments.size)
     size, attention = arguments.size, arguments.attention
     sides = {
         "public loop": _public_epoch(folder, labels, size, attention, arguments.batch, device),

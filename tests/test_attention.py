@@ -162,6 +162,59 @@ def test_gradients(kind, layout):
     assert torch.autograd.gradcheck(call, (features, *parameters))
 
 
+def plainly(unit, features):
+    """The unit as its equations, for autograd; maxima with the first of equals, as `pool` has them."""
+
+    def largest_and_mean(features, dim):
+        return [features.max(dim).values, features.mean(dim)]
+
+    def spatial(features):
+        pooled = torch.stack(largest_and_mean(features, 1), 1).to(unit.spatial.conv.weight.dtype)
+        return unit.spatial.norm(unit.spatial.conv(pooled)).sigmoid().to(features.dtype)
+
+    def channel(features):
+        pooled = torch.stack(largest_and_mean(features.flatten(2), 2)).to(unit.channel.mlp[0].weight.dtype)
+        return unit.channel.mlp(pooled).sum(0).sigmoid()[..., None, None].to(features.dtype)
+
+    if isinstance(unit, CBAM):
+        features = features * channel(features)
+        return features * spatial(features)
+    gates = [
+        gate(features) for name, gate in (("spatial", spatial), ("channel", channel)) if hasattr(unit, name)
+    ]
+    return features + features * math.prod(gates)
+
+
+SHAPES = [(1, 8, 1, 1), (2, 8, 1, 5), (3, 8, 7, 7), (2, 16, 6, 4), (1, 64, 9, 9)]
+TOLERANCES = {torch.float64: 1e-12, torch.float32: 2e-5, torch.bfloat16: 3e-2}
+
+
+@pytest.mark.parametrize("kind", GATED)
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last, "strided"])
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("dtype", TOLERANCES)
+def test_values_and_gradients_are_those_of_the_plain_expression(kind, layout, shape, dtype):
+    torch.manual_seed(0)
+    unit = build_attention(kind, shape[1], 4).eval()
+    unit = unit.double() if dtype == torch.float64 else unit
+    features, gradient = torch.randn(2, *shape).to(dtype)
+    if layout == "strided":
+        features = features.repeat_interleave(2, 3)[..., ::2]
+    else:
+        features, gradient = (t.contiguous(memory_format=layout) for t in (features, gradient))
+    found = []
+    for expression in (unit, lambda x: plainly(unit, x)):
+        unit.zero_grad()
+        leaf = features.detach().requires_grad_()
+        output = expression(leaf)
+        output.backward(gradient)
+        assert output.dtype == leaf.grad.dtype == dtype
+        found.append([output.detach(), leaf.grad, *(p.grad.clone() for p in unit.parameters())])
+    for ours, plain in zip(*found, strict=True):
+        scale = plain.abs().max().item() or 1.0
+        torch.testing.assert_close(ours, plain, rtol=0, atol=TOLERANCES[dtype] * scale)
+
+
 @pytest.mark.parametrize("kind", list(ATTENTION))
 @pytest.mark.parametrize(("channels", "reduction"), [(64, 16), (128, 16), (512, 16), (64, 4), (32, 32)])
 def test_parameter_count_follows_the_formula(kind, channels, reduction):

@@ -377,3 +377,42 @@ def test_a_dataset_may_be_aligned_otherwise():
         source["datasets"]["casme2"]["alignment"] = {key: value}
         with pytest.raises(UserError, match=problem):
             load_config(source)
+
+
+def with_alpha(alpha, form="softmax", **more):
+    settings = copy.deepcopy(SHIPPED)
+    settings["losses"]["focal"] = {"kind": "focal", "form": form, "alpha": alpha} | more
+    return settings
+
+
+def test_weights_by_name_serve_a_source_with_other_classes():
+    known = load_config(SHIPPED)
+    target, source = (known.datasets[name].class_names for name in (known.target, known.source))
+    weights = dict.fromkeys([*target, *source], 3.0)
+    assert load_config(with_alpha(weights)).losses["focal"].alpha == weights
+    for text in (f"has none for {source[0]}", f"of {known.source} (", "dual_transfer"):
+        with pytest.raises(UserError) as caught:
+            load_config(with_alpha({name: w for name, w in weights.items() if name != source[0]}))
+        assert text in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("alpha", "message"),
+    [
+        (
+            [1.0, 2.0, 3.0],
+            "losses.focal.alpha: lists 3 numbers, and variant resnet18_focal is trained on the 5",
+        ),
+        ([1.0, 2.0, 3.0, 4.0, 5.0], "variant dual_transfer is trained on the 7 classes of ckplus"),
+    ],
+)
+def test_weights_that_are_not_one_per_class_are_refused_by_the_configuration(alpha, message):
+    with pytest.raises(UserError) as caught:
+        load_config(with_alpha(alpha))
+    assert message in str(caught.value) and "by its name" in str(caught.value)
+
+
+def test_a_prior_belongs_to_the_sigmoid_form():
+    assert load_config(with_alpha(0.25, "sigmoid", prior=0.01)).losses["focal"].prior == 0.01
+    with pytest.raises(UserError, match=r"losses\.focal\.prior.*belongs to form: sigmoid"):
+        load_config(with_alpha(0.25, "softmax", prior=0.01))

@@ -33,11 +33,26 @@ def test_without_a_gpu_it_is_the_cpu_and_the_log_says_so_once(tmp_path, caplog):
     assert [record.message for record in caplog.records] == ["no GPU to be seen: computing on the CPU"]
 
 
-def test_a_device_that_a_scheduler_gives_is_taken_without_a_lock(tmp_path, monkeypatch):
+def test_the_one_device_that_is_visible_is_leased_too(tmp_path, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
-    with lease(1, tmp_path, lambda: ["GPU-x"]) as first, lease(1, tmp_path, lambda: ["GPU-x"]) as second:
+    with lease(2, tmp_path, lambda: ["GPU-x"]) as first, lease(2, tmp_path, lambda: ["GPU-x"]) as second:
         assert first == second == torch.device("cuda", 0)
-    assert not list(tmp_path.iterdir())
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["GPU-x.slot0.lock", "GPU-x.slot1.lock"]
+        waiting = FORK.Process(target=hold, args=(tmp_path, FORK.Event(), 2, "GPU-x"))
+        waiting.start()
+        waiting.join(0.3)
+        assert waiting.is_alive(), "both slots are taken"
+        waiting.kill()
+        waiting.join()
+
+
+def test_of_several_slices_of_a_gpu_each_job_sees_its_own(tmp_path, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "MIG-a, MIG-b")
+    with lease(1, tmp_path) as first:
+        assert first == torch.device("cuda", 0) and os.environ["CUDA_VISIBLE_DEVICES"] == "MIG-a"
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "MIG-a,MIG-b")  # as another job finds it
+        with lease(1, tmp_path) as second:
+            assert second == torch.device("cuda", 0) and os.environ["CUDA_VISIBLE_DEVICES"] == "MIG-b"
 
 
 def test_jobs_spread_over_devices_before_they_share_one(tmp_path):
@@ -76,8 +91,8 @@ def test_twenty_jobs_on_two_devices_never_meet(tmp_path):
     assert set(held) == {0, 1}
 
 
-def hold(locks, ready):
-    with lease(1, locks, lambda: ["GPU-a"]):
+def hold(locks, ready, slots=1, name="GPU-a"):
+    with lease(slots, locks, lambda: [name]):
         ready.set()
         time.sleep(60)
 
@@ -120,11 +135,8 @@ def test_a_file_system_without_locks_is_named_with_what_helps(tmp_path, monkeypa
         raise OSError(error, os.strerror(error))
 
     monkeypatch.setattr(device.fcntl, "flock", refuse)
-    with pytest.raises(UserError, match=r"locks.*TMPDIR.*CUDA_VISIBLE_DEVICES"), lease(1, tmp_path, two):
+    with pytest.raises(UserError, match=r"locks.*TMPDIR"), lease(1, tmp_path, two):
         pass
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
-    with lease(1, tmp_path, lambda: ["GPU-b"]) as leased:
-        assert leased == torch.device("cuda", 0), "the remedy helps"
 
 
 def test_a_temporary_folder_that_cannot_be_made_is_named(tmp_path):
@@ -173,14 +185,17 @@ def test_bfloat16_is_chosen_where_it_is_faster_and_taken_where_it_is_asked_for(
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: has)
     monkeypatch.setattr(device, "_is_amd", lambda: vendor == "AuthenticAMD")
     cpu = torch.device("cpu")
-    assert device.choose_precision("auto", cpu) == chosen
-    assert device.choose_precision("bfloat16", cpu) == "bfloat16"
-    assert device.choose_precision("float32", cpu) == "float32"
+    assert device.choose_precision("auto", cpu, 48) == chosen
+    assert device.choose_precision("bfloat16", cpu, 48) == "bfloat16"
+    assert device.choose_precision("float32", cpu, 48) == "float32"
+    assert device.choose_precision("auto", cpu, 16) == "float32"
 
 
 def test_tf32_is_refused_where_there_is_none():
     with pytest.raises(UserError, match=r"tf32 needs an NVIDIA GPU.*this is cpu; use auto or float32"):
-        device.choose_precision("tf32", torch.device("cpu"))
+        device.choose_precision("tf32", torch.device("cpu"), 48)
+    with pytest.raises(UserError, match=r"below 32 pixels \(16 here\); use auto or float32"):
+        device.choose_precision("bfloat16", torch.device("cpu"), 16)
 
 
 def test_circumstances_name_device_precision_and_peak_memory():

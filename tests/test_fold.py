@@ -30,6 +30,7 @@ from mer_core.faces import cache as caches
 from mer_core.models import build_model
 from mer_core.models.weights import load_weights, save_weights
 from mer_core.training import loop
+from mer_core.training.device import SMALLEST_BFLOAT16
 from mer_core.training.fold import probabilities, train_fold, transfer_groups
 
 ONE_EPOCH = FOLD.model_copy(update={"epochs": 1})
@@ -358,3 +359,38 @@ def test_a_damaged_cache_is_refused_and_leaves_nothing(tmp_path):
     with pytest.raises(UserError, match="checksum"):
         run(tmp_path / "fold", dataset)
     assert not (tmp_path / "fold").exists()
+
+
+def test_folds_draw_their_own_and_variants_the_same(dataset, tmp_path, monkeypatch):
+    drawn = {}
+
+    def fit(model, samples, train, criterion, settings, seed, **options):
+        drawn[key] = seed, model.conv1.weight.clone()
+        return pd.DataFrame([{"epoch": 1, "loss": 0.0, "accuracy": 0.0, "micro_batch": 8}])
+
+    monkeypatch.setattr(loop, "fit", fit)
+    for key in [("plain", "s1", 0), ("dual", "s1", 0), ("plain", "s2", 0), ("plain", "s1", 1)]:
+        name, subject, seed = key
+        variant = PLAIN.model_copy(update={"name": name, "attention": "dual" if name == "dual" else "none"})
+        run(tmp_path / "-".join(map(str, key)), dataset, subject=subject, seed=seed, variant=variant)
+    first, other_variant, *others = drawn.values()
+    assert first[0] == other_variant[0] and torch.equal(first[1], other_variant[1])
+    assert len({first[0], *(seed for seed, _ in others)}) == 3
+
+
+def test_bfloat16_repeats_from_the_size_on_at_which_it_is_allowed():
+    """What the memory held before must not matter; below, oneDNN's gradients take it in."""
+
+    def gradients(junk):
+        torch.full((2_000_000,), float(junk))
+        torch.manual_seed(0)
+        model = build_model("none", 3)
+        images = torch.randn(4, 3, SMALLEST_BFLOAT16, SMALLEST_BFLOAT16)
+        with torch.autocast("cpu", torch.bfloat16):
+            logits = model(images)
+        logits.float().logsumexp(1).sum().backward()
+        return [parameter.grad for parameter in model.parameters()]
+
+    first = gradients(0)
+    for junk in (1e3, -1e3, float("nan")):
+        assert all(torch.equal(a, b) for a, b in zip(first, gradients(junk), strict=True))

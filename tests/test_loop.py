@@ -18,9 +18,16 @@ from mer_core.errors import UserError
 from mer_core.training import checkpoint as checkpoints
 from mer_core.training.checkpoint import Checkpoint
 from mer_core.training.data import Samples
-from mer_core.training.loop import fit, learning_rate, parts, predict
+from mer_core.training.loop import fit, learning_rate, parts, predict, recompute_statistics
 
-SETTINGS = FOLD.model_copy(update={"augmentation": STILL, "normalization": "none", "schedule": "constant"})
+SETTINGS = FOLD.model_copy(
+    update={
+        "augmentation": STILL,
+        "recompute_statistics": False,
+        "normalization": "none",
+        "schedule": "constant",
+    }
+)
 
 
 def settings(**changes):
@@ -308,6 +315,48 @@ def test_a_full_disk_is_said_and_keeps_the_last_checkpoint(tmp_path, monkeypatch
     assert path.read_bytes() == before and [*tmp_path.iterdir()] == [path]
 
 
+def test_statistics_are_those_of_the_training_images_under_the_last_weights():
+    data, options = samples(9), {"batch_size": 4, "epochs": 3, "augmentation": FOLD.augmentation}
+    lagging, _ = run(Net(), data, **options)
+    model, _ = run(Net(), data, recompute_statistics=True, **options)
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), lagging.parameters(), strict=True))
+    with torch.no_grad():
+        features = model.conv2(model.conv1(data.pixels(torch.arange(9))).relu())
+    means = torch.stack([part.mean((0, 2, 3)) for part in features.split(3)])
+    torch.testing.assert_close(model.bn.running_mean, means.mean(0))
+    variances = torch.stack([part.var((0, 2, 3)) for part in features.split(3)])
+    torch.testing.assert_close(model.bn.running_var, variances.mean(0))
+    assert not torch.allclose(lagging.bn.running_mean, model.bn.running_mean, rtol=0.01)
+    assert model.bn.momentum == 0.1 and not model.training
+
+
+def test_statistics_are_recomputed_in_smaller_parts_where_memory_lacks():
+    cramped, free = Cramped(), Net()
+    cramped.room = 4
+    recompute_statistics(cramped, samples(), torch.arange(8), settings(), 8)
+    recompute_statistics(free, samples(), torch.arange(8), settings(), 4)
+    assert same(cramped, free) and int(cramped.bn.num_batches_tracked) == 2
+
+
+def test_statistics_are_current_at_every_look_where_epochs_are_chosen_from():
+    def looking(**options):
+        seen = []
+        run(
+            Net(),
+            epochs=3,
+            after_epoch=lambda epoch, model: seen.append(model.bn.running_mean.clone()) or {},
+            recompute_statistics=True,
+            **options,
+        )
+        return seen
+
+    last, every = looking(), looking(current_statistics=True)
+    for epoch, mean in enumerate(every, 1):
+        alone, _ = run(Net(), epochs=epoch, recompute_statistics=True)
+        assert torch.equal(alone.bn.running_mean, mean)
+    assert torch.equal(last[2], every[2]) and not torch.allclose(last[1], every[1])
+
+
 def test_frozen_batch_norm_keeps_weights_and_statistics():
     model = Net()
     model.bn.requires_grad_(False)
@@ -383,18 +432,19 @@ def test_the_network_computes_in_the_precision_asked_for(precision, dtype, caplo
     caplog.set_level(logging.INFO)
     seen = []
 
-    class Watching(Net):
-        def forward(self, x):
-            logits = super().forward(x)
-            seen.append(logits.dtype)
-            return logits
+    model = nn.Sequential(nn.Conv2d(3, 4, 3, 2), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3))
+    model.register_forward_hook(lambda module, inputs, logits: seen.append(logits.dtype))
+    data = samples(size=32)
 
     def criterion(logits, target):
         assert logits.dtype == torch.float32
         return cross_entropy(logits, target)
 
-    run(Watching(), criterion=criterion, precision=precision)
+    run(model, data, criterion=criterion, precision=precision)
     assert set(seen) == {dtype}
+    seen.clear()
+    predict(model, data, torch.arange(8), settings(precision=precision))
+    assert set(seen) == {torch.float32}, "whatever the training was"
     assert f"computing in {precision}" in caplog.text
 
 

@@ -11,7 +11,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy,
 
 from mer_core.config.models import Loss
 from mer_core.errors import UserError
-from mer_core.models.losses import balanced_alpha, build_loss, focal_loss, sigmoid_focal_loss
+from mer_core.models.losses import balanced_alpha, build_loss, focal_loss, sigmoid_focal_loss, start_at_prior
 
 FORMS = {"softmax": focal_loss, "sigmoid": sigmoid_focal_loss}
 COUNTS = [32, 25, 63, 27, 99]  # CASME II
@@ -246,3 +246,23 @@ def test_wrong_alpha_is_refused():
         build_loss(Loss(kind="focal", alpha="balanced"), [0, 0, 0])
     with pytest.raises(ValueError, match="'none' is unknown"):
         focal_loss(*batch(), reduction="none")
+
+
+def test_weights_by_name_are_those_in_order():
+    logits, target = batch()
+    names = ["a", "b", "c", "d", "e"]
+    listed = Loss(kind="focal", form="softmax", alpha=[0.5, 7.0, 0.0, 1.0, 2.0])
+    weights = {"x": 9.0, "e": 2.0, "d": 1.0, "c": 0.0, "b": 7.0, "a": 0.5}
+    named = Loss(kind="focal", form="softmax", alpha=weights)
+    assert build_loss(named, COUNTS, names)(logits, target) == build_loss(listed, COUNTS)(logits, target)
+    with pytest.raises(UserError, match="no weight for f"):
+        build_loss(named, COUNTS, [*names[:4], "f"])
+
+
+def test_every_output_starts_at_the_prior():
+    layer = torch.nn.Linear(4, 3)
+    before = layer.bias.clone()
+    start_at_prior(layer, Loss(kind="focal", form="sigmoid"))
+    assert torch.equal(layer.bias, before)
+    start_at_prior(layer, Loss(kind="focal", form="sigmoid", prior=0.01))
+    torch.testing.assert_close(layer(torch.zeros(1, 4)).sigmoid(), torch.full((1, 3), 0.01))

@@ -102,10 +102,27 @@ class Config(Section):
                 yield f"variants.{variant.name}.loss: '{variant.loss}' is not under losses ({known})"
             if variant.init == "pretrained" and self.source is None:
                 yield f"variants.{variant.name}.init: 'pretrained' needs a dataset; name one under source"
+        yield from self._misfit_alphas()
         yield from self._missing_frames()
         for name, dataset in self.datasets.items():
             if dataset.root == SIMULATED and dataset.layout == "tabular":
                 yield f"datasets.{name}.root: this layout cannot be simulated; give a folder"
+
+    def _misfit_alphas(self) -> Iterator[str]:
+        """Weights of classes that are not those of a dataset that a variant is trained on."""
+        for variant in self.variants:
+            loss = self.losses.get(variant.loss)
+            used = [self.target, self.source] if variant.init == "pretrained" else [self.target]
+            for name in used:
+                if loss is None or name not in self.datasets:
+                    continue
+                classes = self.datasets[name].class_names
+                if problem := loss.misfit(classes):
+                    yield (
+                        f"losses.{variant.loss}.alpha: {problem}, and variant {variant.name} is trained on "
+                        f"the {len(classes)} classes of {name} ({', '.join(classes)}); give each a weight by "
+                        "its name, or balanced"
+                    )
 
     def _missing_frames(self) -> Iterator[str]:
         """Baselines that need more of a clip than the target has."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
-from mer_core.config.section import Fraction, Name, NonNegative, PathText, Real, Section
+from mer_core.config.section import Name, NonNegative, PathText, Real, Section
 
 
 class Loss(Section):
@@ -18,12 +18,38 @@ class Loss(Section):
     """One answer of several classes (softmax), or one yes or no for each class (sigmoid, equation 10)."""
     gamma: NonNegative = 2.0
     """How much the focal loss turns away from what is answered well."""
-    alpha: Literal["balanced"] | Fraction | list[Fraction] | None = None
-    """Weight: a number, one per class, balanced (from the training fold's counts), or null (1)."""
+    alpha: Literal["balanced"] | NonNegative | list[NonNegative] | dict[Name, NonNegative] | None = None
+    """Weight: a number, one per class in order or by name, balanced (from the training's counts), or null."""
     reduction: Literal["mean", "sum"] = "mean"
     """Over the samples of a batch."""
     smoothing: Real = Field(0.0, ge=0, lt=1)
     """Share of the loss that is its mean against every class."""
+    prior: Real | None = Field(None, gt=0, lt=1)
+    """Probability at which every output of the sigmoid form starts; null: where chance puts it."""
+
+    @field_validator("alpha")
+    @classmethod
+    def _is_a_share_in_the_sigmoid_form(cls, alpha: Any, info: ValidationInfo) -> Any:
+        weights = (
+            alpha.values() if isinstance(alpha, dict) else [alpha] if isinstance(alpha, float) else alpha
+        )
+        if info.data.get("form") == "sigmoid" and alpha != "balanced" and max(weights or [0]) > 1:
+            raise ValueError("is a share in the sigmoid form; give numbers from 0 to 1")
+        return alpha
+
+    @field_validator("prior")
+    @classmethod
+    def _belongs_to_the_sigmoid_form(cls, prior: float | None, info: ValidationInfo) -> float | None:
+        if prior is not None and info.data.get("form") == "softmax":
+            raise ValueError("belongs to form: sigmoid; leave it out")
+        return prior
+
+    def misfit(self, classes: list[str]) -> str | None:
+        """What is wrong with alpha for some classes in order; None where it fits."""
+        if isinstance(self.alpha, list) and len(self.alpha) != len(classes):
+            return f"lists {len(self.alpha)} numbers"
+        missing = [name for name in classes if isinstance(self.alpha, dict) and name not in self.alpha]
+        return f"has none for {', '.join(missing)}" if missing else None
 
 
 class Variant(Section):

@@ -47,6 +47,8 @@ class Training(Section):
     """Share of the pooled features that training sets to zero before the classifier."""
     mirrored_test: bool = False
     """Answer by the mean logits of an image and its mirror image."""
+    recompute_statistics: bool = True
+    """Batch norm's running statistics from the training images, under the trained weights; docs/models.md."""
     normalization: Literal["imagenet", "dataset", "none"]
     precision: Literal["auto", "float32", "tf32", "bfloat16"]
     deterministic: bool

@@ -6,6 +6,7 @@ values and gradients stay finite where p rounds to 0 or 1, for every gamma >= 0.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -105,20 +106,23 @@ class ClassificationLoss(nn.Module):
         return self.function(logits, target, self.gamma, self.alpha, self.reduction)
 
 
-def build_loss(settings: Loss, class_counts: Sequence[int]) -> ClassificationLoss:
+def build_loss(
+    settings: Loss, class_counts: Sequence[int], classes: Sequence[str] | None = None
+) -> ClassificationLoss:
     """The loss that the configuration names. Cross entropy is the focal loss with gamma 0.
 
     Args:
         settings: one entry of `losses`.
         class_counts: training samples per class, in class order; `balanced` is computed from it, so
             give the counts of the training fold alone.
+        classes: their names, needed where alpha goes by name.
 
     Returns:
         A module; move it to the device of the logits.
 
     Raises:
-        UserError: when alpha is a list whose length is not the number of classes, or `balanced` and
-            there are no training samples.
+        UserError: when alpha is a list whose length is not the number of classes, has no weight for one
+            of them, or is `balanced` and there are no training samples.
     """
     gamma = 0.0 if settings.kind == "cross_entropy" else settings.gamma
     alpha = settings.alpha
@@ -129,9 +133,23 @@ def build_loss(settings: Loss, class_counts: Sequence[int]) -> ClassificationLos
             f"losses: alpha lists {len(alpha)} numbers for {len(class_counts)} classes; "
             "give one number, one per class, or balanced"
         )
+    elif isinstance(alpha, dict):
+        missing = [name for name in classes if name not in alpha]
+        if missing:
+            raise UserError(f"losses: alpha has no weight for {', '.join(missing)}; give each class one")
+        alpha = [alpha[name] for name in classes]
     if alpha is not None:
         alpha = torch.as_tensor(alpha, dtype=torch.float32)
     return ClassificationLoss(settings.form, gamma, alpha, settings.reduction, settings.smoothing)
+
+
+def start_at_prior(classifier: nn.Linear, settings: Loss) -> None:
+    """Let every output begin at the probability `prior`: b = -log((1 - prior) / prior).
+
+    From Lin et al. 2017, section 4.1: under many negatives the loss is not their sum in the first steps.
+    """
+    if settings.prior is not None:
+        nn.init.constant_(classifier.bias, -math.log((1 - settings.prior) / settings.prior))
 
 
 def balanced_alpha(class_counts: Sequence[int], form: str) -> Tensor:

@@ -21,12 +21,21 @@ from mer_core.errors import UserError
 
 _LOG = logging.getLogger(__name__)
 POLL_SECONDS = 0.2
+SLICE = "MIG-"  # begins the name of a part of a GPU
+SMALLEST_BFLOAT16 = 32  # pixels; ResNet18 divides the edge by 16 before its last stride
 Precision = Literal["auto", "float32", "tf32", "bfloat16"]
 NO_MEMORY = ("out of memory", "ALLOC_FAILED", "DefaultCPUAllocator: can't allocate memory")
 
 
 def visible_devices() -> list[str]:
-    """The GPUs that CUDA shows to this process, in CUDA's order, by identifiers that all processes share."""
+    """The GPUs that this process may use, in CUDA's order, by identifiers that all processes share.
+
+    Of several slices (MIG) CUDA shows a process the first alone, and keeps to what it was first asked with:
+    slices are read from CUDA_VISIBLE_DEVICES, and the lease leaves one of them there.
+    """
+    named = os.environ.get("CUDA_VISIBLE_DEVICES", "").replace(" ", "").split(",")
+    if named[0].startswith(SLICE):
+        return [name for name in named if name]
     if not torch.cuda.is_available():
         return []
     return [str(torch.cuda.get_device_properties(i).uuid) for i in range(torch.cuda.device_count())]
@@ -41,10 +50,10 @@ def lease(
     """Hold one slot of one GPU for as long as the context lasts.
 
     Snakemake's `gpu=1` only counts, so that jobs started together must still agree who takes which
-    device. A `CUDA_VISIBLE_DEVICES` that names one device is a choice made by a scheduler (or by hand)
-    and is taken as it is. Among several, a slot is leased by a lock (flock) on one file per slot: the
-    kernel drops it when the process ends, however it ends. Slots are tried device by device, so that
-    jobs spread before they share; when all are busy the job waits. Without a GPU it is the CPU.
+    device of those that CUDA_VISIBLE_DEVICES leaves, be it one. A slot is leased by a lock (flock) on one
+    file per slot: the kernel drops it when the process ends, however it ends. Slots are tried device by
+    device, so that jobs spread before they share; when all are busy the job waits. Without a GPU it is
+    the CPU.
 
     Args:
         slots_per_device: jobs that may share one device.
@@ -66,29 +75,33 @@ def lease(
         with _memory_of("the CPU"):
             yield torch.device("cpu")
         return
-    if len(names) == 1 and os.environ.get("CUDA_VISIBLE_DEVICES"):
-        _LOG.info("computing on the GPU that CUDA_VISIBLE_DEVICES gives")
-        with _memory_of("the GPU"):
-            yield torch.device("cuda", 0)
-        return
     folder = _private(folder or Path(tempfile.gettempdir()) / f"mer-leases-{os.getuid()}")
     index, slot, lock = _wait_for_slot(names, slots_per_device, folder)
     try:
         _LOG.info("computing on GPU %d of %d, slot %d of %d", index, len(names), slot, slots_per_device)
+        if names[index].startswith(SLICE):
+            os.environ["CUDA_VISIBLE_DEVICES"], index = names[index], 0
         with _memory_of(f"GPU {index}"):
             yield torch.device("cuda", index)
     finally:
         os.close(lock)
 
 
-def choose_precision(wanted: Precision, device: torch.device) -> Precision:
+def choose_precision(wanted: Precision, device: torch.device, size: int) -> Precision:
     """What the network is trained in; `auto` is bfloat16 where the device multiplies it faster than float32.
 
     That is so on GPUs that have it, and on CPUs with matrix units (AMX) or AMD's AVX-512; Intel's AVX-512
-    and all older CPUs take longer over it (docs/performance.md).
+    and all older CPUs take longer over it (docs/performance.md). Not on a CPU for images below
+    SMALLEST_BFLOAT16: where a convolution with a stride has a map of one pixel before it, oneDNN's bfloat16
+    gradient of its weights differs from one run to the next.
+
+    Args:
+        wanted: as the configuration has it.
+        device: where.
+        size: edge of the images in pixels.
 
     Raises:
-        UserError: tf32 is wanted on a device that has none.
+        UserError: tf32 is wanted on a device that has none, or bfloat16 on a CPU for images so small.
     """
     # NVIDIA's cards have both since compute capability 8.0, and torch emulates bfloat16 on older ones.
     ampere = device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
@@ -97,12 +110,18 @@ def choose_precision(wanted: Precision, device: torch.device) -> Precision:
             f"precision: tf32 needs an NVIDIA GPU of compute capability 8.0, and this is {device}; "
             "use auto or float32"
         )
+    small = device.type == "cpu" and size < SMALLEST_BFLOAT16
+    if wanted == "bfloat16" and small:
+        raise UserError(
+            f"precision: bfloat16 does not repeat on a CPU with images below {SMALLEST_BFLOAT16} pixels "
+            f"({size} here); use auto or float32"
+        )
     if wanted != "auto":
         return wanted
     if device.type == "cpu":
         has = torch.cpu.get_capabilities()
         faster = has.get("amx_bf16") or (has.get("avx512_bf16") and _is_amd())
-        return "bfloat16" if faster else "float32"
+        return "bfloat16" if faster and not small else "float32"
     return "bfloat16" if ampere else "float32"
 
 
@@ -153,8 +172,12 @@ def is_out_of_memory(error: RuntimeError) -> bool:
 def circumstances(device: torch.device, precision: Precision) -> dict[str, Any]:
     """What a training's results and times depend on besides its settings, for its record.
 
+    Args:
+        device: that it was on.
+        precision: as chosen.
+
     Returns:
-        device (its name), precision (as chosen), threads, versions (on a GPU with cuda and cudnn), and
+        device (its name), precision, threads, versions (on a GPU with cuda and cudnn), and
         peak_memory_mb: of the GPU's allocator, or on the CPU the process's largest resident set, each
         since the process started.
     """
@@ -166,7 +189,7 @@ def circumstances(device: torch.device, precision: Precision) -> dict[str, Any]:
         name, peak = "cpu", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     return {
         "device": name,
-        "precision": choose_precision(precision, device),
+        "precision": precision,
         "threads": torch.get_num_threads(),
         "versions": versions,
         "peak_memory_mb": round(peak / 2**20),
@@ -212,7 +235,7 @@ def _private(folder: Path) -> Path:
 def _no_locks(folder: Path, error: OSError) -> UserError:
     return UserError(
         f"{folder}: cannot hold the locks by which jobs share GPUs ({error.strerror}); set TMPDIR to a "
-        "folder on a local disk, or CUDA_VISIBLE_DEVICES to one device"
+        "folder on a local disk"
     )
 
 

@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor, nn
@@ -19,7 +20,7 @@ from mer_core import job
 from mer_core.datasets import folds
 from mer_core.datasets.manifest import read_manifest
 from mer_core.models import build_model
-from mer_core.models.losses import build_loss
+from mer_core.models.losses import build_loss, start_at_prior
 from mer_core.models.weights import load_weights, save_weights
 from mer_core.provenance import file_digest, value_digest
 from mer_core.training import data, device, loop, splits
@@ -75,7 +76,7 @@ def train_fold(
         settings: the block `training`.
         transfer: freezing and learning rates, for weights that do not start at random.
         reduction: of the channel attention.
-        seed: of the classifier, the order of the samples and their augmentation.
+        seed: with the subject it seeds all that is drawn, see fold_seed.
         initial_weights: safetensors file for all but the classifier; None starts at random.
         on: the device.
         groups: into how many groups all subjects are dealt (`folds.deal`); None leaves out one subject.
@@ -85,7 +86,18 @@ def train_fold(
         UserError: the data do not suffice, training diverged, or a file is damaged; then no file appears.
     """
     clock = _Clock()
+    configuration = value_digest(
+        [
+            *(part.model_dump() for part in (variant, loss, settings, transfer) if part),
+            list(classes),
+            reduction,
+            groups,
+        ]
+    )
     samples = data.load(cache, manifest, classes, on)
+    precision = device.choose_precision(settings.precision, on, samples.images.shape[1])
+    settings = settings.model_copy(update={"precision": precision})
+    draw = fold_seed(seed, subject)
     held_out = folds.held_out(read_manifest(manifest), subject, groups)
     train, test = splits.split_fold(samples, held_out)
     samples = data.with_normalization(samples, settings.normalization, train)
@@ -96,15 +108,17 @@ def train_fold(
     clock.lap("load")
 
     def trained(part: Tensor, **watch: Any) -> tuple[nn.Module, pd.DataFrame]:
-        torch.manual_seed(seed)
+        torch.manual_seed(draw)
         model, groups = build_model(variant.attention, len(classes), reduction, settings.dropout), None
+        start_at_prior(model.fc, loss)
         if initial_weights is not None:
             load_weights(model, initial_weights, skip_classifier=True)
             groups = transfer_groups(model, transfer)
-        criterion = build_loss(loss, samples.counts(part)).to(on)
+        criterion = build_loss(loss, samples.counts(part), classes).to(on)
         model.to(on)
         watch |= {"reduction": loss.reduction, "groups": groups, "average_epochs": settings.average_epochs}
-        return model, loop.fit(model, samples, part, criterion, settings, seed, **watch)
+        watch["current_statistics"] = True
+        return model, loop.fit(model, samples, part, criterion, settings, draw, **watch)
 
     record: dict[str, Any] = {"epochs": 0, "loss": None, "accuracy": None, "micro_batch": None}
     logits, history = torch.empty(0, len(classes), dtype=torch.float64), pd.DataFrame(columns=loop.HISTORY)
@@ -112,7 +126,7 @@ def train_fold(
     if len(test):
         chosen = None
         if settings.selection == "inner":
-            chosen, record["inner_accuracy"] = choose_epochs(trained, samples, train, settings, seed)
+            chosen, record["inner_accuracy"] = choose_epochs(trained, samples, train, settings, draw)
         model, history = trained(
             train, epochs=chosen, after_epoch=upper_bound.look if settings.best_on_test else None
         )
@@ -145,16 +159,9 @@ def train_fold(
         "n_train_per_class": dict(zip(classes, samples.counts(train), strict=True)),
         "selection": settings.selection,
         **record,
-        **device.circumstances(on, settings.precision),
+        **device.circumstances(on, precision),
         "digests": {
-            "configuration": value_digest(
-                [
-                    *(part.model_dump() for part in (variant, loss, settings, transfer) if part),
-                    list(classes),
-                    reduction,
-                    groups,
-                ]
-            ),
+            "configuration": configuration,
             **samples.digests,
             "initial_weights": file_digest(initial_weights) if initial_weights else None,
             "code": code,
@@ -163,6 +170,15 @@ def train_fold(
     if settings.keep_weights and len(test):
         save_weights(model, folder / "weights.safetensors")
     _publish(folder, predictions, history, record, clock)
+
+
+def fold_seed(seed: int, subject: str) -> int:
+    """The seed of a fold's initial weights, order of samples, augmentation and inner split.
+
+    Every fold draws its own, so that a run is not the luck of one draw; all variants draw the same, so that
+    their differences are paired.
+    """
+    return int(np.random.SeedSequence([seed, *subject.encode()]).generate_state(1)[0])
 
 
 def choose_epochs(
@@ -185,11 +201,10 @@ def choose_epochs(
     """
     part, held_out = splits.split_by_subject(samples, INNER_FRACTION, seed, among=train)
     _LOG.info("choosing the epoch: training on %d, held out %d of other subjects", len(part), len(held_out))
-    truth, accuracy = samples.labels[held_out].cpu(), []
+    accuracy = []
 
     def look(epoch: int, model: nn.Module) -> dict[str, float]:
-        hits = loop.predict(model, samples, held_out, settings).argmax(1) == truth
-        accuracy.append(hits.double().mean().item())
+        accuracy.append(loop.answers(model, samples, held_out, settings)[1])
         return {}
 
     trained(part, after_epoch=look)
@@ -249,8 +264,7 @@ class _BestOnTest:
 
     def look(self, epoch: int, model: nn.Module) -> dict[str, float]:
         """After an epoch; of equals the first is kept. Nothing of it enters the history."""
-        answers = loop.predict(model, self.samples, self.test, self.settings).argmax(1)
-        accuracy = (answers == self.samples.labels[self.test].cpu()).double().mean().item()
+        answers, accuracy = loop.answers(model, self.samples, self.test, self.settings)
         if accuracy > self.accuracy:
             self.epoch, self.accuracy, self.answers = epoch, accuracy, answers
         return {}

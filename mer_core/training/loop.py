@@ -46,6 +46,7 @@ def fit(
     after_epoch: Callable[[int, nn.Module], Mapping[str, float]] | None = None,
     checkpoint: Checkpoint | None = None,
     average_epochs: int = 0,
+    current_statistics: bool = False,
 ) -> pd.DataFrame:
     """Train a model, in place.
 
@@ -66,7 +67,8 @@ def fit(
     in the same order, started by one call. The GPU is waited for only where its numbers are needed: an
     epoch's are looked at while the next one runs, unless `after_epoch` or a checkpoint needs them.
 
-    Batch norm whose weights are frozen keeps its statistics, too.
+    Batch norm whose weights are frozen keeps its statistics, too. With `recompute_statistics` the others'
+    are computed anew after the last epoch (before `after_epoch`), see there.
 
     Args:
         model: on the device of the samples.
@@ -84,6 +86,8 @@ def fit(
         checkpoint: where to continue from and to save to.
         average_epochs: after the last epoch the weights, and batch norm's statistics, become the mean of
             those after so many last epochs (Izmailov et al. 2018, at the rates of the schedule).
+        current_statistics: recompute batch norm's statistics before every call of after_epoch, for one that
+            chooses between epochs, and not before the last alone.
 
     Returns:
         One row per epoch: epoch, loss (mean over the samples), accuracy (of the training samples, as
@@ -101,7 +105,7 @@ def fit(
     model.to(memory_format=samples.memory_format)
     groups = groups or [{"params": [p for p in model.parameters() if p.requires_grad], "scale": 1.0}]
     optimizer = build_optimizer(groups, settings)
-    precision = choose_precision(settings.precision, device)
+    precision = choose_precision(settings.precision, device, samples.images.shape[1])
     step = _Step(model, criterion, optimizer, settings, precision, reduction)
     epochs = epochs or settings.epochs
     history = checkpoint.load(model, optimizer) if checkpoint else []
@@ -145,6 +149,8 @@ def fit(
         needed_now = after_epoch or checkpoint or device.type == "cpu" or epoch == epochs
         while len(running) > (0 if needed_now else 1):
             look_at(*running.pop(0))
+        if settings.recompute_statistics and (epoch == epochs or current_statistics):
+            recompute_statistics(model, samples, train, settings, step.micro_batch)
         if after_epoch:
             row |= after_epoch(epoch, model)
         if checkpoint:
@@ -173,16 +179,13 @@ def predict(model: nn.Module, samples: Samples, index: Tensor, settings: Trainin
     Raises:
         UserError: a logit is not finite, or the device has no room for one image.
     """
-    device, size = samples.images.device, PREDICTED_AT_ONCE
     model.eval()
-    while True:
-        try:
-            logits = _logits(model, samples, index.split(size), settings)
-            break
-        except RuntimeError as error:
-            if not is_out_of_memory(error):
-                raise
-        size = _half(min(size, len(index)), 1, device)
+    logits = _with_room(
+        lambda size: _logits(model, samples, index.split(size), settings),
+        min(PREDICTED_AT_ONCE, len(index)),
+        1,
+        samples.images.device,
+    )
     logits = torch.cat(logits).double().cpu()
     if not logits.isfinite().all():
         raise UserError("predictions are not finite, training diverged; lower learning_rate")
@@ -195,6 +198,70 @@ def _logits(model: nn.Module, samples: Samples, index: Sequence[Tensor], setting
         if settings.mirrored_test:
             return [(model(x) + model(x.flip(3))) / 2 for x in inputs]
         return [model(x) for x in inputs]
+
+
+def answers(model: nn.Module, samples: Samples, index: Tensor, settings: Training) -> tuple[Tensor, float]:
+    """The classes that are predicted of some samples, (n,) on the CPU, and the accuracy; see predict."""
+    predicted = predict(model, samples, index, settings).argmax(1)
+    return predicted, (predicted == samples.labels[index].cpu()).double().mean().item()
+
+
+def recompute_statistics(
+    model: nn.Module, samples: Samples, train: Tensor, settings: Training, at_once: int
+) -> None:
+    """Compute batch norm's running statistics anew from the training samples, under the present weights.
+
+    What training leaves there is a running average over its last steps, of which the last one counts a
+    tenth: when steps are few it is that of weights long gone, or of none at all. Here it is the mean over
+    batches of the size that it had in training, without augmentation, in the training's precision. Batch norm
+    whose weights are frozen keeps its statistics.
+
+    Args:
+        model: on the device of the samples; left in evaluation mode.
+        samples: with their normalisation.
+        train: indices of the training samples.
+        settings: those of the training.
+        at_once: the most images that passed the network at once.
+    """
+    device, norms = samples.images.device, [norm for norm in _norms(model) if not _is_frozen(norm)]
+    precision = choose_precision(settings.precision, device, samples.images.shape[1])
+    before = [norm.momentum for norm in norms]
+    model.eval()
+
+    def passes(size: int) -> None:
+        for norm in norms:
+            norm.reset_running_stats()
+        for part in train.tensor_split(parts(len(train), size)):
+            with autocast(precision, device):
+                model(samples.normalize(samples.pixels(part)))
+
+    for norm in norms:
+        norm.train()
+        norm.momentum = None  # the mean of all batches
+    with torch.no_grad(), kernels(precision, settings.deterministic, device):
+        _with_room(passes, min(settings.batch_size, at_once, len(train)), 2, device)
+    for norm, momentum in zip(norms, before, strict=True):
+        norm.momentum = momentum
+    model.eval()
+
+
+def _norms(model: nn.Module) -> list[_BatchNorm]:
+    return [module for module in model.modules() if isinstance(module, _BatchNorm)]
+
+
+def _is_frozen(norm: _BatchNorm) -> bool:
+    return not any(parameter.requires_grad for parameter in norm.parameters())
+
+
+def _with_room(work: Callable[[int], Any], size: int, least: int, device: torch.device) -> Any:
+    """Do some work with so many images at once, or with as many as the device has room for."""
+    while True:
+        try:
+            return work(size)
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+        size = _half(size, least, device)
 
 
 def _half(failed: int, least: int, device: torch.device) -> int:
@@ -251,9 +318,9 @@ def _epoch(
         permutation = permutation.pin_memory().to(device, non_blocking=True)
     generator = torch.Generator(device).manual_seed(changes)
     step.model.train()
-    for module in step.model.modules():
-        if isinstance(module, _BatchNorm) and not any(p.requires_grad for p in module.parameters()):
-            module.eval()
+    for norm in _norms(step.model):
+        if _is_frozen(norm):
+            norm.eval()
     outcomes = []
     for batch in train[permutation].tensor_split(parts(len(train), settings.batch_size)):
         pixels = augment(samples.pixels(batch), settings.augmentation, generator)

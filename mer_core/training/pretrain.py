@@ -15,7 +15,7 @@ from torch import nn
 from mer_core import job
 from mer_core.evaluation.metrics import evaluate
 from mer_core.models import build_model
-from mer_core.models.losses import build_loss
+from mer_core.models.losses import build_loss, start_at_prior
 from mer_core.models.weights import load_weights, save_weights
 from mer_core.provenance import file_digest, value_digest
 from mer_core.training import data, device, loop, splits
@@ -64,6 +64,7 @@ def pretrain(
     """
     begun = time.monotonic()
     samples = data.load(cache, manifest, classes, on)
+    precision = device.choose_precision(settings.precision, on, samples.images.shape[1])
     halve = {"frame": splits.split_by_frame, "subject": splits.split_by_subject}[split]
     train, test = halve(samples, settings.test_fraction, run)
     samples = data.with_normalization(samples, settings.normalization, train)
@@ -71,12 +72,13 @@ def pretrain(
 
     torch.manual_seed(run)
     model = build_model(variant.attention, len(classes), reduction, settings.dropout)
+    start_at_prior(model.fc, loss)
     initial = None
     if settings.init != "random":
         load_weights(model, Path(settings.init), skip_classifier=True)
         initial = file_digest(settings.init)
     model.to(on)
-    criterion = build_loss(loss, samples.counts(train)).to(on)
+    criterion = build_loss(loss, samples.counts(train), classes).to(on)
     digests = {
         "configuration": value_digest(
             [variant.attention, loss.model_dump(), list(classes), settings.model_dump(), reduction]
@@ -85,14 +87,13 @@ def pretrain(
         "initial_weights": initial,
         "code": code,
     }
-    circumstances = device.circumstances(on, settings.precision)
+    settings = settings.model_copy(update={"precision": precision})
+    circumstances = device.circumstances(on, precision)
     same = {key: circumstances[key] for key in ("device", "precision", "threads", "versions")}
     checkpoint = Checkpoint(folder / "checkpoint.safetensors", value_digest([digests, same, split, run]))
-    truth = samples.labels[test].cpu()
 
     def test_accuracy(epoch: int, model: nn.Module) -> dict[str, float]:
-        hits = loop.predict(model, samples, test, settings).argmax(1) == truth
-        return {"test_accuracy": hits.double().mean().item()}
+        return {"test_accuracy": loop.answers(model, samples, test, settings)[1]}
 
     history = loop.fit(
         model,
@@ -105,7 +106,7 @@ def pretrain(
         after_epoch=test_accuracy,
         checkpoint=checkpoint,
     )
-    answers = loop.predict(model, samples, test, settings).argmax(1)
+    answers, _ = loop.answers(model, samples, test, settings)
     table = samples.table.iloc[test.cpu().numpy()].assign(predicted=[classes[k] for k in answers])
     scores = evaluate(table, classes)
     shared = splits.shared_with_training(samples, train, test)
@@ -133,7 +134,7 @@ def pretrain(
         "epochs": len(history),
         "micro_batch": int(history["micro_batch"].iloc[-1]),
         "seconds": time.monotonic() - begun,
-        **device.circumstances(on, settings.precision),
+        **device.circumstances(on, precision),
         "digests": digests,
     }
     job.write_json(folder / "metrics.json", metrics)
