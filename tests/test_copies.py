@@ -22,11 +22,18 @@ from dataset_samples import (
     write_frames,
     write_workbook,
 )
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from mer_core.config.experiment import load_config
 from mer_core.config.section import dump
+from mer_core.datasets.annotated import Candidate, clip_key, find_frames
 from mer_core.datasets.clips import clip_frames
+from mer_core.datasets.defects import Findings
+from mer_core.datasets.frames import Root, series
+from mer_core.datasets.manifest import new_sample
 from mer_core.datasets.reading import read_dataset
+from mer_core.datasets.workbook import read_table
 from mer_core.errors import UserError
 
 APEXES = {"sub01/EP02_01f": 8, "sub01/EP03_02": 101, "sub02/EP01_2": 7, "sub02/EP09f": 10}
@@ -58,6 +65,7 @@ def kinds(defects):
         "subject{0}",
         "SUB{0}",
         "Sub_{0}",
+        "sub{0} (1)",
     ],
 )
 def test_places_that_share_no_clip_are_united(tmp_path, place):
@@ -109,6 +117,42 @@ def test_of_two_places_the_better_is_used_and_the_other_is_named(tmp_path):
         "Cropped/part2 is used; 1 clips have frames here that lack there, first sub01/EP02_01f: 12"
     )
     assert "Cropped/part2" in defects[defects.defect == "unused_place"].file.tolist()
+
+
+TREES = ["part1", "part2", "sub01", "a/b"]
+HELD = st.dictionaries(st.sampled_from(TREES), st.sets(st.integers(6, 12), min_size=1), min_size=1)
+
+
+@given(held=st.lists(HELD, min_size=3, max_size=3))
+@settings(max_examples=60, deadline=None)
+def test_no_apex_on_disk_is_lost(held):
+    """Wherever the frames of clips lie, a clip is used if and only if some folder has its apex."""
+    rows = [(f"{n:02d}", "EP01", 6, 8, 12, 1, "others") for n in (1, 2, 3)]
+    samples = [
+        new_sample("casme2", f"sub{row[0]}", "EP01", onset=6, apex=8, offset=12, apex_source="annotated")
+        for row in rows
+    ]
+    root, findings = Root("/nowhere"), Findings({})
+    candidates = []
+    for sample, places in zip(samples, held, strict=True):
+        for place in sorted(places):
+            folder = root.path / place / sample["subject"] / "EP01"
+            frames = series(folder, [f"img{number}.jpg" for number in places[place]])
+            key = clip_key(sample["subject"], "EP01")
+            candidates.append(Candidate(key, folder, root.path / place, "cropped", frames))
+    find_frames("casme2", casme2_settings(), samples, candidates, ["cropped"], {}, root, findings)
+    told = findings.table()
+    for sample, places in zip(samples, held, strict=True):
+        assert sample["included"] == any(8 in numbers for numbers in places.values())
+        if not sample["included"]:
+            continue
+        used = next(place for place in places if sample["frame_path"].startswith(f"{place}/"))
+        usable = [numbers for numbers in places.values() if 8 in numbers]
+        whole = [numbers for numbers in usable if {6, 12} <= numbers]
+        assert len(places[used]) == max(map(len, whole or usable))
+        for place, numbers in places.items():
+            if numbers - places[used]:
+                assert place in told[told.defect == "unused_frames"].file.tolist()
 
 
 def test_one_lost_clip_moves_no_other(tmp_path):
@@ -324,6 +368,18 @@ def test_a_strict_workbook(tmp_path):
     assert read(tmp_path, casme2_settings())[0].apex.to_dict() == APEXES
 
 
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("notes", ["a, b, c, d, e, f", "a; b; c; d; e; f"])
+def test_separators_within_notes(tmp_path, separator, notes):
+    quoted = f'"{notes}"' if separator in notes else notes
+    lines = [["path", "subject", "label", "notes"], *(["i.png", f"S{k}", "calm", quoted] for k in range(3))]
+    (tmp_path / "t.csv").write_text("\n".join(map(separator.join, lines)) + "\n")
+    columns = {name: [name] for name in lines[0]}
+    table = read_table(tmp_path / "t.csv", columns)
+    assert table.subject.tolist() == ["S0", "S1", "S2"]
+    assert table.notes.tolist() == [notes] * 3
+
+
 @pytest.mark.parametrize("form", ["NFC", "NFD"])
 def test_labels_in_two_spellings(tmp_path, form):
     other = {"NFC": "NFD", "NFD": "NFC"}[form]
@@ -374,6 +430,13 @@ def test_nothing_at_all_is_no_list(tmp_path):
     assert not defects.action.str.contains(r"\[\]").any()
     for text in defects.action:
         followed(text)
+
+
+def test_a_list_of_one_is_not_advised(tmp_path):
+    """One person cannot be left out of one: the list would be refused."""
+    write_casme2(tmp_path, ROWS[:2])
+    _, defects = read(tmp_path, casme2_settings(["sub01", "sub03"]))
+    assert defects[defects.defect == "absent_subject"].action.tolist() == ["nothing to use of sub03"]
 
 
 def test_absent_classes(tmp_path):
@@ -435,6 +498,33 @@ def test_spellings_of_the_small_form(tmp_path, place, name):
     assert samples.subject.unique().tolist() == ["S010", "S011", "S014"]
     assert samples.index[0] == "S010_001_00000015"
     assert defects.empty
+
+
+def write_originals(root, place, labelled=True):
+    for part, (subject, number, code) in enumerate([("S005", "001", 3), ("S010", "002", 5)]):
+        folder = root / place.format({3: "disgust", 5: "happy"}[code], subject, number, part)
+        for frame in (1, 2, 3, 4):
+            draw(folder / f"{subject}_{number}_{frame:08d}.png")
+        if labelled:
+            label = root / "Emotion" / subject / number / f"{subject}_{number}_00000004_emotion.txt"
+            label.parent.mkdir(parents=True)
+            label.write_text(f"  {code:.7e}\n")
+
+
+@pytest.mark.parametrize("place", ["{0}/{1}/{2}", "{1}/{2}/{2}", "{1}", "part{3}/{1}/{2}", "."])
+def test_places_of_the_original_form(tmp_path, place):
+    write_originals(tmp_path, place)
+    samples, _ = read(tmp_path, ckplus_settings())
+    assert samples.label.tolist() == ["disgust"] * 3 + ["happy"] * 3
+    assert samples.index[0] == "S005_001_00000002"
+
+
+def test_the_original_form_without_emotion_files(tmp_path):
+    write_originals(tmp_path / "by class", "{0}/{1}/{2}", labelled=False)
+    assert read(tmp_path / "by class", ckplus_settings())[0].label.tolist() == ["disgust"] * 3 + ["happy"] * 3
+    write_originals(tmp_path / "plain", "{1}/{2}", labelled=False)
+    with pytest.raises(UserError, match=r"no S005_001_00000011_emotion\.txt"):
+        read(tmp_path / "plain", ckplus_settings())
 
 
 def test_one_original_sequence_moves_nothing(tmp_path):

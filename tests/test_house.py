@@ -84,6 +84,15 @@ def reached(*entries):
     return names, files
 
 
+def test_layouts_do_not_know_each_other():
+    paths = (ROOT / "mer_core" / "datasets").glob("*.py")
+    layouts = {path.stem: path for path in paths if re.search(r"^SETTINGS = ", path.read_text(), flags=re.M)}
+    assert {"casme2", "ckplus", "tabular"} <= set(layouts)
+    for name, path in layouts.items():
+        known = {part for module in imports(path) for part in module.split(".")}
+        assert not known & (layouts.keys() - {name}), f"{path}: what two layouts share stands beside them"
+
+
 @pytest.mark.parametrize("entry", ["mer_core.training.fold", "mer_core.training.pretrain"])
 def test_training_runs_on_a_bare_gpu_node(entry):
     foreign = {"cv2", "dlib", "snakemake", "skimage", "matplotlib", "openpyxl", "xlrd", "scipy", "sklearn"}

@@ -134,9 +134,10 @@ def find_frames(
             findings.leave_out(sample, "annotation_without_frames", why, root.relative(Path(home)))
     _name_others(choices, order, root, findings)
     annotated = {clip_key(sample["subject"], sample["clip"]) for sample in samples}
-    for key in by_key.keys() - annotated:
-        where = root.relative(by_key[key][0].folder)
-        findings.add("frames_without_annotation", "not used", file=where)
+    for key, found in by_key.items():
+        if key not in annotated:
+            where = root.relative(found[0].folder)
+            findings.add("frames_without_annotation", "not used", file=where)
 
 
 def _quality(sample: Mapping[str, Any], candidate: Candidate) -> int:
@@ -311,7 +312,9 @@ def _name_others(
         for other in rest:
             draw = _rank(sample, other, kinds) == _rank(sample, used, kinds)
             more = sorted(_inside(sample, other).keys() - used.series.files.keys())
-            others[used.tree, other.tree].append((clip, draw, more))
+            same_tree = used.tree == other.tree  # and names that differ in case or blanks, say
+            places = (used.folder, other.folder) if same_tree else (used.tree, other.tree)
+            others[places].append((clip, draw, more))
     for tree, clips in mixed.items():
         action = (
             f"{len(clips)} clips that are not whole elsewhere: {', '.join(clips[:5])}; look at their faces"

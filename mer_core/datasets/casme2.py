@@ -51,7 +51,8 @@ PUBLISHED = Published(
 # `auto` prefers the whole head where copies hold several. The raw recordings hold the same frames as the
 # selection, among many more.
 KINDS = ("raw_selected", "raw", "cropped")
-_SUBJECT = re.compile(r"(?:s|sub|subject)[ _-]?0*([1-9][0-9]?)", re.IGNORECASE)
+# With the (1) that a second part of a download gets.
+_SUBJECT = re.compile(r"(?:s|sub|subject)[ _-]?0*([1-9][0-9]?)(?: ?\([0-9]\))?", re.IGNORECASE)
 _NUMBER = re.compile(r"0*([1-9][0-9]?)(?:\.0)?")
 _CLIP = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 

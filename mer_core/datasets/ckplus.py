@@ -126,19 +126,21 @@ def _find_sequences(
     reduced: dict[Key, Sequence] = defaultdict(Sequence)
     listing = [*frames.walk(root)]
     trees: Counter[Path] = Counter()  # frames by the folder above those of people, or of classes
-    for folder, names in listing:
-        for key, numbered, labels in _group(folder, names):
-            if labels:
-                originals[key].labels.extend(labels)
-            if not numbered:
-                continue
-            is_original = (folder.parent.name.strip().upper(), folder.name.strip()) == key
-            sequence = originals[key] if is_original else reduced[key]
-            trees[_tree(folder)] += len(numbered)
-            for number, files in numbered.items():
-                sequence.files[number] += files
-            if not is_original:
-                sequence.labels.append(Label(_class_folder(folder, settings, root), None, folder))
+    groups = [(folder, *group) for folder, names in listing for group in _group(folder, names)]
+    has_labels = any(labels for *_, labels in groups)
+    for folder, key, numbered, labels in groups:
+        if labels:
+            originals[key].labels[:0] = labels  # which name the peak, as folders do not
+        if not numbered:
+            continue
+        name_of_class = _class_of(folder, settings, root)
+        is_original = folder.name.strip().upper() in key or (has_labels and name_of_class is None)
+        sequence = originals[key] if is_original else reduced[key]
+        trees[_tree(folder)] += len(numbered)
+        for number, files in numbered.items():
+            sequence.files[number] += files
+        if name_of_class or not is_original:
+            sequence.labels.append(Label(name_of_class or frames.plain(folder.name), None, folder))
     with_frames = any(sequence.files for sequence in originals.values())
     if not reduced and not with_frames:
         foreign = frames.describe_foreign(listing, root)
@@ -198,12 +200,11 @@ def _group(folder: Path, names: Iterable[str]) -> list[tuple[Key, dict[int, list
     return [(key, numbered[key], labels[key]) for key in sorted(numbered.keys() | labels.keys())]
 
 
-def _class_folder(folder: Path, settings: Ckplus, root: Root) -> str:
-    """The label of a folder of CK+48: its name, or the nearest above that is a label."""
+def _class_of(folder: Path, settings: Ckplus, root: Root) -> str | None:
+    """The label that a folder is named after, or the nearest above it in the root."""
     known = {*CODES, *map(frames.plain, settings.classes)}
     above = [folder, *(parent for parent in folder.parents if parent.is_relative_to(root.path))]
-    names = [frames.plain(parent.name) for parent in above]
-    return next((name for name in names if name in known), names[0])
+    return next((name for name in (frames.plain(parent.name) for parent in above) if name in known), None)
 
 
 def parse_label(file: Path) -> str | None:
