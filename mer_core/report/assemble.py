@@ -6,7 +6,6 @@ out.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -121,15 +120,18 @@ def _results(report: ReportInput) -> Section:
         f"taken over all clips together. Brackets hold {100 * report.config.evaluation.confidence:g} % "
         "intervals, from a bootstrap over subjects."
     )
-    notes = Counter(note for table in report.tables.values() for note in table.notes)
-    common = [note for note, times in notes.items() if times > 1]
+    belongs: dict[str, list[str]] = {}
+    for table in report.tables.values():
+        for note in table.notes:
+            belongs.setdefault(note, []).append(page.split_caption(table)[0].partition(":")[0])
+    common = {note: f"{note} ({', '.join(names)})" for note, names in belongs.items() if len(names) > 1}
     tables = [
         replace(table, notes=tuple(note for note in table.notes if note not in common))
         for table in report.tables.values()
     ]
     items = [
         *_pictures(report, ["variants"]),
-        page.Notes("On several tables", common),
+        page.Notes("On several tables", [*common.values()]),
         *(table for table in tables if len(table.frame) <= LONG),
         *_pictures(report, ["confusion", "attention", "subject_accuracy", "learning_curves"]),
     ]
