@@ -347,14 +347,16 @@ def test_a_best_row_that_is_not_above_the_floor_is_said_to_be_so(made_up):
 
 
 def test_missing_folds_are_said(made_up):
-    name = finding.best(made_up.metrics)["variant"]
-    sentences = finding_of(with_score(made_up, name, folds_expected=26))
+    every = {name: score | {"folds_expected": 26} for name, score in made_up.metrics.items()}
+    sentences = finding_of(replace(made_up, metrics=every))
     assert "Only 6 of 26 folds are in, so every figure is of those people alone." in sentences
+    sentences = finding_of(with_score(made_up, "dual", folds_expected=8))
+    assert "Folds are missing (dual has 6 of 8 folds), so rows are not of the same people." in sentences
 
 
 def test_many_people_need_no_warning(made_up):
-    name = finding.best(made_up.metrics)["variant"]
-    assert not any("too narrow" in one for one in finding_of(with_score(made_up, name, subjects=10)))
+    ten = {name: score | {"subjects": 10} for name, score in made_up.metrics.items()}
+    assert not any("too narrow" in one for one in finding_of(replace(made_up, metrics=ten)))
 
 
 def test_without_a_pair_nothing_is_said_about_a_claim(made_up):

@@ -444,6 +444,14 @@ def test_transfer_gain(tables, shipped):
     assert frame.loc[1, "p_holm"] == frame.loc[1, "p_permutation"] == compared.p_permutation
 
 
+def test_a_gain_is_of_the_clips_that_both_predicted(shipped):
+    part = shipped.predictions["v5"].query("subject < 'sub03'")
+    frame = build_tables(replace(shipped, predictions=dict(shipped.predictions) | {"v5": part}))[
+        "transfer"
+    ].frame
+    assert frame.loc[1, "n"] == len(part) == 30
+
+
 def test_pretraining_shows_both_protocols(shipped):
     def protocol(mean, sd):
         values = {"mean": mean, "sd": sd, "best": mean + 0.02}

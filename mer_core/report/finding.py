@@ -56,7 +56,7 @@ def finding(settings: Config, metrics: Mapping[str, Score], tables: Mapping[str,
     return [
         _best_sentence(settings, score, len(metrics), tables),
         *(_claim_sentence(claim, pair, real) for claim, pair in pairs),
-        *_caveats(settings, score),
+        *_caveats(settings, metrics),
     ]
 
 
@@ -141,15 +141,20 @@ def _claim_sentence(claim: Claim, row: Row | None, real: bool) -> str:
     return f"{sentence[0].upper()}{sentence[1:]}, for {row['after']} against {row['before']}{also}."
 
 
-def _caveats(settings: Config, score: Score) -> Iterator[str]:
-    if score["folds"] < score["folds_expected"]:
+def _caveats(settings: Config, metrics: Mapping[str, Score]) -> Iterator[str]:
+    least = min(metrics.values(), key=lambda score: score["folds"] / score["folds_expected"])
+    missing = f"{least['folds']} of {least['folds_expected']} folds"
+    if least["folds"] < least["folds_expected"]:
+        alike = len({score["folds"] / score["folds_expected"] for score in metrics.values()}) == 1
         yield (
-            f"Only {score['folds']} of {score['folds_expected']} folds are in, so every figure is of those "
-            "people alone."
+            f"Only {missing} are in, so every figure is of those people alone."
+            if alike
+            else f"Folds are missing ({least['variant']} has {missing}), so rows are not of the same people."
         )
-    if score["subjects"] < FEW_PEOPLE:
+    people = min(score["subjects"] for score in metrics.values())
+    if people < FEW_PEOPLE:
         yield (
-            f"With {score['subjects']} people the intervals are too narrow: of those called 95 %, about "
+            f"With {people} people the intervals are too narrow: of those called 95 %, about "
             f"{COVERAGE_OF_SIX['macro_f1']} in 100 hold the truth."
         )
     drawn = simulated(settings)

@@ -212,9 +212,9 @@ def _row(row: printed.Printed | None, name: str | None, baseline: str | None, re
         "kind": "measured" if score else "printed",
         "method": row.method if row else name,
         "variant": name,
-        **columns,
         "baseline": baseline if name != baseline else None,
         **_compared(baseline, name, results),
+        **columns,
         "changes": ", ".join(results.changes(*variants)) if all(variants) and name != baseline else None,
         "printed_accuracy": row.accuracy if row else None,
         "printed_accuracy_low": uncertain[0] if uncertain else None,
@@ -236,7 +236,6 @@ def _compared(first: str | None, second: str | None, results: Results) -> Row:
     """The columns of a comparison, accuracies in points; all None where there is none."""
     tested = results.compare(first, second)
     values = asdict(tested) if tested else dict.fromkeys(Comparison.__dataclass_fields__)
-    del values["n"]
     for name in ("gain_accuracy", "gain_accuracy_low", "gain_accuracy_high"):
         values[name] = None if values[name] is None else 100 * values[name]
     return values
@@ -274,8 +273,7 @@ def _transfer_table(results: Results) -> Table:
     rows: list[Row] = []
     pairs = [*_transfer_pairs(results)]
     for before, after in pairs:
-        n = int(results.predictions[after]["sample_id"].nunique())
-        names = {"kind": "measured", "before": before, "after": after, "n": n}
+        names = {"kind": "measured", "before": before, "after": after}
         rows.append(names | _compared(before, after, results))
     rows = _judged(rows, results)
     if printed.has_the_papers_classes(results.classes):
