@@ -25,7 +25,7 @@ import numpy as np
 
 from mer_core.config.alignment import Alignment
 from mer_core.config.experiment import load_config
-from mer_core.faces.alignment import align_clip, align_image, eye_transform, warp
+from mer_core.faces.alignment import align_clip, align_image, eye_transform, share_inside, warp
 from mer_core.faces.landmarks import FaceFinder, NoFace
 from mer_core.images import FORMATS, read_image
 from mer_core.simulation.writers import simulate_casme2
@@ -33,6 +33,7 @@ from mer_core.simulation.writers import simulate_casme2
 ROOT = Path(__file__).resolve().parent.parent
 
 SUFFIXES = {".jpg", ".tif", *(f".{name.lower()}" for name in FORMATS)}
+CROPS = ((0.20, 0.30), (0.22, 0.25), (0.24, 0.26), (0.26, 0.28), (0.28, 0.28), (0.28, 0.33))
 CLIP = 10  # frames
 CUTS = (0.0, 0.06, 0.12, 0.18)  # shares of the face's outline cut off on each side
 
@@ -58,6 +59,7 @@ def main() -> None:
         finder = FaceFinder()
         _print_steps(images, finder, settings)
         _print_hit_rates(images, finder)
+        _print_crops(images, finder, settings.size)
         _print_processes(paths, settings)
 
 
@@ -138,6 +140,34 @@ def _print_hit_rates(images: list[np.ndarray], finder: FaceFinder) -> None:
         total = found.total()
         shares = " | ".join(f"{found[step] / total:.0%}" for step in steps)
         print(f"| {name} | {shares} | {total - found['none']} of {total} |")
+
+
+def _print_crops(images: list[np.ndarray], finder: FaceFinder, size: int) -> None:
+    """What crops of several kinds keep of the faces, and how much of them lies inside tight source images."""
+    faces = [
+        (image.shape[:2], landmarks) for image in images if (landmarks := _find(image, finder)[1]) is not None
+    ]
+    cuts = " | ".join(f"inside, cut {cut:.0%}" for cut in CUTS)
+    print(f"\n| eye_distance | eye_center | brows kept | eyes to mouth | chin | inside, whole | {cuts} |")
+    print(f"|{'---|' * (6 + len(CUTS))}")
+    for distance, down in CROPS:
+        place = size, distance, (0.5, down)
+        kept, inside = [], []
+        for shape, landmarks in faces:
+            transform = eye_transform(landmarks, *place)
+            points = landmarks @ transform[:, :2].T + transform[:, 2]
+            within = ((points > 0) & (points < size)).all(1)
+            kept.append([within[17:27].all(), within[27:68].all(), within[8]])
+            low, high = landmarks.min(0), landmarks.max(0)
+            shares = [share_inside(transform, size, shape)]
+            for cut in CUTS:
+                near = np.maximum(low + cut * (high - low), 0)
+                far = np.minimum(high - cut * (high - low), shape[::-1])
+                tight = eye_transform(landmarks - near, *place)
+                shares.append(share_inside(tight, size, tuple((far - near)[::-1])))
+            inside.append(shares)
+        cells = [f"{share:.0%}" for share in (*np.mean(kept, axis=0), *np.median(inside, axis=0))]
+        print(f"| {distance} | [0.5, {down}] | {' | '.join(cells)} |")
 
 
 def _find(image: np.ndarray, finder: FaceFinder) -> tuple[str, np.ndarray | None]:

@@ -3,6 +3,7 @@ rule align_faces:
     input:
         root=simulated_root,
         manifest="<results>/manifests/{dataset}.csv",
+        landmarks=landmark_table,
     output:
         cache=update("<results>/aligned/{dataset}.h5"),
         failures=update("<results>/aligned/{dataset}.failures.csv"),

@@ -19,6 +19,12 @@ def dataset_settings(wildcards):
     return {key: value for key, value in section.items() if key != "alignment"}
 
 
+def landmark_table(wildcards):
+    """The table of landmarks that takes the detector's place, if there is one."""
+    choice = CONFIG.alignment_of(wildcards.dataset).landmarks
+    return [] if choice in {"dlib", "dataset"} else choice
+
+
 def alignment_of(wildcards):
     """How the faces of a dataset are aligned."""
     return dump(CONFIG.alignment_of(wildcards.dataset))

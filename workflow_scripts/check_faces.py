@@ -7,12 +7,16 @@ import numpy as np
 from mer_core import job
 from mer_core.datasets.manifest import read_manifest
 from mer_core.faces.cache import read_cache
-from mer_core.faces.points import unlike_others
+from mer_core.faces.points import UNLIKE
 from mer_core.report.figures import save_figure
 from mer_core.report.pictures import contact_sheet
 
 MOST, FIRST = 96, 32  # faces on a sheet; of these, those that are the most worth a look
-SURE = "plain"  # the step of the detector that errs least
+SURE = {
+    "plain",
+    "given",
+    "precropped",
+}  # steps that err least
 
 
 def main(snakemake):
@@ -20,8 +24,8 @@ def main(snakemake):
     for cache, manifest, sheet in zip(*inputs, strict=True):
         aligned = read_cache(cache)
         samples = read_manifest(manifest).set_index("sample_id").loc[aligned.sample_id]
-        unlike = unlike_others(aligned.landmarks, samples.subject.tolist())
-        odd = np.array([not step.startswith(SURE) for step in aligned.detector], bool)
+        unlike = np.array([UNLIKE in step for step in aligned.detector], bool)
+        odd = np.array([step not in SURE for step in aligned.detector], bool)
         # Doubtful ones first, then some of all, spread evenly.
         order = np.lexsort([np.nan_to_num(aligned.inside, nan=1.0), ~odd, ~unlike])
         first = order[: min(FIRST, int((unlike | odd).sum()))]
@@ -31,18 +35,16 @@ def main(snakemake):
         figure = contact_sheet(
             aligned.images[shown],
             [f"{samples.subject.iloc[index]} {samples.label.iloc[index]}" for index in shown],
-            [" | ".join(_remarks(aligned, unlike, index)) for index in shown],
+            [" | ".join(_remarks(aligned, index)) for index in shown],
             credit=f"{Path(cache).stem}: {len(shown)} of {len(samples)} faces. Not to be shown to others.",
         )
         save_figure(figure, Path(sheet).with_suffix(""), kinds=("png",), mode=0o600)
         print(f"{sheet}: {len(shown)} of {len(samples)} faces, {int((unlike | odd).sum())} doubtful")
 
 
-def _remarks(aligned, unlike, index):
+def _remarks(aligned, index):
     """What there is to say of a face."""
-    yield aligned.detector[index]
-    if unlike[index]:
-        yield "unlike others"
+    yield aligned.detector[index].replace(UNLIKE, "unlike others")
     if aligned.inside[index] < 0.995:
         yield f"{aligned.inside[index]:.0%} inside"
 

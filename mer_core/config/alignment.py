@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from mer_core.config.section import Fraction, Real, Section, Whole
+from mer_core.config.section import Fraction, PathText, Real, Section, Whole
 
 EyeDistance = Annotated[Real, Field(gt=0.05, lt=0.8)]
 
@@ -17,6 +17,8 @@ class Alignment(Section):
     mode: Literal["landmarks", "precropped"]
     """landmarks: eyes levelled by dlib's landmarks; precropped: face crops, only resized."""
     size: Whole = Field(ge=16, le=1024)
+    landmarks: PathText = "dlib"
+    """dlib, or in its place: dataset (CK+'s *_landmarks.txt), or a CSV of 68 points (docs/data.md)."""
     eye_distance: EyeDistance
     """Distance between the inner eye corners as a share of size."""
     eye_center: tuple[Fraction, Fraction]
@@ -29,6 +31,8 @@ class AlignmentOverlay(Section):
 
     mode: Literal["landmarks", "precropped"] | None = None
     """As in alignment; CASME II's Cropped, say, can be precropped."""
+    landmarks: PathText | None = None
+    """As in alignment."""
     eye_distance: EyeDistance | None = None
     """As in alignment."""
     eye_center: tuple[Fraction, Fraction] | None = None

@@ -58,7 +58,8 @@ class Found:
 class FaceFinder:
     """Finds the largest face of an image; loads the models once (a second, 100 MB).
 
-    The steps, each tried when those before it found no face:
+    The steps, each tried when those before it found no face, or none that the detector is sure of (a fit may
+    be steady and wrong: of doubtful steps the one with the best score counts):
 
         plain      the detector on the gray image
         upsampled  on the image at twice the size, for small faces
@@ -97,20 +98,31 @@ class FaceFinder:
         return self.find_all(image)[0]
 
     def find_all(self, image: np.ndarray) -> list[Found]:
-        """All faces that the first successful step sees, the largest first; as `find`."""
+        """All faces that one step sees, the largest first; as `find`."""
         gray = to_gray(image)
         searched = _resized(gray)
+        step, faces = self._best(searched)
+        if not faces:
+            height, width = image.shape[:2]
+            raise NoFace(f"no face found in {width} x {height} pixels; replace the image or exclude it")
+        # Pixel centres carry whole numbers, hence the halves.
+        scale = np.divide(searched.shape[::-1], gray.shape[::-1])
+        name = step if len(faces) == 1 else f"{step} (largest of {len(faces)})"
+        names = [name, *[step] * (len(faces) - 1)]
+        places = [((face + 0.5) / scale - 0.5).astype(np.float32) for face in faces]
+        return [Found(*found) for found in zip(places, names, strict=True)]
+
+    def _best(self, gray: np.ndarray) -> tuple[str, list[np.ndarray]]:
+        """The first step that is sure of its face, else the surest, with the landmarks of its faces."""
+        best, score = ("none", []), -np.inf
         for step in ("plain", "upsampled", "padded", "box"):
-            faces = self._faces(searched, self._boxes(step, searched))
-            if faces:
-                # Pixel centres carry whole numbers, hence the halves.
-                scale = np.divide(searched.shape[::-1], gray.shape[::-1])
-                name = step if len(faces) == 1 else f"{step} (largest of {len(faces)})"
-                names = [name, *[step] * (len(faces) - 1)]
-                places = [((face + 0.5) / scale - 0.5).astype(np.float32) for face in faces]
-                return [Found(*found) for found in zip(places, names, strict=True)]
-        height, width = image.shape[:2]
-        raise NoFace(f"no face found in {width} x {height} pixels; replace the image or exclude it")
+            boxes = self._boxes(step, gray)
+            faces, sure = self._faces(gray, boxes), max((score for _, score in boxes), default=-np.inf)
+            if faces and (sure > score or not best[1]):
+                best, score = (step, faces), sure
+            if score >= SURE:
+                break
+        return best
 
     def follow(self, frames: Iterable[np.ndarray], landmarks: np.ndarray) -> np.ndarray:
         """The landmarks of a face that hardly moves, in each of some frames.

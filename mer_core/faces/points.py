@@ -8,6 +8,7 @@ import numpy as np
 
 LEFT_INNER_EYE, RIGHT_INNER_EYE = 39, 42  # as seen in the image, counted from 0
 
+UNLIKE = "unlike the subject's other faces"
 # Points that expressions hardly move: nose, eyes, and the face's outline beside them.
 STILL = [*range(27, 48), *range(3), *range(14, 17)]
 # Mean distance of these points from where they are in the subject's median face, in inner-eye distances. A

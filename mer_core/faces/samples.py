@@ -19,7 +19,9 @@ from mer_core.csvs import write_csv
 from mer_core.errors import UserError
 from mer_core.faces.alignment import align_image, tell_inside
 from mer_core.faces.cache import ARRAYS, PART, Aligned, Attribute, read_parts, write_parts
+from mer_core.faces.given import DLIB, KnownFace, given_landmarks, landmarks_of
 from mer_core.faces.landmarks import FaceFinder, model_path
+from mer_core.faces.points import UNLIKE, unlike_others
 from mer_core.images import read_image
 
 _LOG = logging.getLogger(__name__)
@@ -46,7 +48,7 @@ def align_samples(
 
     Args:
         dataset: its name in the configuration.
-        rows: of the manifest; `sample_id` and `frame_path` are used.
+        rows: of the manifest; `sample_id`, `frame_path` and, to compare a person's faces, `subject` are used.
         root: the folder that `frame_path` is relative to.
         settings: mode, size, place of the eyes, color.
         path: the cache to write.
@@ -59,8 +61,13 @@ def align_samples(
     path, failures = Path(path), Path(failures)
     attributes, code = cache_attributes(settings), provenance.code_digest(_CODE)
     files = {row.sample_id: Path(root) / row.frame_path for row in rows.itertuples()}
+    finders = dict.fromkeys(files)
+    if settings.mode == "landmarks" and settings.landmarks != DLIB:
+        given = given_landmarks(settings.landmarks, Path(root))
+        for row in rows.itertuples():
+            finders[row.sample_id] = KnownFace(landmarks_of(row.frame_path, given), settings.landmarks)
     origin = {
-        sample: provenance.value_digest([sample, _digest(file), attributes, code])
+        sample: provenance.value_digest([sample, _digest(file), _points(finders[sample]), attributes, code])
         for sample, file in files.items()
     }
     attributes[ORIGINS] = provenance.value_digest(list(origin.values()))
@@ -75,8 +82,8 @@ def align_samples(
         todo = [sample for sample in origin if origin[sample] not in finished]
         _LOG.info("%d of %d images are unchanged: kept", len(rows) - len(todo), len(rows))
         with workers(min(processes, 1 + len(todo) // WORTH_A_PROCESS), cv2.setNumThreads, 1) as spread:
-            align = partial(_align_file, settings)
-            done = spread(align, [files[sample] for sample in todo])
+            work = [(files[sample], finders[sample]) for sample in todo]
+            done = spread(partial(_align_work, settings), work)
             for sample, content in zip(todo, tqdm(done, "align", len(todo), mininterval=1.0), strict=True):
                 finished.add(origin[sample], content)
         messages = {
@@ -86,10 +93,21 @@ def align_samples(
         failed = [(sample, message) for sample, message in messages.items() if message]
         write_csv(pd.DataFrame(failed, columns=FAILURES), failures)
         found = {sample: key for sample, key in origin.items() if not messages[sample]}
-        write_parts(path, _parts(found, finished, record), len(found), attributes)
-        inside = [np.frombuffer(finished[key], record)["inside"][0] for key in found.values()]
+        faces = [np.frombuffer(finished[key], record)[["inside", "landmarks"]][0] for key in found.values()]
+        subject = dict(zip(rows["sample_id"], rows.get("subject", rows["sample_id"]), strict=True))
+        landmarks = np.array([face["landmarks"] for face in faces]).reshape(-1, 68, 2)
+        unlike = unlike_others(landmarks, [subject[sample] for sample in found])
+        unlike = {sample for sample, is_unlike in zip(found, unlike, strict=True) if is_unlike}
+        write_parts(path, _parts(found, unlike, finished, record), len(found), attributes)
     _LOG.info("%d faces aligned, %d not found", len(found), len(failed))
-    tell_inside(np.array(inside, np.float32), dataset)
+    if unlike:
+        _LOG.warning(
+            "%d with landmarks %s: %s; look at them by snakemake check_faces",
+            len(unlike),
+            UNLIKE,
+            ", ".join(sorted(unlike)[:5]) + (" ..." if len(unlike) > 5 else ""),
+        )
+    tell_inside(np.array([face["inside"] for face in faces], np.float32), dataset)
 
 
 def cache_attributes(settings: Alignment) -> dict[str, Attribute]:
@@ -102,8 +120,17 @@ def cache_attributes(settings: Alignment) -> dict[str, Attribute]:
         "color": settings.color,
         "dlib": provenance.versions()["dlib-bin"],
         "opencv": cv2.__version__,
-        "landmark_model": provenance.file_digest(model_path()) if settings.mode == "landmarks" else "",
+        "landmarks": settings.landmarks,
+        "landmark_model": provenance.file_digest(model_path()) if _detects(settings) else "",
     }
+
+
+def _detects(settings: Alignment) -> bool:
+    return settings.mode == "landmarks" and settings.landmarks == DLIB
+
+
+def _points(finder: KnownFace | None) -> list[list[float]] | None:
+    return finder.landmarks.tolist() if finder and finder.landmarks is not None else None
 
 
 @cache
@@ -112,11 +139,17 @@ def _finder() -> FaceFinder:
     return FaceFinder()
 
 
-def _align_file(settings: Alignment, file: Path) -> bytes:
+def _align_work(settings: Alignment, work: tuple[Path, KnownFace | None]) -> bytes:
+    file, finder = work
+    return _align_file(settings, file) if finder is None else _align_file(settings, file, finder)
+
+
+def _align_file(settings: Alignment, file: Path, finder: KnownFace | None = None) -> bytes:
     """The record of one image: its face, or why there is none."""
     record = np.zeros(1, _record(settings))
     try:
-        finder = _finder() if settings.mode == "landmarks" else None
+        if _detects(settings):
+            finder = _finder()
         face = align_image(read_image(file), finder, settings)
     except UserError as error:
         record["message"] = str(error).encode()
@@ -148,7 +181,7 @@ def _keep(path: Path, record: np.dtype, wanted: set[str], finished: Finished) ->
             for place, origin in enumerate(part.origin):
                 if origin in wanted and origin not in finished:
                     face = np.zeros(1, record)
-                    face["detector"] = part.detector[place].encode()
+                    face["detector"] = part.detector[place].removesuffix(f", {UNLIKE}").encode()
                     for name in ARRAYS:
                         face[name] = getattr(part, name)[place]
                     finished.add(origin, face.tobytes())
@@ -156,16 +189,22 @@ def _keep(path: Path, record: np.dtype, wanted: set[str], finished: Finished) ->
         _LOG.info("nothing is kept of an earlier run: %s", error)
 
 
-def _parts(found: Mapping[str, str], finished: Finished, record: np.dtype) -> Iterator[Aligned]:
+def _parts(
+    found: Mapping[str, str], unlike: set[str], finished: Finished, record: np.dtype
+) -> Iterator[Aligned]:
     samples = list(found)
     for start in range(0, max(1, len(samples)), PART):
         some = samples[start : start + PART]
         content = b"".join(finished[found[sample]] for sample in some)
         records = np.frombuffer(content, record)
+        steps = [step.decode() for step in records["detector"].tolist()]
         yield Aligned(
             **{name: np.ascontiguousarray(records[name]) for name in ARRAYS},
             sample_id=some,
-            detector=[step.decode() for step in records["detector"].tolist()],
+            detector=[
+                f"{step}, {UNLIKE}" if sample in unlike else step
+                for sample, step in zip(some, steps, strict=True)
+            ],
             attributes={},
             origin=[found[sample] for sample in some],
         )

@@ -1,0 +1,98 @@
+"""Landmarks that come with a dataset, or from its user, in place of a detector's."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from mer_core.errors import UserError
+from mer_core.faces.landmarks import Found, NoFace
+from mer_core.job import cannot_read
+
+DLIB, DATASET = "dlib", "dataset"
+SUFFIX = "_landmarks.txt"  # of the files that CK+ has, Landmarks/S005/001/S005_001_00000011_landmarks.txt
+# The columns of a table, named as OpenFace names them.
+COLUMNS = [f"{axis}_{point}" for point in range(68) for axis in "xy"]
+
+
+class KnownFace:
+    """Finds the face whose landmarks are known, in place of a `FaceFinder`."""
+
+    def __init__(self, landmarks: np.ndarray | None, source: str) -> None:
+        """`landmarks`, (68, 2), or None where there are none for the image; `source` names where from."""
+        self.landmarks, self.source = landmarks, source
+
+    def find(self, image: np.ndarray) -> Found:
+        """The landmarks, whatever the image.
+
+        Raises:
+            NoFace: there are none.
+        """
+        if self.landmarks is None:
+            raise NoFace(f"{self.source} has no landmarks of this image; add them, or use landmarks: {DLIB}")
+        return Found(self.landmarks.astype(np.float32), "given")
+
+
+def given_landmarks(choice: str, root: Path) -> Mapping[str, np.ndarray]:
+    """Landmarks by the path of the image, relative to `root`, or by its name without suffix.
+
+    Args:
+        choice: `dataset`, for files as CK+ has them anywhere below `root`; or the path of a CSV table with
+            the columns path (of the image, relative to `root`) and x_0, y_0 to x_67, y_67 in its pixels.
+        root: the dataset's folder.
+
+    Raises:
+        UserError: there are none, or a file does not hold them.
+    """
+    if choice == DATASET:
+        found = {
+            file.name.removesuffix(SUFFIX): _read_text(file) for file in sorted(root.rglob(f"*{SUFFIX}"))
+        }
+        if not found:
+            raise UserError(f"{root}: holds no file *{SUFFIX}; name the folder that does, or use dlib")
+        return found
+    return _read_table(Path(choice))
+
+
+def landmarks_of(frame: str, given: Mapping[str, np.ndarray]) -> np.ndarray | None:
+    """Those of one image, by its path relative to the dataset's folder; None where there are none."""
+    points = given.get(frame)
+    return given.get(Path(frame).stem) if points is None else points
+
+
+def _read_text(file: Path) -> np.ndarray:
+    try:
+        return _checked(file, np.array(file.read_text(encoding="ascii").split(), float).reshape(-1, 2))
+    except OSError as error:
+        raise cannot_read(file, error) from None
+    except ValueError:
+        raise UserError(f"{file}: is no list of 68 points, x and y; copy it again from the source") from None
+
+
+def _read_table(path: Path) -> Mapping[str, np.ndarray]:
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows = [*csv.DictReader(file, skipinitialspace=True)]
+    except OSError as error:
+        raise cannot_read(path, error) from None
+    except ValueError as error:
+        raise UserError(f"{path}: is no CSV table ({error}); save it as CSV, in UTF-8") from None
+    found = {}
+    for line, row in enumerate(rows, start=2):
+        try:
+            points = np.array([float(row[column]) for column in COLUMNS]).reshape(-1, 2)
+            found[row["path"]] = _checked(f"{path}:{line}", points)
+        except (KeyError, TypeError, ValueError):
+            raise UserError(
+                f"{path}:{line}: needs the columns path, x_0, y_0 to x_67, y_67, with numbers; mend this row"
+            ) from None
+    return found
+
+
+def _checked(place: str | Path, points: np.ndarray) -> np.ndarray:
+    if points.shape != (68, 2) or not np.isfinite(points).all() or not np.ptp(points[36:48], axis=0).any():
+        raise UserError(f"{place}: does not hold 68 points that differ; mend it, or use landmarks: {DLIB}")
+    return points
