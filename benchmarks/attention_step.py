@@ -1,5 +1,7 @@
 """Training step of each attention kind against none: `python benchmarks/attention_step.py`.
 
+`dual, autograd` is the same unit as plain expressions, whose gradient torch finds.
+
 All kinds take turns in one run, so that a busy machine slows them alike; the ratio is the median of
 the ratios within a turn. Prints a Markdown table.
 """
@@ -13,6 +15,7 @@ from collections.abc import Callable
 import torch
 from hardware import machine, wait
 from measuring import CLOCKS, ratio, table, take_turns
+from plain_attention import autograd_attention
 
 from mer_core.config.models import Loss
 from mer_core.models import ATTENTION, build_model
@@ -39,6 +42,13 @@ def main() -> None:
     images = images.contiguous(memory_format=layout)
     target = torch.arange(settings.batch, device=device) % 5
     steps = {kind: _training_step(kind, images, target, layout, settings.precision) for kind in ATTENTION}
+    by_hand = _training_step("dual", images, target, layout, settings.precision)
+
+    def by_autograd() -> None:
+        with autograd_attention():
+            by_hand()
+
+    steps["dual, autograd"] = by_autograd
     print(machine(device))
     times = take_turns(steps, settings.repeats, settings.clock)
     print(
@@ -46,8 +56,8 @@ def main() -> None:
         f"median of {settings.repeats}, {settings.clock} time"
     )
     rows = []
-    for kind in ATTENTION:
-        parameters = sum(p.numel() for p in build_model(kind, 5).parameters())
+    for kind in steps:
+        parameters = sum(p.numel() for p in build_model(kind.split(",")[0], 5).parameters())
         milliseconds = f"{1e3 * statistics.median(times[kind]):.1f}"
         rows.append([kind, milliseconds, f"{ratio(times, kind, 'none'):.3f}", f"{parameters:,}"])
     table(["attention", "ms per step", "against none", "parameters"], rows)

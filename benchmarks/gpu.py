@@ -10,18 +10,19 @@ from __future__ import annotations
 
 import argparse
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 
 import torch
 from hardware import machine
 from measuring import table, take_turns
-from torch import Tensor
+from plain_attention import autograd_attention
 from train import CLASSES, noise_samples, noise_task, shipped_settings
 
 from mer_core.config.models import Loss
 from mer_core.config.training import FoldTraining
-from mer_core.models import attention, build_model
+from mer_core.models import build_model
 from mer_core.models.losses import build_loss
 from mer_core.training import loop
 from mer_core.training.data import Samples
@@ -131,43 +132,17 @@ def _training(
     return train
 
 
-class _way:
+@contextmanager
+def _way(side: Side) -> Iterator[None]:
     """The parts of the library that a side is without, replaced for as long as it lasts."""
-
-    def __init__(self, side: Side) -> None:
-        self.replaced = []
-        if not side.graph:
-            self.replaced.append((loop._Step, "_replayed", lambda step, inputs, target: None))
-        if side.autograd:
-            self.replaced += [(attention, "pool", plain_pool), (attention, "amplify", plain_amplify)]
-
-    def __enter__(self) -> None:
-        self.before = [getattr(owner, name) for owner, name, _ in self.replaced]
-        for owner, name, value in self.replaced:
-            setattr(owner, name, value)
-
-    def __exit__(self, *error: object) -> None:
-        for (owner, name, _), value in zip(self.replaced, self.before, strict=True):
-            setattr(owner, name, value)
-
-
-def plain_pool(
-    features: Tensor, channels: bool = False, positions: bool = False
-) -> tuple[Tensor, attention.Pools]:
-    """attention.pool by torch's own reductions."""
-    over_channels = torch.cat([features.amax(1, keepdim=True), features.mean(1, keepdim=True)], 1)
-    over_positions = torch.stack([features.amax((2, 3)), features.mean((2, 3))])
-    return features, attention.Pools(
-        over_channels if channels else None, over_positions if positions else None
-    )
-
-
-def plain_amplify(features: Tensor, spatial: Tensor | None, channel: Tensor | None) -> Tensor:
-    """attention.amplify by torch's own products."""
-    gates = [gate.to(features.dtype) for gate in (spatial, channel) if gate is not None]
-    if len(gates) == 1:
-        return torch.addcmul(features, features, *gates)
-    return torch.addcmul(features, features * gates[0], gates[1])
+    replayed = loop._Step._replayed
+    if not side.graph:
+        loop._Step._replayed = lambda step, inputs, target: None
+    try:
+        with autograd_attention() if side.autograd else nullcontext():
+            yield
+    finally:
+        loop._Step._replayed = replayed
 
 
 if __name__ == "__main__":
