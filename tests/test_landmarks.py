@@ -245,3 +245,23 @@ def test_finds_every_portrait_however_tight(finder: FaceFinder, margin: float) -
     assert len(errors) > 10
     assert np.median(errors) < 0.03
     assert max(errors) < 0.12
+
+
+@pytest.mark.parametrize(
+    ("scores", "expected"),
+    [
+        ({"plain": 0.1, "upsampled": 0.9, "padded": 1.5}, "upsampled"),
+        ({"plain": 0.3, "padded": 0.4}, "padded"),
+        ({"plain": 0.3, "padded": 0.2}, "plain"),
+        ({"plain": 0.6, "upsampled": 2.0}, "plain"),
+        ({}, "box"),
+    ],
+)
+def test_a_surer_step_is_preferred_to_a_doubtful_one(
+    finder: FaceFinder, monkeypatch: pytest.MonkeyPatch, scores: dict[str, float], expected: str
+) -> None:
+    scores = scores | {"box": -np.inf}
+    box = dlib.rectangle(0, 0, 99, 99)
+    monkeypatch.setattr(finder, "_boxes", lambda step, _: [(box, scores[step])] if step in scores else [])
+    monkeypatch.setattr(finder, "_faces", lambda _, boxes: [np.zeros((68, 2))] * len(boxes))
+    assert finder.find(np.zeros((200, 200), np.uint8)).step == expected
