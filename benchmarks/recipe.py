@@ -89,6 +89,7 @@ def over(*layers: Mapping[str, Any]) -> dict[str, Any]:
 # Levers that several trials share.
 WIDE = training(shift=0.08, rotation=8.0, brightness=0.2, scale=0.1, contrast=0.2)
 SMOOTH = {"losses": {"cross_entropy": {"smoothing": 0.1}}}
+BALANCED = {"losses": {"focal": {"alpha": "balanced"}}}
 DECAY = training(optimizer="adamw", weight_decay=0.05)
 LONGER = over(training(epochs=40, batch_size=32), WIDE)
 TOGETHER = over(
@@ -136,6 +137,11 @@ PLANS = {
         ),
         Trial(
             "base, averaged weights", "portraits-112-28", over(LONGER, training(average_epochs=8), variant())
+        ),
+        Trial(
+            "base, statistics as training leaves them",
+            "portraits-112-28",
+            over(LONGER, training(recompute_statistics=False), variant()),
         ),
         Trial("base, batch 16", "portraits-112-28", over(LONGER, training(batch_size=16), variant())),
         Trial(
@@ -198,11 +204,22 @@ PLANS = {
         ),
         Trial("transfer, larger face, 24 epochs", "demo-48-28", over(transfer({}), training(epochs=24))),
         Trial("transfer, larger face, pretrained 30 epochs", "demo-48-28", transfer({"epochs": 30})),
+        Trial("transfer, larger face, balanced", "demo-48-28", over(transfer({}), BALANCED)),
         Trial(
-            "transfer, larger face, balanced",
+            "transfer, larger face, 24 epochs after 30",
             "demo-48-28",
-            over(transfer({}), {"losses": {"focal": {"alpha": "balanced"}}}),
+            over(transfer({"epochs": 30}), training(epochs=24)),
         ),
+        Trial(
+            "transfer, larger face, cross entropy, 24 epochs after 30",
+            "demo-48-28",
+            over(
+                transfer({"epochs": 30}),
+                training(epochs=24),
+                variant(loss="cross_entropy", init="pretrained"),
+            ),
+        ),
+        Trial("dual, larger face, 24 epochs", "demo-48-28", over(variant(), training(epochs=24))),
     ],
 }
 
