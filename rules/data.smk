@@ -38,8 +38,9 @@ rule simulate_dataset:
         mem="4GB",
         runtime="1h",
     params:
-        dataset=dataset_settings,
+        layout=layout_of,
         simulation=dump(CONFIG.simulation),
+        faces=portraits,
         code=code_digest("workflow_scripts/simulate_dataset.py"),
     script:
         "../workflow_scripts/simulate_dataset.py"
@@ -66,15 +67,16 @@ rule read_dataset:
         dataset=dataset_settings,
         root=dataset_root,
         doctor=dump(CONFIG.doctor),
+        inventory=outside_data,
         code=reader_code,
     script:
         "../workflow_scripts/read_dataset.py"
 
 
 rule doctor:
-    """Print what was found in the datasets, and go no further."""
+    """Read the datasets, always anew, print what was found, and go no further."""
     input:
-        summaries=collect("<results>/manifests/{dataset}.summary.txt", dataset=CONFIG.datasets),
+        collect("<results>/simulated/{dataset}", dataset=SIMULATED_DATASETS),
     log:
         "<logs>/doctor.log",
     benchmark:
@@ -82,6 +84,9 @@ rule doctor:
     conda:
         "../envs/data.yaml"
     params:
+        datasets={name: dump(dataset) for name, dataset in CONFIG.datasets.items()},
+        roots={name: root_of(name) for name in CONFIG.datasets},
+        doctor=dump(CONFIG.doctor),
         code=code_digest("workflow_scripts/doctor.py"),
     script:
         "../workflow_scripts/doctor.py"
@@ -105,9 +110,8 @@ rule write_manifest:
         mem="2GB",
         runtime="30m",
     params:
-        dataset=dataset_settings,
         root=dataset_root,
-        alignment=alignment_of,
+        alignment=spotting_alignment,
         code=code_digest("workflow_scripts/write_manifest.py"),
     script:
         "../workflow_scripts/write_manifest.py"

@@ -18,6 +18,7 @@ rule train_fold:
     threads: CONFIG.compute.threads
     resources:
         gpu=1,
+        slots=CONFIG.compute.slots_per_device,
         mem=memory,
         runtime=CONFIG.compute.runtime,
     params:
@@ -28,7 +29,6 @@ rule train_fold:
         transfer=transfer_settings,
         reduction=CONFIG.reduction,
         groups=CONFIG.groups,
-        slots=CONFIG.compute.slots_per_device,
         code=code_digest("workflow_scripts/train_fold.py"),
     script:
         "../workflow_scripts/train_fold.py"

@@ -1,11 +1,15 @@
 """What depends on wildcards: input files, settings, resources."""
 
 
-def dataset_root(wildcards):
-    """Where the dataset lies; the target, where the rule has no wildcard for it."""
-    name = wildcards.get("dataset", CONFIG.target)
+def root_of(name):
+    """Where a dataset lies."""
     root = CONFIG.datasets[name].root
     return f"results/{CONFIG.experiment}/simulated/{name}" if root == SIMULATED else root
+
+
+def dataset_root(wildcards):
+    """Where the dataset lies; the target, where the rule has no wildcard for it."""
+    return root_of(wildcards.get("dataset", CONFIG.target))
 
 
 def simulated_root(wildcards):
@@ -28,6 +32,35 @@ def landmark_table(wildcards):
 def alignment_of(wildcards):
     """How the faces of a dataset are aligned."""
     return dump(CONFIG.alignment_of(wildcards.dataset))
+
+
+def spotting_alignment(wildcards):
+    """How faces are aligned to spot an apex: at a size of its own."""
+    return {key: value for key, value in alignment_of(wildcards).items() if key != "size"}
+
+
+def layout_of(wildcards):
+    """The on-disk layout of a dataset."""
+    return CONFIG.datasets[wildcards.dataset].layout
+
+
+def outside_data(wildcards):
+    """What lies in a user's own copy, so that a mended one is read again by the same command.
+
+    Among the params, since the files are too many to be inputs: only a run that may read the dataset takes the
+    inventory, once, when it plans; neither a parse of the Snakefile nor a job on a cluster does.
+    """
+    dataset = CONFIG.datasets[wildcards.dataset]
+    if dataset.root == SIMULATED:
+        return None
+    beside = (getattr(dataset, key, None) for key in ("workbook", "table"))
+    return inventory(dataset.root, *(path for path in beside if path))
+
+
+def portraits(wildcards):
+    """What lies in the folder of portraits of the simulation."""
+    faces = CONFIG.simulation.faces
+    return None if faces == "packaged" else inventory(faces)
 
 
 def reader_code(wildcards):

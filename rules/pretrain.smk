@@ -11,6 +11,7 @@ rule pretrain_model:
     input:
         cache=f"<results>/aligned/{CONFIG.source}.h5",
         manifest=f"<results>/manifests/{CONFIG.source}.csv",
+        weights=[] if CONFIG.pretraining.init == "random" else CONFIG.pretraining.init,
     output:
         weights="<results>/pretrain/{variant}/{split}/run{run}/weights.safetensors",
         digest="<results>/pretrain/{variant}/{split}/run{run}/weights.safetensors.sha256",
@@ -26,15 +27,15 @@ rule pretrain_model:
     threads: CONFIG.compute.threads
     resources:
         gpu=1,
+        slots=CONFIG.compute.slots_per_device,
         mem=memory,
         runtime=CONFIG.compute.runtime,
     params:
         variant=variant_settings,
         loss=loss_settings,
         classes=SOURCE_CLASSES,
-        pretraining=dump(CONFIG.pretraining),
+        pretraining=dump(CONFIG.pretraining.run),
         reduction=CONFIG.reduction,
-        slots=CONFIG.compute.slots_per_device,
         code=code_digest("workflow_scripts/pretrain_model.py"),
     script:
         "../workflow_scripts/pretrain_model.py"

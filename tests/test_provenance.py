@@ -1,5 +1,6 @@
 """Digests follow what code means, not how it is written."""
 
+import os
 import shutil
 
 import pytest
@@ -58,6 +59,62 @@ def test_comments_layout_and_other_modules_do_not_count(project):
     (project / "core/figures.py").write_text("COLOR = 'blue'\n")
     (project / "core/figures.html.j2").write_text("<p>")
     assert digest() == before
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("core/loss.py", '"""Says what it is."""\n\n\ndef value():\n    """And why."""\n    {body}'),
+        ("core/__init__.py", '__version__ = "0.2.0"\n'),
+        ("scripts/step.py", "from typing import TYPE_CHECKING\n\nfrom core import loss\nimport numpy\n"),
+    ],
+)
+def test_docstrings_and_the_version_do_not_count(project, name, text):
+    path = project / name
+    if name == "scripts/step.py":
+        path.write_text(text + "\nprint(loss.value())\n")
+        before = digest()
+        text += "\nif TYPE_CHECKING:\n    from core import figures\n\nprint(loss.value())\n"
+    else:
+        before = digest()
+        body = "from core.deep import base\n    return base.N + 1\n"
+        text = text.replace("{body}", body)
+    path.write_text(text)
+    assert digest() == before
+
+
+@pytest.mark.parametrize("name", ["loss.py~", "loss.py.orig", ".loss.py.swp", "loss.html.j2~", "loss.pyc"])
+def test_an_editors_backups_do_not_count(project, name):
+    before = digest()
+    (project / "core" / name).write_text("anything")
+    assert digest() == before
+
+
+def test_the_inventory_tells_a_mended_copy_and_nothing_else(tmp_path):
+    root = tmp_path / "data"
+    for name in ("sub01/img1.jpg", "sub02/img1.jpg"):
+        (root / name).parent.mkdir(parents=True)
+        (root / name).write_bytes(b"x")
+    (root / "back").symlink_to(root)
+    seen = [provenance.inventory(root)]
+    for place in (root / ".DS_Store", tmp_path / "beside"):
+        place.write_text("hidden, or elsewhere")
+    assert provenance.inventory(root) == seen[0]
+    (root / "sub02/img1.jpg").write_bytes(b"xy")
+    seen.append(provenance.inventory(root))
+    (root / "sub02/img2.jpg").write_bytes(b"x")
+    seen.append(provenance.inventory(root))
+    os.utime(root / "sub01/img1.jpg", (1, 1))
+    seen.append(provenance.inventory(root))
+    (root / "sub02/img2.jpg").rename(root / "sub02/img3.jpg")
+    seen.append(provenance.inventory(root))
+    seen.append(provenance.inventory(root, tmp_path / "table.csv"))
+    (tmp_path / "table.csv").touch()
+    seen.append(provenance.inventory(root, tmp_path / "table.csv"))
+    assert len(set(seen)) == len(seen)
+    (root / "back").unlink()
+    copy = shutil.copytree(root, tmp_path / "copy")
+    assert provenance.inventory(copy) == provenance.inventory(root)
 
 
 def test_the_digest_does_not_depend_on_where_the_project_lies(project, tmp_path_factory, monkeypatch):

@@ -6,7 +6,7 @@ import torch
 
 from mer_core import job
 from mer_core.config.models import Loss, Variant
-from mer_core.config.training import Pretraining
+from mer_core.config.training import PretrainingRun
 from mer_core.training.device import lease
 from mer_core.training.pretrain import pretrain
 
@@ -14,7 +14,7 @@ from mer_core.training.pretrain import pretrain
 def main(snakemake):
     params = snakemake.params
     torch.set_num_threads(snakemake.threads)
-    with lease(params.slots) as device:
+    with lease(snakemake.resources.slots) as device:
         pretrain(
             Path(snakemake.input.cache),
             Path(snakemake.input.manifest),
@@ -22,7 +22,7 @@ def main(snakemake):
             variant=Variant.model_validate(params.variant),
             loss=Loss.model_validate(params.loss),
             classes=params.classes,
-            settings=Pretraining.model_validate(params.pretraining),
+            settings=PretrainingRun.model_validate(params.pretraining),
             reduction=params.reduction,
             split=snakemake.wildcards.split,
             run=int(snakemake.wildcards.run),

@@ -8,7 +8,7 @@ WRITERS = {"casme2": simulate_casme2, "ckplus": simulate_ckplus}
 
 
 def main(snakemake):
-    write = WRITERS[snakemake.params.dataset["layout"]]
+    write = WRITERS[snakemake.params.layout]
     settings = Simulation.model_validate(snakemake.params.simulation)
     write(snakemake.output[0], settings, processes=snakemake.threads)
 

@@ -15,7 +15,7 @@ def main(snakemake):
     params = snakemake.params
     torch.set_num_threads(snakemake.threads)
     weights = snakemake.input.get("weights")
-    with lease(params.slots) as device:
+    with lease(snakemake.resources.slots) as device:
         train_fold(
             Path(snakemake.input.cache),
             Path(snakemake.input.manifest),

@@ -103,6 +103,8 @@ class Config(Section):
             if variant.init == "pretrained" and self.source is None:
                 yield f"variants.{variant.name}.init: 'pretrained' needs a dataset; name one under source"
         yield from self._misfit_alphas()
+        if set("{}") & set(self.pretraining.init):
+            yield f"pretraining.init: {self.pretraining.init!r} holds braces; rename the file"
         yield from self._missing_frames()
         for name, dataset in self.datasets.items():
             if dataset.root == SIMULATED and dataset.layout == "tabular":
@@ -183,19 +185,19 @@ class Config(Section):
         return self.folds or []
 
     def check_weights(self) -> None:
-        """See that the files that variants start from are there.
+        """See that the files that variants and pretraining start from are there.
 
         Snakemake misses no input of folds that are there already: it would keep those of other weights.
 
         Raises:
             UserError: one of them is not.
         """
-        for variant in self.variants:
-            if variant.init not in {"random", "pretrained"} and not Path(variant.init).is_file():
-                raise UserError(
-                    f"variants.{variant.name}.init: no such file: {variant.init}; give random, "
-                    "pretrained or a safetensors file"
-                )
+        starts = {f"variants.{row.name}.init": (row.init, "random, pretrained or") for row in self.variants}
+        if any(row.init == "pretrained" for row in self.variants):
+            starts["pretraining.init"] = self.pretraining.init, "random or"
+        for key, (init, others) in starts.items():
+            if init not in {"random", "pretrained"} and not Path(init).is_file():
+                raise UserError(f"{key}: no such file: {init}; give {others} a safetensors file")
 
     def with_subjects(self, subjects: Mapping[str, list[str]]) -> Config:
         """The same experiment with every used dataset's subjects spelled out, and no other dataset.

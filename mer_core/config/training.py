@@ -65,15 +65,25 @@ class FoldTraining(Training):
     """Answer by the mean weights of so many last epochs; 0: by the last ones."""
 
 
-class Pretraining(Training):
+class PretrainingRun(Training):
+    """One training on the source dataset: it knows nothing of how many others there are."""
+
+    test_fraction: Real = Field(gt=0, lt=1)
+    """Share of the images that a run is tested on."""
+    init: PathText
+
+
+class Pretraining(PretrainingRun):
     """Training on the source dataset, repeated; the best run feeds the transfer."""
 
     runs: Count
     """How often, with another split each time."""
-    test_fraction: Real = Field(gt=0, lt=1)
-    """Share of the images that a run is tested on."""
     split: Literal["frame", "subject"]
-    init: PathText
+
+    @property
+    def run(self) -> PretrainingRun:
+        """What a single run depends on."""
+        return PretrainingRun(**{key: getattr(self, key) for key in PretrainingRun.model_fields})
 
 
 class Transfer(Section):

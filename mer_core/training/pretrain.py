@@ -23,7 +23,7 @@ from mer_core.training.checkpoint import Checkpoint
 
 if TYPE_CHECKING:
     from mer_core.config.models import Loss, Variant
-    from mer_core.config.training import Pretraining
+    from mer_core.config.training import PretrainingRun
 
 _LOG = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ def pretrain(
     variant: Variant,
     loss: Loss,
     classes: Sequence[str],
-    settings: Pretraining,
+    settings: PretrainingRun,
     reduction: int,
     split: Literal["frame", "subject"],
     run: int,
