@@ -64,6 +64,7 @@ rule classify_folds:
         folds=CONFIG.fold_names,
         groups=CONFIG.groups,
         seed=CONFIG.seeds[0],
+        identity=fold_identity,
         code=code_digest("workflow_scripts/classify_folds.py"),
     script:
         "../workflow_scripts/classify_folds.py"

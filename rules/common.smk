@@ -6,6 +6,7 @@ from mer_core.config import dump, load_config
 from mer_core.config.datasets import SIMULATED
 from mer_core.datasets.reading import list_subjects
 from mer_core.errors import UserError
+from mer_core.evaluation.collect import refuse_stale_folds
 from mer_core.provenance import code_digest, inventory, value_digest
 from mer_core.simulation.plan import simulated_subjects
 

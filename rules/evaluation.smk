@@ -48,7 +48,8 @@ rule score_variant:
     params:
         classes=CONFIG.datasets[CONFIG.target].class_names,
         seeds=seeds_of,
-        evaluation=dump(CONFIG.evaluation),
+        evaluation=dump(CONFIG.evaluation.scoring),
+        identity=fold_identity,
         code=code_digest("workflow_scripts/score_variant.py"),
     script:
         "../workflow_scripts/score_variant.py"

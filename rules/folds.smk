@@ -28,7 +28,21 @@ rule train_fold:
         training=dump(CONFIG.training),
         transfer=transfer_settings,
         reduction=CONFIG.reduction,
+<<<<<<< HEAD
         groups=CONFIG.groups,
+=======
+        identity=fold_identity,
+>>>>>>> e79d934 (Let folds record what they are made with, and refuse stale ones where Snakemake's records are lost; test what reruns in both directions)
         code=code_digest("workflow_scripts/train_fold.py"),
     script:
         "../workflow_scripts/train_fold.py"
+
+
+# Without its records Snakemake looks at dates alone, and would keep folds of other settings in silence.
+if workflow.is_main_process and not any(Path(".snakemake/metadata").glob("*")):
+    try:
+        for method in METHODS:
+            folds = Path(f"results/{CONFIG.experiment}/folds/{method}").glob("seed*/*")
+            refuse_stale_folds(folds, identity_of(method))
+    except UserError as error:
+        raise WorkflowError(str(error))

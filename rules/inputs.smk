@@ -155,3 +155,27 @@ def folds_of(wildcards):
         "predictions": collect("{fold}/predictions.csv", fold=folds),
         "folds": collect("{fold}/fold.json", fold=folds),
     }
+
+
+def fold_identity(wildcards):
+    """What the folds of a method are made with, as they record it."""
+    return identity_of(wildcards.get("variant", wildcards.get("baseline")))
+
+
+def identity_of(name):
+    """What the folds of a variant or a comparison method are made with."""
+    classes = CONFIG.datasets[CONFIG.target].class_names
+    if name in CONFIG.baseline:
+        settings = dump(CONFIG.baseline[name]), dump(CONFIG.features), CONFIG.groups, CONFIG.seeds[0]
+        return value_digest([classes, *settings, code_digest("workflow_scripts/classify_folds.py")])
+    row = CONFIG.variant[name]
+    transfer = None if row.init == "random" else dump(CONFIG.transfer)
+    settings = (
+        dump(row),
+        dump(CONFIG.losses[row.loss]),
+        dump(CONFIG.training),
+        transfer,
+        CONFIG.reduction,
+        CONFIG.groups,
+    )
+    return value_digest([classes, *settings, code_digest("workflow_scripts/train_fold.py")])

@@ -290,3 +290,29 @@ def test_any_bytes_are_read_or_refused(tmp_path, content, name):
         assert rows["sample_id"].tolist() == ["d/s1/c1", "d/s1/c2"]
         assert rows["predicted"].isin(CLASSES).all()
         assert rows[["p_negative", "p_positive"]].sum(axis=1).between(0.999, 1.001).all()
+
+
+def test_folds_of_other_settings_are_refused_with_a_remedy(paths):
+    same = [SAMPLES, CLASSES, "v", (0, 1), False]
+    for path in paths:
+        fold = json.loads(path.with_name("fold.json").read_text())
+        fold["digests"] = fold["digests"] | {"identity": "present"}
+        path.with_name("fold.json").write_text(json.dumps(fold))
+    assert read_folds(paths, *same, "present").expected == len(paths)
+    with pytest.raises(
+        UserError, match=r"fold\.json: was made with other settings or code .*delete the folder"
+    ):
+        read_folds(paths, *same, "other")
+
+
+def test_circumstances_of_the_folds_are_gathered(tmp_path):
+    given = [("cpu", "float32", "2.11"), ("NVIDIA H100", "bfloat16", "2.11"), ("cpu", "float32", "2.11")]
+    paths = [
+        write_fold(tmp_path, subject, device=device, precision=precision, versions={"torch": torch})
+        for subject, (device, precision, torch) in zip(("s1", "s2", "s3"), given, strict=True)
+    ]
+    assert read(paths, seeds=(0,)).circumstances == {
+        "device": ["NVIDIA H100", "cpu"],
+        "precision": ["bfloat16", "float32"],
+        "torch": ["2.11"],
+    }

@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import shutil
 from collections import Counter
 
 import pytest
@@ -156,7 +157,7 @@ def test_a_lost_file_of_a_fold_is_made_anew(finished, name):
 
 
 def test_code_is_tracked_by_meaning(finished):
-    loss, figures = "mer_core/models/losses.py", "mer_core/evaluation/figures.py"
+    loss, figures = "mer_core/models/losses.py", "mer_core/report/figures.py"
     kept = {name: (finished.folder / name).read_text() for name in (loss, figures)}
     try:
         finished.edit(loss, kept[loss], "# a comment\n" + kept[loss])
@@ -187,6 +188,105 @@ def test_a_new_variant_and_a_new_seed_compute_only_what_is_new(finished):
     plan = finished.planned(config="seeds.yaml")
     assert plan["train_fold"] == len(VARIANTS) * len(SUBJECTS)
     assert not plan.keys() & {"align_faces", "pretrain_model"}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "made", "kept"),
+    [
+        (
+            "experiment: tiny",
+            "experiment: tiny\ncompute: {slots_per_device: 3, memory: 7GB, runtime: 2h}",
+            {},
+            {"train_fold", "pretrain_model", "align_faces", "score_variant"},
+        ),
+        ("runs: 1", "runs: 2", {"pretrain_model": 2, "select_pretrained": 1}, {"align_faces"}),
+        ("runs: 1", "runs: 1\n  split: subject", {"select_pretrained": 1}, {"pretrain_model"}),
+        (
+            "experiment: tiny",
+            "experiment: tiny\ndatasets: {casme2: {missing_apex: midpoint}}",
+            {"read_dataset": 1},
+            {"simulate_dataset", "pretrain_model"},
+        ),
+        ("size: 32", "size: 40", {"align_faces": 2}, {"write_manifest", "read_dataset"}),
+        ("permutations: 200", "permutations: 300", {"build_tables": 1}, {"score_variant", "train_fold"}),
+        ("bootstrap: 200", "bootstrap: 300", {"score_variant": 5}, {"train_fold", "classify_folds"}),
+    ],
+)
+def test_a_setting_reruns_the_steps_that_read_it_and_no_others(finished, old, new, made, kept):
+    text = (finished.folder / "tests/tiny.yaml").read_text()
+    (finished.folder / "changed.yaml").write_text(text.replace(old, new))
+    plan = finished.planned(config="changed.yaml")
+    assert made.items() <= plan.items()
+    assert not plan.keys() & kept
+
+
+def test_a_docstring_the_version_and_an_editors_backup_rerun_nothing(finished):
+    loop, package = finished.folder / "mer_core/training/loop.py", finished.folder / "mer_core/__init__.py"
+    kept = loop.read_text(), package.read_text()
+    backup = loop.with_name("loop.py~")
+    try:
+        loop.write_text(kept[0].replace('"""', '"""Rewritten. ', 1))
+        finished.edit("mer_core/__init__.py", "__version__ = ", "__version__ = '9' + ")
+        backup.write_text("def fit(")
+        assert finished.planned() == {}
+    finally:
+        backup.unlink()
+        loop.write_text(kept[0])
+        package.write_text(kept[1])
+
+
+def test_a_checkout_copied_elsewhere_reruns_nothing(finished, tmp_path):
+    shutil.copytree(finished.folder, tmp_path / "copy", symlinks=True)
+    copy = copied(finished, tmp_path / "copy")
+    assert copy.planned() == {}
+    # Whoever loses Snakemake's records keeps what fits, and is told of what does not.
+    shutil.rmtree(copy.folder / ".snakemake")
+    assert copy.planned() == {}
+    text = (copy.folder / "tests/tiny.yaml").read_text()
+    (copy.folder / "changed.yaml").write_text(text.replace("epochs: 2", "epochs: 3"))
+    done = copy.run("--dry-run", config="changed.yaml")
+    assert done.returncode == 1
+    said = re.search(r"was made with other settings .* delete the folder (\S+) and run the same", done.stdout)
+    while said:
+        shutil.rmtree(copy.folder / said[1])
+        done = copy.run("--dry-run", config="changed.yaml")
+        said = re.search(r"with other settings .* delete the folder (\S+) and run the same", done.stdout)
+    assert copy.planned(config="changed.yaml")["train_fold"] == len(VARIANTS) * len(SUBJECTS)
+
+
+def copied(checkout, folder):
+    """A checkout that was copied with all its results."""
+    other = object.__new__(Checkout)
+    other.folder, other.config, other.results = folder, checkout.config, folder / "results" / "tiny"
+    return other
+
+
+def test_weights_that_pretraining_starts_from_are_watched(finished):
+    text = (finished.folder / "tests/tiny.yaml").read_text()
+    (finished.folder / "changed.yaml").write_text(text.replace("runs: 1", "runs: 1\n  init: w.safetensors"))
+    done = finished.run("--dry-run", config="changed.yaml")
+    assert done.returncode == 1 and "pretraining.init: no such file: w.safetensors" in done.stdout
+    (finished.folder / "w.safetensors").touch()
+    assert finished.planned(config="changed.yaml")["pretrain_model"] == 2
+
+
+def test_a_mended_copy_of_a_dataset_is_read_again(finished, tmp_path):
+    """By the very same command: today's defects must not be told tomorrow."""
+    root = tmp_path / "CASME2"
+    shutil.copytree(finished.results / "simulated/casme2", root)
+    frames = sorted(root.rglob("*.jpg"))
+    whole = frames[0].read_bytes()
+    text = (finished.folder / "tests/tiny.yaml").read_text().replace("experiment: tiny", "experiment: own")
+    own = f"\ndatasets: {{casme2: {{root: {root}, subjects: [{', '.join(SUBJECTS)}]}}}}\n"
+    (finished.folder / "own.yaml").write_text(text + own)
+    target = "results/own/manifests/casme2.samples.csv"
+    for frame in frames:
+        frame.write_bytes(b"")
+    assert finished.run(target, config="own.yaml").returncode == 0
+    assert finished.planned(target, config="own.yaml") == {}
+    for frame in frames:
+        frame.write_bytes(whole)
+    assert finished.planned(target, config="own.yaml") == {"read_dataset": 1}
 
 
 def test_settings_of_the_transfer_are_nothing_to_variants_that_start_at_random(finished):

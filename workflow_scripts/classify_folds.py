@@ -19,6 +19,7 @@ def main(snakemake):
         seed=params.seed,
         groups=params.groups,
         code=params.code,
+        identity=params.identity,
     )
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from mer_core import job
-from mer_core.config.evaluation import Evaluation
+from mer_core.config.evaluation import Scoring
 from mer_core.csvs import read_csv
 from mer_core.datasets.manifest import read_manifest
 from mer_core.evaluation.collect import expected_samples, read_folds
@@ -12,14 +12,16 @@ from mer_core.evaluation.statistics import score_variant
 
 def main(snakemake):
     params = snakemake.params
-    settings = Evaluation.model_validate(params.evaluation)
+    settings = Scoring.model_validate(params.evaluation)
     absent = read_csv(snakemake.input.failures).sample_id
     samples = expected_samples(read_manifest(snakemake.input.manifest), absent)
     paths = [Path(path) for path in snakemake.input.predictions]
     variant = snakemake.wildcards.variant
-    folds = read_folds(paths, samples, params.classes, variant, params.seeds, settings.partial)
+    folds = read_folds(
+        paths, samples, params.classes, variant, params.seeds, settings.partial, params.identity
+    )
     scores = score_variant(variant, folds.predictions, params.classes, settings, folds.expected)
-    job.write_json(snakemake.output.metrics, scores)
+    job.write_json(snakemake.output.metrics, scores | {"circumstances": folds.circumstances})
     job.write_text(snakemake.output.predictions, folds.predictions.to_csv(index=False))
     accuracy, macro_f1 = scores["accuracy"]["mean"], scores["macro_f1"]["mean"]
     print(f"{variant}: accuracy {accuracy:.4f}, macro-F1 {macro_f1:.4f}, n = {scores['n']}")

@@ -32,6 +32,7 @@ def main(snakemake):
             on=device,
             groups=params.groups,
             code=params.code,
+            identity=params.identity,
         )
 
 

@@ -33,6 +33,7 @@ def classify_folds(
     seed: int,
     groups: int | None = None,
     code: str = "",
+    identity: str = "",
 ) -> None:
     """Answer for each subject by a classifier that was trained on the others.
 
@@ -49,6 +50,7 @@ def classify_folds(
         seed: of the classifier.
         groups: into how many groups all subjects are dealt (`datasets.folds.deal`).
         code: digest of the code, for the record.
+        identity: digest of all that the fold is made with, by which it is told from a stale one.
 
     Raises:
         UserError: a file is damaged, a label is no class, or the training clips do not suit the classifier.
@@ -69,6 +71,7 @@ def classify_folds(
         "features": provenance.value_digest(features.origin),
         "manifest": provenance.value_digest(table[["sample_id", "subject", "label"]].to_numpy().tolist()),
         "code": code,
+        "identity": identity,
     }
     for fold in folds:
         started, subjects = time.monotonic(), held_out(known, fold, groups)

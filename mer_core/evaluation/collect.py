@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,10 +27,13 @@ class Folds:
             predicted_best_on_test where the folds recorded it; sorted by seed, then by subject.
         expected: how many folds a complete experiment has, subjects (or groups of them) x seeds; of
             groups that are not there, each subject counts as one.
+        circumstances: what the folds' numbers depend on besides their settings (device, precision,
+            torch): the values that occur, more than one where folds were made under different circumstances.
     """
 
     predictions: pd.DataFrame
     expected: int
+    circumstances: dict[str, list[str]]
 
 
 def expected_samples(manifest: pd.DataFrame, absent: Collection[str]) -> pd.DataFrame:
@@ -51,6 +54,7 @@ def read_folds(
     variant: str,
     seeds: Sequence[int],
     partial: bool,
+    identity: str | None = None,
 ) -> Folds:
     """Read and check the predictions.csv of a variant's folds, each with the fold.json beside it.
 
@@ -63,6 +67,7 @@ def read_folds(
         variant: whose folds these must be.
         seeds: the seeds that must be there.
         partial: accept that folds are missing.
+        identity: that the folds must have recorded; None takes any.
 
     Returns:
         The folds, in an order that does not depend on that of `paths`.
@@ -75,8 +80,12 @@ def read_folds(
     truth = samples.set_index("sample_id")
     frames: dict[tuple[int, str], pd.DataFrame] = {}
     first: tuple[Path, dict[str, Any]] | None = None
+    records = []
     for path in sorted(Path(path) for path in paths):
         fold = _read_fold_json(path.with_name("fold.json"), variant, seeds)
+        if identity is not None:
+            refuse_stale(path.with_name("fold.json"), fold, identity)
+        records.append(fold)
         first = first or (path, fold)
         _refuse_mixture(path, fold, *first)
         expected = truth[truth["subject"].isin(fold["held_out"])]
@@ -104,7 +113,7 @@ def read_folds(
             f"{variant}: only some folds have the column {BEST_ON_TEST}; delete its folds and run again"
         )
     folds = len(predictions[["seed", "fold"]].drop_duplicates())
-    return Folds(predictions, folds + len(wanted) - len(present))
+    return Folds(predictions, folds + len(wanted) - len(present), _circumstances(records))
 
 
 def read_pooled(path: Path) -> pd.DataFrame:
@@ -127,6 +136,46 @@ def _read_fold_json(path: Path, variant: str, seeds: Sequence[int]) -> dict[str,
     if fold["variant"] != variant or fold["seed"] not in seeds:
         raise UserError(f"{path}: is not of variant {variant} and one of the seeds {list(seeds)}; {REMEDY}")
     return fold
+
+
+def refuse_stale(path: Path, fold: Mapping[str, Any], identity: str) -> None:
+    """Refuse a fold that was made with other settings or code than the present ones.
+
+    Snakemake reruns such a fold by its own record; here its record is lost, or the file came from elsewhere.
+
+    Raises:
+        UserError: its digest `identity` is another.
+    """
+    if fold["digests"].get("identity") != identity:
+        method = path.parents[2]
+        raise UserError(
+            f"{path}: was made with other settings or code than the present ones, and Snakemake has no "
+            f"record of it; delete the folder {method} and run the same command again"
+        )
+
+
+def refuse_stale_folds(folders: Iterable[Path], identity: str) -> None:
+    """The same of the folds that are there already; what is no record of a fold is left to `read_folds`."""
+    for path in (Path(folder) / "fold.json" for folder in folders):
+        try:
+            fold = json.loads(path.read_bytes())
+        except (OSError, ValueError):
+            continue
+        if isinstance(fold, dict) and isinstance(fold.get("digests"), dict):
+            refuse_stale(path, fold, identity)
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _circumstances(records: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
+    values = {
+        "device": [record.get("device") for record in records],
+        "precision": [record.get("precision") for record in records],
+        "torch": [_mapping(record.get("versions")).get("torch") for record in records],
+    }
+    return {name: sorted({str(value) for value in found if value}) for name, found in values.items()}
 
 
 def _refuse_mixture(path: Path, fold: dict[str, Any], first_path: Path, first: dict[str, Any]) -> None:

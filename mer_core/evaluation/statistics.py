@@ -18,7 +18,7 @@ from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
 from statsmodels.stats.multitest import multipletests
 
-from mer_core.config.evaluation import Evaluation
+from mer_core.config.evaluation import Evaluation, Scoring
 from mer_core.evaluation.metrics import HEADLINE, confusion_matrices, evaluate, never_predicted, scores
 
 Interval = dict[str, float | None]
@@ -64,7 +64,7 @@ def score_variant(
     variant: str,
     predictions: pd.DataFrame,
     classes: Sequence[str],
-    settings: Evaluation,
+    settings: Scoring,
     folds_expected: int | None = None,
 ) -> dict[str, Any]:
     """Everything that is reported about one variant: the content of metrics/{variant}.json.

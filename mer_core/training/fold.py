@@ -50,6 +50,7 @@ def train_fold(
     on: torch.device,
     groups: int | None = None,
     code: str = "",
+    identity: str = "",
 ) -> None:
     """Train without one subject, or one group, and predict it; publish predictions.csv and its companions.
 
@@ -81,6 +82,7 @@ def train_fold(
         on: the device.
         groups: into how many groups all subjects are dealt (`folds.deal`); None leaves out one subject.
         code: digest of the code, for the record.
+        identity: digest of all that the fold is made with, by which it is told from a stale one.
 
     Raises:
         UserError: the data do not suffice, training diverged, or a file is damaged; then no file appears.
@@ -165,6 +167,7 @@ def train_fold(
             **samples.digests,
             "initial_weights": file_digest(initial_weights) if initial_weights else None,
             "code": code,
+            "identity": identity,
         },
     }
     if settings.keep_weights and len(test):
