@@ -28,11 +28,8 @@ rule train_fold:
         training=dump(CONFIG.training),
         transfer=transfer_settings,
         reduction=CONFIG.reduction,
-<<<<<<< HEAD
         groups=CONFIG.groups,
-=======
         identity=fold_identity,
->>>>>>> e79d934 (Let folds record what they are made with, and refuse stale ones where Snakemake's records are lost; test what reruns in both directions)
         code=code_digest("workflow_scripts/train_fold.py"),
     script:
         "../workflow_scripts/train_fold.py"
