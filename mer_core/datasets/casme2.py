@@ -6,6 +6,7 @@ Yan et al., CASME II: An improved spontaneous micro-expression database, PLoS ON
 from __future__ import annotations
 
 import re
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,12 @@ import pandas as pd
 from mer_core.config.datasets import SIMULATED
 from mer_core.config.layouts.casme2 import Casme2
 from mer_core.datasets import frames, workbook
-from mer_core.datasets.annotated import Candidate, Key, check_interval, clip_key, find_frames
-from mer_core.datasets.checks import assign_class
+from mer_core.datasets.annotated import Candidate, Key, clip_key, find_frames
 from mer_core.datasets.defects import Findings
 from mer_core.datasets.frames import Root, Series
-from mer_core.datasets.manifest import new_sample
 from mer_core.datasets.published import Published
-from mer_core.datasets.tables import find_table
-from mer_core.errors import UserError
+from mer_core.datasets.tables import find_table, read_rows
+from mer_core.datasets.trees import Listing, find_clips, find_foreign, tree_above
 
 COLUMNS = {
     "subject": ("Subject",),
@@ -81,9 +80,10 @@ def read(name: str, settings: Casme2, root: Root, findings: Findings) -> list[di
     else:
         path = frames.spelled(root.path, settings.workbook)
     table = workbook.read_table(path, COLUMNS, optional=["action_units"])
-    samples = _annotations(name, settings, table, path.name, findings)
+    samples = read_rows(name, settings, table, path.name, _named, findings)
     candidates = _find_clips(name, settings, root, listing)
-    find_frames(name, settings, samples, candidates, KINDS, _foreign(root, listing), root, findings)
+    foreign = find_foreign(listing, partial(_place, root=root))
+    find_frames(name, settings, samples, candidates, KINDS, foreign, root, findings)
     return samples
 
 
@@ -98,33 +98,9 @@ def _may_be_table(name: str) -> bool:
     return "casme" in name.lower() and "objective" not in name.lower()
 
 
-def _annotations(
-    name: str, settings: Casme2, table: pd.DataFrame, file: str, findings: Findings
-) -> list[dict[str, Any]]:
-    """A manifest row for every row of the table that names a clip."""
-    samples: dict[Key, dict[str, Any]] = {}
-    written: dict[Key, tuple[str, ...]] = {}
-    for number, cells in table.iterrows():
-        where = f"{file}:{number}"
-        subject, clip = _subject(cells["subject"]), _without_suffix(cells["clip"])
-        if subject is None or not _CLIP.fullmatch(clip):
-            shown = f"subject {cells['subject'][:40]!r}, clip {cells['clip'][:40]!r}"
-            findings.add("bad_name", f"left out: {shown}", row=f"row {number}", file=where)
-            continue
-        numbers = {key: workbook.whole_number(cells[key]) for key in ("onset", "apex", "offset")}
-        sample = new_sample(name, subject, clip, action_units=cells["action_units"], **numbers)
-        key = clip_key(subject, clip)
-        content = tuple(cells[["onset", "apex", "offset", "label"]].str.lower())
-        if key in samples:
-            same = content == written[key]
-            kind = "duplicate_annotation" if same else "conflicting_annotation"
-            findings.add(kind, "the earlier row is used", row=sample["sample_id"], file=where)
-            continue
-        samples[key], written[key] = sample, content
-        assign_class(sample, cells["label"], settings.classes, findings, where)
-        if sample["included"]:
-            check_interval(sample, cells, settings.missing_apex, where, findings)
-    return list(samples.values())
+def _named(cells: pd.Series) -> tuple[str, str] | None:
+    subject, clip = _subject(cells["subject"]), _without_suffix(cells["clip"])
+    return (subject, clip) if subject is not None and _CLIP.fullmatch(clip) else None
 
 
 def _without_suffix(clip: str) -> str:
@@ -138,37 +114,11 @@ def _subject(text: str, numbers: bool = True) -> str | None:
     return f"sub{int(match[1]):02d}" if match else None
 
 
-def _find_clips(
-    name: str, settings: Casme2, root: Root, listing: list[tuple[Path, list[str]]]
-) -> list[Candidate]:
-    """Every folder of frames in the folder of a subject, at any depth of the listing.
-
-    Raises:
-        UserError: there is none, or none of the kind that is asked for.
-    """
-    found = []
-    for folder, names in listing:
-        place = _place(folder, root)
-        if place is not None and (series := frames.series(folder, names)).files:
-            tree, key = place
-            found.append(Candidate(key, folder, tree, _kind(root, tree, series), series))
-    if not found:
-        foreign = frames.describe_foreign(listing, root)
-        raise UserError(
-            f"datasets.{name}.root: no frames there (sub01/EP02_01f/img46.jpg or reg_img46.jpg, down to "
-            f"{frames.MAX_DEPTH} folders deep)"
-            + (f", but {foreign}" if foreign else "; give the folder of your copy")
-            + "".join(f"; {line}" for line in frames.describe_links(root, name))
-        )
-    of_kind = [clip for clip in found if settings.frames in ("auto", clip.kind)]
-    if not of_kind:
-        trees = {clip.tree: clip.kind for clip in found}
-        shown = ", ".join(f"{kind} ({root.relative(tree)})" for tree, kind in trees.items())
-        raise UserError(
-            f"datasets.{name}.frames: no tree of kind '{settings.frames}' there, found {shown}; choose one "
-            "of these"
-        )
-    return of_kind
+def _find_clips(name: str, settings: Casme2, root: Root, listing: Listing) -> list[Candidate]:
+    """Every folder of frames in the folder of a subject, at any depth of the listing."""
+    place, kind = partial(_place, root=root), partial(_kind, root)
+    example = "sub01/EP02_01f/img46.jpg or reg_img46.jpg"
+    return find_clips(name, settings.frames, root, listing, place, kind, example)
 
 
 def _place(folder: Path, root: Root) -> tuple[Path, Key] | None:
@@ -181,8 +131,7 @@ def _place(folder: Path, root: Root) -> tuple[Path, Key] | None:
     for numbers in (False, True):
         for parent in above:
             if (subject := _subject(parent.name, numbers)) is not None:
-                tree = parent.parent if parent.parent.is_relative_to(root.path) else root.path
-                return tree, clip_key(subject, folder.name)
+                return tree_above(root, parent), clip_key(subject, folder.name)
     return None
 
 
@@ -194,14 +143,3 @@ def _kind(root: Root, tree: Path, series: Series) -> str:
                 return kind
     first = next(iter(series.files.values()))
     return "cropped" if first.name.lower().startswith("reg_") else "raw_selected"
-
-
-def _foreign(root: Root, listing: list[tuple[Path, list[str]]]) -> dict[Key, Path]:
-    """Clip -> a file that may hold its frames, but not as images: a video named as it, say."""
-    found: dict[Key, Path] = {}
-    for folder, names in listing:
-        for name in filter(frames.is_foreign, names):
-            for place in (_place(folder / Path(name).stem, root), _place(folder, root)):
-                if place is not None:
-                    found.setdefault(place[1], folder / name)
-    return found

@@ -1,15 +1,21 @@
-"""Finding a dataset's annotation table near its frames."""
+"""Annotation tables: finding the one of a dataset near its frames, and samples of its rows."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
+from mer_core.config.layouts.annotated import AnnotatedClips
 from mer_core.datasets import frames, workbook
+from mer_core.datasets.annotated import Key, check_interval, clip_key
+from mer_core.datasets.checks import assign_class
+from mer_core.datasets.defects import Findings
 from mer_core.datasets.frames import Root
+from mer_core.datasets.manifest import new_sample
 from mer_core.errors import UserError
 
 
@@ -52,6 +58,48 @@ def find_table(
             shown = ", ".join(os.path.relpath(path, root.path) for path in found[:5])
             raise UserError(f"{root.path}: which table annotates the clips? found {shown}; name it in {key}")
     raise UserError(f"{root.path}: no annotation table ({example}); {_remedy(root, may_be, key)}")
+
+
+def read_rows(
+    name: str,
+    settings: AnnotatedClips,
+    table: pd.DataFrame,
+    file: str,
+    named: Callable[[pd.Series], tuple[str, str] | None],
+    findings: Findings,
+) -> list[dict[str, Any]]:
+    """A manifest row for every row of a table that names a clip; impossible ones are left out.
+
+    Args:
+        name: of the dataset in the configuration.
+        settings: of the dataset.
+        table: columns subject, clip, onset, apex, offset, action_units, label, as text.
+        file: its name.
+        named: subject and clip of a row as the dataset spells them; None where it names none.
+        findings: where defects go.
+    """
+    samples: dict[Key, dict[str, Any]] = {}
+    written: dict[Key, tuple[str, ...]] = {}
+    for number, cells in table.iterrows():
+        where = f"{file}:{number}"
+        if (names := named(cells)) is None:
+            shown = f"subject {cells['subject'][:40]!r}, clip {cells['clip'][:40]!r}"
+            findings.add("bad_name", f"left out: {shown}", row=f"row {number}", file=where)
+            continue
+        numbers = {key: workbook.whole_number(cells[key]) for key in ("onset", "apex", "offset")}
+        sample = new_sample(name, *names, action_units=cells["action_units"], **numbers)
+        key = clip_key(*names)
+        content = tuple(cells[["onset", "apex", "offset", "label"]].str.lower())
+        if key in samples:
+            same = content == written[key]
+            kind = "duplicate_annotation" if same else "conflicting_annotation"
+            findings.add(kind, "the earlier row is used", row=sample["sample_id"], file=where)
+            continue
+        samples[key], written[key] = sample, content
+        assign_class(sample, cells["label"], settings.classes, findings, where)
+        if sample["included"]:
+            check_interval(sample, cells, settings.missing_apex, where, findings)
+    return list(samples.values())
 
 
 def _is_table(name: str, may_be: Callable[[str], bool]) -> bool:

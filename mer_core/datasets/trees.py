@@ -1,0 +1,82 @@
+"""Folders of clips' frames, by person and clip, at any depth of a copy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from mer_core.datasets import frames
+from mer_core.datasets.annotated import Candidate, Key
+from mer_core.datasets.frames import Root, Series
+from mer_core.errors import UserError
+
+Listing = Sequence[tuple[Path, Sequence[str]]]
+"""Folders under the root with the names of their files, as `frames.walk` gives them."""
+Place = Callable[[Path], tuple[Path, Key] | None]
+"""The tree and the clip that a folder belongs to by its name; None for a folder that is no clip's."""
+
+
+def find_clips(
+    name: str,
+    wanted: str,
+    root: Root,
+    listing: Listing,
+    place: Place,
+    kind_of: Callable[[Path, Series], str],
+    example: str,
+) -> list[Candidate]:
+    """Every folder that holds frames of a clip.
+
+    Args:
+        name: of the dataset in the configuration.
+        wanted: the kind of frames to use; auto takes all.
+        root: the dataset's folder.
+        listing: of the root.
+        place: where a folder belongs.
+        kind_of: what the frames of a tree show, by the tree and a clip's frames.
+        example: of a clip's files, for the message.
+
+    Raises:
+        UserError: there is none, or none of the kind that is asked for.
+    """
+    found = []
+    for folder, names in listing:
+        if (at := place(folder)) is not None and (series := frames.series(folder, names)).files:
+            tree, key = at
+            found.append(Candidate(key, folder, tree, kind_of(tree, series), series))
+    if not found:
+        foreign = frames.describe_foreign(listing, root)
+        raise UserError(
+            f"datasets.{name}.root: no frames there ({example}, down to {frames.MAX_DEPTH} folders deep)"
+            + (f", but {foreign}" if foreign else "; give the folder of your copy")
+            + "".join(f"; {line}" for line in frames.describe_links(root, name))
+        )
+    of_kind = [clip for clip in found if wanted in ("auto", clip.kind)]
+    if not of_kind:
+        trees = {clip.tree: clip.kind for clip in found}
+        shown = ", ".join(f"{kind} ({root.relative(tree)})" for tree, kind in trees.items())
+        raise UserError(
+            f"datasets.{name}.frames: no tree of kind '{wanted}' there, found {shown}; choose one of these"
+        )
+    return of_kind
+
+
+def find_foreign(listing: Listing, place: Place) -> dict[Key, Path]:
+    """Clip -> a file that may hold its frames, but not as images: a video named as it, say."""
+    found: dict[Key, Path] = {}
+    for folder, names in listing:
+        for name in filter(frames.is_foreign, names):
+            for at in (place(folder / Path(name).stem), place(folder)):
+                if at is not None:
+                    found.setdefault(at[1], folder / name)
+    return found
+
+
+def tree_above(root: Root, subject: Path) -> Path:
+    """The folder above a subject's, never above the root."""
+    return subject.parent if subject.parent.is_relative_to(root.path) else root.path
+
+
+def is_cropped(root: Root, tree: Path) -> bool:
+    """Whether the name of a folder from the root's to this one says so."""
+    return any("crop" in part.lower() for part in (root.path.name, *tree.relative_to(root.path).parts))
