@@ -25,7 +25,7 @@ from mer_core.csvs import read_csv, write_csv
 from mer_core.datasets import casme2, ckplus, doctor
 from mer_core.datasets.defects import COLUMNS, DEFECTS, SEVERITIES, Findings
 from mer_core.datasets.manifest import assemble
-from mer_core.datasets.reading import layout
+from mer_core.datasets.reading import published
 from mer_core.errors import UserError
 
 ROOT = Path(__file__).parent.parent
@@ -231,7 +231,7 @@ def test_a_folder_that_may_not_be_entered(tmp_path, monkeypatch):
 
 def summary(root, settings):
     samples, defects = read(root, settings)
-    return doctor.summarize(samples, defects, settings, layout(settings.layout).PUBLISHED)
+    return doctor.summarize(samples, defects, settings, published(settings))
 
 
 def test_summary_of_casme2(tmp_path):

@@ -457,7 +457,7 @@ def test_fuzzed_label_files(tmp_path):
         for name, own in (("casme2", casme2_settings(["sub01"])), ("ckplus", ckplus_settings())):
             with one_sentence("casme2.csv"):
                 samples, defects = read(tmp_path / name, own)
-                doctor.summarize(samples, defects, own, reading.layout(own.layout).PUBLISHED)
+                doctor.summarize(samples, defects, own, reading.published(own))
                 used = samples[samples.included]
                 assert used.label.isin(own.class_names).all()
                 for path in used.frame_path:

@@ -7,7 +7,7 @@ from mer_core.config.datasets import Doctor
 from mer_core.csvs import write_csv
 from mer_core.datasets import doctor
 from mer_core.datasets.manifest import write_manifest
-from mer_core.datasets.reading import layout, parse_settings, read_dataset
+from mer_core.datasets.reading import parse_settings, published, read_dataset
 
 
 def main(snakemake):
@@ -15,7 +15,7 @@ def main(snakemake):
     settings = parse_settings(snakemake.params.dataset)
     severity = Doctor.model_validate(snakemake.params.doctor).severity
     samples, defects = read_dataset(name, settings, Path(snakemake.params.root), severity)
-    summary = doctor.summarize(samples, defects, settings, layout(settings.layout).PUBLISHED)
+    summary = doctor.summarize(samples, defects, settings, published(settings))
     print(summary)
     write_manifest(samples, snakemake.output.samples)
     write_csv(defects, snakemake.output.defects)

@@ -20,6 +20,8 @@ class Dataset(Section):
 
     # Whether samples are clips with an annotated interval, of which a comparison method can see the motion.
     has_clips: ClassVar[bool] = False
+    # Frames per second, where all recordings of the layout have the same rate.
+    fps: ClassVar[float | None] = None
 
     root: PathText
     """Folder of your copy, or: simulated."""

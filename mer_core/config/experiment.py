@@ -15,6 +15,8 @@ from mer_core.config.datasets import SIMULATED, Doctor
 from mer_core.config.evaluation import Evaluation
 from mer_core.config.layouts.casme2 import Casme2
 from mer_core.config.layouts.ckplus import Ckplus
+from mer_core.config.layouts.samm import Samm
+from mer_core.config.layouts.smic import Smic
 from mer_core.config.layouts.tabular import Tabular
 from mer_core.config.models import Loss, Variant
 from mer_core.config.reading import read_yaml
@@ -27,7 +29,7 @@ from mer_core.errors import UserError
 
 MAX_VALUES = 100_000  # of a configuration, aliases followed; the shipped one holds 200
 
-AnyDataset = Annotated[Casme2 | Ckplus | Tabular, Field(discriminator="layout")]
+AnyDataset = Annotated[Casme2 | Ckplus | Samm | Smic | Tabular, Field(discriminator="layout")]
 
 
 class Groups(Section):

@@ -74,11 +74,11 @@ def check_interval(
         "missing_apex" if apex is None else "degenerate_apex" if apex in (onset, offset) else "apex_outside"
     )
     shown = f"apex {cells['apex']!r} in {onset}..{offset}"
-    if rule == "keep" and kind == "degenerate_apex":
-        findings.add(kind, f"rule 'keep': used as it is, {shown}", row=sample["sample_id"], file=where)
+    if kind == "degenerate_apex" and (rule == "keep" or (rule == "keep_later" and apex == offset)):
+        findings.add(kind, f"rule '{rule}': used as it is, {shown}", row=sample["sample_id"], file=where)
         return
     sample |= {"apex": None, "apex_source": "none"}
-    if rule in ("drop", "keep"):
+    if rule in ("drop", "keep", "keep_later"):
         findings.leave_out(sample, kind, f"{shown}, rule '{rule}'", where)
     else:
         findings.add(kind, f"rule '{rule}' applied: {shown}", row=sample["sample_id"], file=where)

@@ -46,6 +46,7 @@ PUBLISHED = Published(
             *(4, 3, 4, 34, 3, 15, 11, 2, 2, 12, 7, 7, 16),
         )
     },
+    only=dict.fromkeys(("sub10", "sub18"), frozenset({"others", "sadness", "fear"})),
 )
 # `auto` prefers the whole head where copies hold several. The raw recordings hold the same frames as the
 # selection, among many more.
@@ -88,9 +89,9 @@ def read(name: str, settings: Casme2, root: Root, findings: Findings) -> list[di
 
 
 def list_subjects(settings: Casme2, root: Root) -> list[str]:
-    """The 26 of the released set, whatever of it is there; of a simulated copy, those on disk."""
+    """Those of the released set, whatever of it is there; of a simulated copy, those on disk."""
     if settings.root != SIMULATED:
-        return list(PUBLISHED.subjects)
+        return PUBLISHED.people(settings.classes)
     return sorted({clip.key[0] for clip in _find_clips("casme2", settings, root, [*frames.walk(root)])})
 
 

@@ -27,6 +27,14 @@ DEFECTS: dict[str, tuple[str, str]] = {
     "bad_label_file": ("error", "A CK+ emotion file does not hold one of the numbers 0 to 7."),
     "duplicate_annotation": ("warning", "A row of the annotations repeats an earlier one."),
     "conflicting_annotation": ("error", "Two annotations of the same clip disagree."),
+    "contradicted_label": (
+        "warning",
+        "The table, or a folder above, gives a label other than the clip's own name, which counts.",
+    ),
+    "other_person": (
+        "error",
+        "A clip lies among those of a person other than the one that its own name tells, who counts.",
+    ),
     "impossible_interval": (
         "error",
         "Onset or offset is no frame number, or the offset is not after the onset.",

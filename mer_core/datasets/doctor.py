@@ -56,6 +56,7 @@ def summarize(samples: pd.DataFrame, defects: pd.DataFrame, settings: Dataset, p
         _headline(samples, used, settings),
         "",
         *_class_lines(used, settings, published),
+        *_copy_lines(samples, published),
         "",
         *_subject_lines(used, settings, published),
     ]
@@ -91,6 +92,16 @@ def _class_lines(used: pd.DataFrame, settings: Dataset, known: Published) -> lis
     rows.append(("all", len(used), sum(published.values()) if published else ""))
     title = ("class", "here", "published" if published else "")
     return [f"{name:<24}{here:>6}{there:>11}".rstrip() for name, here, there in [title, *rows]]
+
+
+def _copy_lines(samples: pd.DataFrame, known: Published) -> list[str]:
+    """The known copies whose counts, other than the published ones, are these."""
+    counts = samples["label_raw"].value_counts().to_dict() | {"all": len(samples)}
+    return [
+        f"the counts of a known copy: {what}"
+        for what, told in known.copies.items()
+        if all(counts.get(label, 0) == count for label, count in told.items())
+    ]
 
 
 def _subject_lines(used: pd.DataFrame, settings: Dataset, known: Published) -> list[str]:

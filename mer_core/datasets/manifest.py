@@ -52,6 +52,7 @@ SCHEMA = pa.DataFrameSchema(
         "onset": _frame_number(),
         "apex": _frame_number(),
         "offset": _frame_number(),
+        "fps": pa.Column(float, pa.Check.gt(0), nullable=True),
         "apex_source": _text(pa.Check.isin(APEX_SOURCES)),
         "frame_path": _text(pa.Check(_stays_inside, name="a path inside the dataset's root")),
         "action_units": _text(),
@@ -76,7 +77,8 @@ SCHEMA = pa.DataFrameSchema(
 )
 """One row per sample, left-out ones with their reason.
 
-`onset`, `apex`, `offset` are frame numbers as on disk. `frame_path` is the used frame, relative to the
+`onset`, `apex`, `offset` are frame numbers as on disk, `fps` how many the camera takes in a second (NaN where
+that is not known). `frame_path` is the used frame, relative to the
 dataset's root with forward slashes; while the apex is still to be spotted it is the clip's folder.
 `label` is the class, `label_raw` what the annotation says.
 """
@@ -87,7 +89,7 @@ COLUMNS = tuple(SCHEMA.columns)
 def new_sample(dataset: str, subject: str, clip: str, **known: Any) -> dict[str, Any]:
     """A manifest row as a mapping, included, with every column that is not given left empty."""
     empty = {column: "" for column in COLUMNS}
-    numbers = {"onset": None, "apex": None, "offset": None}
+    numbers = {"onset": None, "apex": None, "offset": None, "fps": None}
     names = {
         "sample_id": f"{dataset}/{subject}/{clip}", "dataset": dataset, "subject": subject, "clip": clip
     }  # fmt: skip
@@ -154,7 +156,7 @@ def read_manifest(path: str | os.PathLike[str]) -> pd.DataFrame:
 
     Returns:
         DataFrame with the columns `COLUMNS`; text columns hold str ('' where empty), frame numbers
-        Int64 (NA where unknown), `included` bool.
+        Int64 (NA where unknown), `fps` float (NaN where unknown), `included` bool.
 
     Raises:
         UserError: the file is missing, no manifest, or breaks the schema; names row and column.
@@ -164,6 +166,9 @@ def read_manifest(path: str | os.PathLike[str]) -> pd.DataFrame:
         numbers = frame[column].where(frame[column].str.fullmatch(r"[0-9]{1,9}"))
         _refuse(path, frame, column, frame[column].ne("") & numbers.isna())
         frame[column] = pd.to_numeric(numbers).astype("Int64")
+    rates = pd.to_numeric(frame["fps"], errors="coerce")
+    _refuse(path, frame, "fps", frame["fps"].ne("") & rates.isna())
+    frame["fps"] = rates
     _refuse(path, frame, "included", ~frame["included"].isin(["True", "False"]))
     frame["included"] = frame["included"].eq("True")
     return check(frame, path)

@@ -15,6 +15,7 @@ from mer_core.config.datasets import SIMULATED, Dataset
 from mer_core.datasets import checks, manifest
 from mer_core.datasets.defects import Findings
 from mer_core.datasets.frames import Root
+from mer_core.datasets.published import Published
 from mer_core.errors import UserError
 
 
@@ -22,8 +23,9 @@ def layout(name: str) -> ModuleType:
     """The module of an on-disk layout.
 
     It holds SETTINGS, the layout's section of the configuration; PUBLISHED, what its authors say that it
-    holds; read(name, settings, root, findings), its samples; and list_subjects(settings, root). It is
-    imported by its name, so that the code of one layout is no part of what another's samples depend on.
+    holds, or a function of the settings that tells it; read(name, settings, root, findings), its samples; and
+    list_subjects(settings, root). It is imported by its name, so that the code of one layout is no part of
+    what another's samples depend on.
     """
     return importlib.import_module(f"mer_core.datasets.{name}")
 
@@ -31,6 +33,12 @@ def layout(name: str) -> ModuleType:
 def parse_settings(section: Mapping[str, Any]) -> Dataset:
     """A dataset's section of the configuration, from plain values that were checked before."""
     return layout(section["layout"]).SETTINGS.model_validate(section)
+
+
+def published(settings: Dataset) -> Published:
+    """What the authors of a dataset say that it holds."""
+    known = layout(settings.layout).PUBLISHED
+    return known(settings) if callable(known) else known
 
 
 def read_dataset(
@@ -56,6 +64,8 @@ def read_dataset(
     with _readable():
         samples = layout(settings.layout).read(name, settings, place, findings)
         checks.check_images(samples, place.path, findings)
+    for sample in samples:
+        sample["fps"] = settings.fps if sample["fps"] is None else sample["fps"]
     checks.check_links(place, name, findings)
     checks.check_subjects(samples, _listed(settings), name, findings)
     frame = manifest.assemble(samples)
@@ -78,9 +88,9 @@ def list_subjects(name: str, settings: Dataset, root: Path) -> list[str]:
 
 def _listed(settings: Dataset) -> list[str] | None:
     """The subjects that the data are held against; None where whatever is on disk counts."""
-    published = layout(settings.layout).PUBLISHED.subjects
-    if settings.subjects is None and published and settings.root != SIMULATED:
-        return list(published)
+    people = published(settings).people(settings.classes)
+    if settings.subjects is None and people and settings.root != SIMULATED:
+        return people
     return settings.subjects
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from mer_core.datasets import frames
 from mer_core.datasets.annotated import Candidate, Key
+from mer_core.datasets.defects import Findings
 from mer_core.datasets.frames import Root, Series
 from mer_core.errors import UserError
 
@@ -80,3 +81,24 @@ def tree_above(root: Root, subject: Path) -> Path:
 def is_cropped(root: Root, tree: Path) -> bool:
     """Whether the name of a folder from the root's to this one says so."""
     return any("crop" in part.lower() for part in (root.path.name, *tree.relative_to(root.path).parts))
+
+
+def check_people(
+    candidates: Iterable[Candidate],
+    person_of: Callable[[Path], str | None],
+    root: Root,
+    findings: Findings,
+) -> None:
+    """Note clips whose own names tell a person other than the folder above: believed, it would leak.
+
+    Args:
+        candidates: the folders of clips.
+        person_of: the subject that the folders above a clip's tell; None where they tell none.
+        root: the dataset's folder.
+        findings: where defects go.
+    """
+    for clip in candidates:
+        person = person_of(clip.folder)
+        if person not in (clip.key[0], None):
+            action = f"counted as {clip.key[0]}, among the clips of {person}; move it there"
+            findings.add("other_person", action, file=root.relative(clip.folder))

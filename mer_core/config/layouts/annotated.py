@@ -12,10 +12,11 @@ class AnnotatedClips(Dataset):
 
     has_clips: ClassVar[bool] = True
 
-    missing_apex: Literal["spot", "midpoint", "drop", "keep"] = "spot"
+    missing_apex: Literal["spot", "midpoint", "drop", "keep", "keep_later"] = "spot"
     """Where the apex is not annotated, or annotated as onset or offset: spot finds the frame of the largest
     motion, midpoint takes the middle of the clip, drop leaves the clip out; keep takes what is annotated as
-    it is, and leaves out clips of which nothing is."""
+    it is, and leaves out clips of which nothing is; keep_later does so, too, but leaves out an apex that is
+    the onset, which shows no motion (the rule of MEGC 2019)."""
     frame_numbers: Literal["annotated", "from_onset"] = "annotated"
     """How the files of a clip are numbered: as the table counts, or from_onset where each clip was written
     anew and its first file, 0 or 1, is the onset. The doctor says when they are."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from mer_core.config.layouts.annotated import AnnotatedClips
 from mer_core.config.section import PathText
@@ -10,6 +10,8 @@ from mer_core.config.section import PathText
 
 class Casme2(AnnotatedClips):
     """CASME II: one apex frame per annotated clip (Yan et al. 2014)."""
+
+    fps: ClassVar[float | None] = 200.0
 
     layout: Literal["casme2"]
     workbook: PathText | None = None

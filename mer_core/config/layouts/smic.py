@@ -1,0 +1,31 @@
+"""The section of a dataset in the layout of SMIC."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from mer_core.config.layouts.annotated import AnnotatedClips
+from mer_core.config.section import PathText
+
+
+class Smic(AnnotatedClips):
+    """SMIC: one frame per clip of one camera, its label that of folder and name (Li et al. 2013)."""
+
+    layout: Literal["smic"]
+    camera: Literal["HS", "VIS", "NIR"] = "HS"
+    """HS is the fast camera; VIS and NIR show events of HS once more."""
+    extended: bool = False
+    """Take the long clips of SMIC-E, whose expressions a table tells, in place of the clips cut to them."""
+    workbook: PathText | None = None
+    """The annotation table of SMIC-E when it lies elsewhere; null finds it under root."""
+    frames: Literal["auto", "whole", "cropped"] = "auto"
+    """Which frames to use when a copy holds both: auto prefers the whole heads."""
+    missing_apex: Literal["spot", "midpoint"] = "spot"
+    """SMIC tells no apex: spot finds the frame of the largest motion, midpoint the middle of the clip."""
+    frame_numbers: Literal["annotated"] = "annotated"
+    """As in the files' names."""
+
+    @property
+    def fps(self) -> float:
+        """Frames per second of the camera."""
+        return 100.0 if self.camera == "HS" else 25.0
