@@ -30,6 +30,7 @@ FOREIGN = {
     ),
 }
 VIDEO_SUFFIXES = FOREIGN["videos"][0]
+_FOREIGN_SUFFIXES = frozenset().union(*(suffixes for suffixes, _ in FOREIGN.values()))
 # Of the frames themselves; other numbered images beside such are something else, made of them.
 KNOWN_PREFIXES = frozenset({"", "img", "reg_img", "image", "reg_image", "frame"})
 MAX_DEPTH = 8
@@ -83,18 +84,18 @@ def scan(folder: Path, root: Root) -> tuple[list[Path], list[str]]:
         for entry in entries:
             if entry.name.startswith("."):
                 continue
-            path = Path(entry.path)
             try:
                 is_dir, is_file = entry.is_dir(), entry.is_file()
             except OSError:  # a loop of links
                 continue
             if entry.is_symlink():
+                path = Path(entry.path)
                 if not (is_dir or is_file):
                     root.broken[path] = path.parent / path.readlink()
                 elif not root.holds(path) or (is_dir and path.resolve().is_relative_to(root.path)):
                     continue
             if is_dir:
-                folders.append(path)
+                folders.append(Path(entry.path))
             elif is_file:
                 files.append(entry.name)
     return sorted(folders, key=lambda path: natural_key(path.name)), sorted(files, key=natural_key)
@@ -182,7 +183,7 @@ def frame_number(name: str) -> tuple[str, int] | None:
 
 def is_foreign(name: str) -> bool:
     """Whether a file may hold frames, but not as images that can be read here."""
-    return any(Path(name).suffix.lower() in suffixes for suffixes, _ in FOREIGN.values())
+    return os.path.splitext(name)[1].lower() in _FOREIGN_SUFFIXES  # noqa: PTH122 (a name, not a path)
 
 
 def describe_foreign(folders: Iterable[tuple[Path, Collection[str]]], root: Root) -> str:
