@@ -50,6 +50,7 @@ rule score_variant:
         seeds=seeds_of,
         evaluation=dump(CONFIG.evaluation.scoring),
         identity=fold_identity,
+        weights_per_seed=CONFIG.pretraining.per_seed,
         code=code_digest("workflow_scripts/score_variant.py"),
     script:
         "../workflow_scripts/score_variant.py"
@@ -303,7 +304,7 @@ rule cost:
         benchmarks=f"results/{CONFIG.experiment}/benchmarks",
         planned={
             "train_fold": {name: len(FOLDS[name]) for name in CONFIG.variant},
-            "pretrain_model": {name: 2 * CONFIG.pretraining.runs for name in PRETRAINED},
+            "pretrain_model": {name: 2 * len(CONFIG.pretraining_runs) for name in PRETRAINED},
             "classify_folds": dict.fromkeys(CONFIG.baseline, 1),
         },
         code=code_digest("workflow_scripts/cost.py"),

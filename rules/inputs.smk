@@ -80,7 +80,7 @@ def pretraining_runs(wildcards):
         "<results>/pretrain/{variant}/{split}/run{run}/metrics.json",
         variant=wildcards.variant,
         split=CONFIG.pretraining_splits,
-        run=range(CONFIG.pretraining.runs),
+        run=CONFIG.pretraining_runs,
     )
 
 
@@ -90,7 +90,7 @@ def candidate_weights(wildcards):
         "<results>/pretrain/{variant}/{split}/run{run}/weights.safetensors",
         variant=wildcards.variant,
         split=CONFIG.pretraining.split,
-        run=range(CONFIG.pretraining.runs),
+        run=CONFIG.pretraining_runs,
     )
 
 
@@ -125,11 +125,15 @@ def loss_settings(wildcards):
 
 
 def initial_weights(wildcards):
-    """What a fold starts from, as an input: selected weights, a user's file, or nothing."""
+    """What a fold starts from, as an input: pretrained weights, a user's file, or nothing."""
     init = CONFIG.variant[wildcards.variant].init
     if init == "random":
         return []
-    return "<results>/pretrain/{variant}/selected.safetensors" if init == "pretrained" else init
+    if init != "pretrained":
+        return init
+    if CONFIG.pretraining.per_seed:
+        return f"<results>/pretrain/{{variant}}/{CONFIG.pretraining.split}/run{{seed}}/weights.safetensors"
+    return "<results>/pretrain/{variant}/selected.safetensors"
 
 
 def transfer_settings(wildcards):

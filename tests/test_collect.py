@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import shutil
 
 import pandas as pd
 import pytest
@@ -152,6 +153,23 @@ def test_refuses_a_bad_file(paths, old, new, message):
     assert str(error.value).startswith(f"{paths[0]}: ")
     assert "\n" not in str(error.value)
     assert "; " in str(error.value)
+
+
+def test_each_seed_may_start_from_weights_of_its_own_where_that_is_meant(tmp_path):
+    def fold(subject, seed, weights):
+        digests = DIGESTS | {"initial_weights": weights}
+        return write_fold(tmp_path, subject, seed, digests=digests)
+
+    paths = [fold(subject, seed, f"run{seed}") for seed in (0, 1) for subject in ("s1", "s2", "s3")]
+    assert (
+        len(read_folds(paths, SAMPLES, CLASSES, "v", [0, 1], False, weights_per_seed=True).predictions) == 8
+    )
+    with pytest.raises(UserError, match=r"differs from .* in 'initial_weights'"):
+        read(paths)
+    shutil.rmtree(paths[0].parent)
+    paths[0] = fold("s1", 0, "run1")
+    with pytest.raises(UserError, match=r"differs from .* in 'initial_weights'"):
+        read_folds(paths, SAMPLES, CLASSES, "v", [0, 1], False, weights_per_seed=True)
 
 
 def test_refuses_a_lost_row(paths):

@@ -292,6 +292,12 @@ def test_only_used_datasets_are_spelled_out():
         load_config(untransferred).with_subjects({"casme2": ["sub01"]})
 
 
+def test_every_seed_may_have_a_pretraining_of_its_own():
+    assert load_config(SHIPPED).pretraining_runs == [0, 1]
+    own = changed("pretraining.per_seed", True) | {"seeds": [3, 5, 8]}
+    assert load_config(own).pretraining_runs == [3, 5, 8]
+
+
 def test_folds_are_people_or_groups_of_them():
     subjects = {"casme2": ["sub01", "sub02", "sub03"], "ckplus": ["S005"]}
     alone = load_config(SHIPPED).with_subjects(subjects)

@@ -18,7 +18,14 @@ def main(snakemake):
     paths = [Path(path) for path in snakemake.input.predictions]
     variant = snakemake.wildcards.variant
     folds = read_folds(
-        paths, samples, params.classes, variant, params.seeds, settings.partial, params.identity
+        paths,
+        samples,
+        params.classes,
+        variant,
+        params.seeds,
+        settings.partial,
+        params.identity,
+        params.weights_per_seed,
     )
     scores = score_variant(variant, folds.predictions, params.classes, settings, folds.expected)
     job.write_json(snakemake.output.metrics, scores | {"circumstances": folds.circumstances})

@@ -169,6 +169,11 @@ class Config(Section):
         return ["frame", "subject"] if self._names_subjects(self.source) else ["frame"]
 
     @property
+    def pretraining_runs(self) -> list[int]:
+        """The numbers, and seeds, of the pretraining runs: the seeds of the folds, where each has its own."""
+        return self.seeds if self.pretraining.per_seed else [*range(self.pretraining.runs)]
+
+    @property
     def used(self) -> list[str]:
         """The datasets that this experiment reads: the target, and the source if any variant needs it."""
         pretrained = any(variant.init == "pretrained" for variant in self.variants)

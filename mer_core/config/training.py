@@ -78,6 +78,8 @@ class Pretraining(PretrainingRun):
 
     runs: Count
     """How often, with another split each time."""
+    per_seed: bool = False
+    """Every seed's folds start from a run of their own, as many runs as seeds; else all from the best."""
     split: Literal["frame", "subject"]
 
     @property

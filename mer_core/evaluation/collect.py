@@ -55,6 +55,7 @@ def read_folds(
     seeds: Sequence[int],
     partial: bool,
     identity: str | None = None,
+    weights_per_seed: bool = False,
 ) -> Folds:
     """Read and check the predictions.csv of a variant's folds, each with the fold.json beside it.
 
@@ -68,6 +69,7 @@ def read_folds(
         seeds: the seeds that must be there.
         partial: accept that folds are missing.
         identity: that the folds must have recorded; None takes any.
+        weights_per_seed: accept that the folds of one seed start from other weights than those of another.
 
     Returns:
         The folds, in an order that does not depend on that of `paths`.
@@ -79,15 +81,17 @@ def read_folds(
     """
     truth = samples.set_index("sample_id")
     frames: dict[tuple[int, str], pd.DataFrame] = {}
-    first: tuple[Path, dict[str, Any]] | None = None
+    first: dict[int | None, tuple[Path, dict[str, Any]]] = {}
     records = []
     for path in sorted(Path(path) for path in paths):
         fold = _read_fold_json(path.with_name("fold.json"), variant, seeds)
         if identity is not None:
             refuse_stale(path.with_name("fold.json"), fold, identity)
         records.append(fold)
-        first = first or (path, fold)
-        _refuse_mixture(path, fold, *first)
+        digests = fold["digests"]
+        shared = {k: v for k, v in digests.items() if not (weights_per_seed and k == "initial_weights")}
+        _refuse_mixture(path, shared, *first.setdefault(None, (path, shared)))
+        _refuse_mixture(path, digests, *first.setdefault(fold["seed"], (path, digests)))
         expected = truth[truth["subject"].isin(fold["held_out"])]
         rows = _read_predictions(path, expected, fold["subject"], classes)
         for subject in fold["held_out"]:
@@ -178,9 +182,8 @@ def _circumstances(records: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]
     return {name: sorted({str(value) for value in found if value}) for name, found in values.items()}
 
 
-def _refuse_mixture(path: Path, fold: dict[str, Any], first_path: Path, first: dict[str, Any]) -> None:
+def _refuse_mixture(path: Path, ours: dict[str, Any], first_path: Path, theirs: dict[str, Any]) -> None:
     """Folds are averages of one experiment only if settings, data, initial weights and code are the same."""
-    ours, theirs = fold["digests"], first["digests"]
     differing = sorted(name for name in {*ours, *theirs} if ours.get(name) != theirs.get(name))
     if differing:
         raise UserError(
