@@ -36,7 +36,7 @@ def test_every_shipped_overlay_is_valid(overlay):
         both = {
             key: laid_over(base[key], top[key])
             for key in base.keys() & top.keys()
-            if isinstance(top[key], dict)
+            if isinstance(top[key], dict) and isinstance(base[key], dict)
         }
         return base | top | both
 
