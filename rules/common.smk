@@ -8,14 +8,14 @@ from mer_core.datasets.reading import list_subjects
 from mer_core.errors import UserError
 from mer_core.evaluation.collect import refuse_stale_folds
 from mer_core.provenance import code_digest, inventory, value_digest
-from mer_core.simulation.plan import simulated_subjects
+from mer_core.simulation.plan import people_used
 
 
 def subjects_of(name):
     """A dataset's subjects: as configured, else those that are simulated or found on disk."""
     dataset = CONFIG.datasets[name]
     if dataset.subjects is None and dataset.root == SIMULATED:
-        return simulated_subjects(dataset.layout, CONFIG.simulation.size)
+        return people_used(dataset, CONFIG.simulation.size, CONFIG.simulation.seed)
     return list_subjects(name, dataset, Path(dataset.root))
 
 

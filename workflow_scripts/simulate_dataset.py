@@ -2,9 +2,16 @@
 
 from mer_core import job
 from mer_core.config.simulation import Simulation
+from mer_core.simulation.samm import simulate_samm
+from mer_core.simulation.smic import simulate_smic
 from mer_core.simulation.writers import simulate_casme2, simulate_ckplus
 
-WRITERS = {"casme2": simulate_casme2, "ckplus": simulate_ckplus}
+WRITERS = {
+    "casme2": simulate_casme2,
+    "ckplus": simulate_ckplus,
+    "samm": simulate_samm,
+    "smic": simulate_smic,
+}
 
 
 def main(snakemake):

@@ -53,6 +53,11 @@ class Dataset(Section):
         return True
 
     @property
+    def can_be_simulated(self) -> bool:
+        """Whether there is a stand-in in this layout."""
+        return True
+
+    @property
     def samples_per_clip(self) -> int:
         """How many samples an annotated clip or sequence gives."""
         return 1

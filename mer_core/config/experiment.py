@@ -109,7 +109,7 @@ class Config(Section):
             yield f"pretraining.init: {self.pretraining.init!r} holds braces; rename the file"
         yield from self._missing_frames()
         for name, dataset in self.datasets.items():
-            if dataset.root == SIMULATED and dataset.layout == "tabular":
+            if dataset.root == SIMULATED and not dataset.can_be_simulated:
                 yield f"datasets.{name}.root: this layout cannot be simulated; give a folder"
 
     def _misfit_alphas(self) -> Iterator[str]:

@@ -80,7 +80,7 @@ def identity(faces: str, size: str, seed: int, dataset: str, index: int) -> Face
         faces: `packaged`, or a folder of neutral portraits, one person each.
         size: of the simulation, which says how many people are needed.
         seed: of the simulation.
-        dataset: casme2 or ckplus.
+        dataset: the layout.
         index: of the subject, from 0.
 
     Raises:
@@ -101,8 +101,9 @@ def identity(faces: str, size: str, seed: int, dataset: str, index: int) -> Face
 def cast(folder: Path, size: str, seed: int, dataset: str) -> list[tuple[Path, ...]]:
     """Which portraits make each subject.
 
-    Nobody is in both data sets, and every CASME II subject is one person. CK+ has more subjects than
-    some folders have people; the subjects beyond are even mixtures of two CK+ people.
+    Nobody is in two data sets, and every CASME II subject is one person. CK+ has more subjects than some
+    folders have people; the subjects beyond are even mixtures of two CK+ people. So are all those of SAMM and
+    SMIC, of other pairs.
 
     Returns:
         Per subject one path, or two to be mixed.
@@ -123,6 +124,10 @@ def cast(folder: Path, size: str, seed: int, dataset: str) -> list[tuple[Path, .
     if dataset == "casme2":
         return [(path,) for path in files[:casme2]]
     pool = files[casme2:]
+    if dataset != "ckplus":
+        step = {"samm": 2, "smic": 3}[dataset]
+        count = len(simulated_subjects(dataset, size))
+        return [(pool[i % len(pool)], pool[(i + step) % len(pool)]) for i in range(count)]
     pairs = [(path, pool[(i + 1) % len(pool)]) for i, path in enumerate(pool)]
     return [*((path,) for path in pool), *pairs][:ckplus]
 

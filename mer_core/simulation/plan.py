@@ -9,11 +9,14 @@ import math
 import zlib
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-# Clips per subject and per class. `full` repeats the published counts of the two real sets; the
+if TYPE_CHECKING:
+    from mer_core.config.datasets import Dataset
+
+# Clips per subject and per class. `full` repeats the published counts of the real sets; the
 # others keep their imbalance, and `demo` has a subject with a single clip.
 CASME2_CLIPS: dict[str, tuple[int, ...]] = {
     "tiny": (6, 5, 5, 4),
@@ -57,6 +60,36 @@ CKPLUS_CLASSES: dict[str, dict[str, int]] = {
         "surprise": 83,
     },
 }
+# SAMM without 025, of whom there is Other alone.
+SAMM_CLIPS: dict[str, tuple[int, ...]] = {
+    "tiny": (4, 4, 3),
+    "demo": (8, 6, 5, 4, 2),
+    "full": (20, 15, 12, 10, 9, 9, 8, 8, 7, 7, 6, 6, 5, 5, 4, 4, 4, 3, 3, 3, 2, 2, 2, 1, 1, 1, 1, 1),
+}
+SAMM_CLASSES: dict[str, dict[str, int]] = {
+    "tiny": {"Anger": 4, "Happiness": 3, "Surprise": 3, "Other": 1},
+    "demo": {"Anger": 9, "Happiness": 4, "Surprise": 3, "Contempt": 3, "Disgust": 2, "Other": 4},
+    "full": {
+        "Anger": 57,
+        "Happiness": 26,
+        "Surprise": 15,
+        "Contempt": 12,
+        "Disgust": 9,
+        "Fear": 8,
+        "Sadness": 6,
+        "Other": 26,
+    },
+}
+SMIC_CLIPS: dict[str, tuple[int, ...]] = {
+    "tiny": (4, 4, 3),
+    "demo": (8, 6, 5, 4, 2),
+    "full": (6, 6, 39, 19, 2, 4, 13, 4, 7, 9, 10, 10, 4, 7, 2, 22),
+}
+SMIC_CLASSES: dict[str, dict[str, int]] = {
+    "tiny": {"negative": 4, "positive": 4, "surprise": 3},
+    "demo": {"negative": 11, "positive": 8, "surprise": 6},
+    "full": {"negative": 70, "positive": 51, "surprise": 43},
+}
 SIZES = tuple(CASME2_CLIPS)
 
 # What each class looks like: FACS action units and how often (relative), after EMFACS and the criteria
@@ -76,6 +109,13 @@ COMBINATIONS: dict[str, dict[str, float]] = {
 }
 # A micro-expression of surprise rarely drops the jaw.
 MICRO_SURPRISE = {"1+2": 5, "1+2+5": 3, "1+2+25": 2, "2+5": 1, "5": 1, "1+2+26": 1}
+# What SAMM and SMIC call otherwise.
+MICRO = COMBINATIONS | {
+    "other": COMBINATIONS["others"],
+    "positive": COMBINATIONS["happiness"],
+    "negative": COMBINATIONS["disgust"] | COMBINATIONS["anger"] | COMBINATIONS["sadness"],
+    "surprise": MICRO_SURPRISE,
+}
 
 
 @dataclass(frozen=True)
@@ -89,7 +129,7 @@ class ActionUnit:
 
 @dataclass(frozen=True)
 class Clip:
-    """One CASME II clip. Frame numbers are those of the recording, at 200 frames per second."""
+    """One clip. Frame numbers are those of the recording; the cells are the table's, None without a table."""
 
     subject: str
     name: str
@@ -98,7 +138,7 @@ class Clip:
     apex: int
     offset: int
     units: tuple[ActionUnit, ...]
-    apex_cell: int | str
+    apex_cell: int | str | None
     units_cell: int | str
 
     def intensity(self, number: int) -> float:
@@ -108,6 +148,12 @@ class Clip:
             return _ease(min(max(share, 0.0), 1.0))
         share = (number - self.apex) / max(self.offset - self.apex, 1)
         return 1.0 - 0.85 * _ease(min(share, 1.0))
+
+    def is_kept(self, missing_apex: str) -> bool:
+        """Whether the rule for apexes that are not annotated keeps the clip."""
+        is_inside = isinstance(self.apex_cell, int) and self.onset < self.apex_cell < self.offset
+        also = {"keep": (self.onset, self.offset), "keep_later": (self.offset,), "drop": ()}
+        return is_inside or missing_apex not in also or self.apex_cell in also[missing_apex]
 
     def frames(self, mode: Literal["key", "all"]) -> list[int]:
         """Frame numbers to write, ascending.
@@ -152,25 +198,56 @@ class Plan:
 
     clips: tuple[Clip, ...]
     sequences: tuple[Sequence, ...]
+    samm: tuple[Clip, ...] = ()
+    smic: tuple[Clip, ...] = ()
+
+    def of(self, dataset: str) -> tuple[Clip, ...] | tuple[Sequence, ...]:
+        """The recordings of a data set."""
+        return {"casme2": self.clips, "ckplus": self.sequences, "samm": self.samm, "smic": self.smic}[dataset]
 
 
 def simulated_subjects(dataset: str, size: str) -> list[str]:
     """Names of the subjects of a simulated data set, whatever the seed.
 
     Args:
-        dataset: casme2 (`sub01`, ...) or ckplus (`S005`, `S010`, ...).
+        dataset: casme2 (`sub01`, ...), ckplus (`S005`, `S010`, ...), samm (`006`, ...) or smic (`s01`, ...).
         size: one of `SIZES`.
     """
     if dataset == "casme2":
         return [f"sub{n:02d}" for n in range(1, len(CASME2_CLIPS[size]) + 1)]
     if dataset == "ckplus":
         return ["S005", *(f"S{n:03d}" for n in range(10, 9 + CKPLUS_SUBJECTS[size][0]))]
+    if dataset == "samm":
+        people = [n for n in range(6, 38) if n not in (8, 25, 27, 29)]
+        return [f"{n:03d}" for n in people[: len(SAMM_CLIPS[size])]]
+    if dataset == "smic":
+        people = [n for n in range(1, 21) if n not in (7, 10, 16, 17)]
+        return [f"s{n:02d}" for n in people[: len(SMIC_CLIPS[size])]]
     raise ValueError(f"no simulation of {dataset!r}")
+
+
+def people_used(dataset: Dataset, size: str, seed: int) -> list[str]:
+    """The subjects of whom something is used: no clip of some has a class, or an apex that can be used.
+
+    Args:
+        dataset: its section of the configuration.
+        size, seed: of the simulation.
+    """
+    everybody = simulated_subjects(dataset.layout, size)
+    if not dataset.has_clips:
+        return everybody
+    labels = {label.casefold() for label, name in dataset.classes.items() if name is not None}
+    used = {
+        clip.subject
+        for clip in plan(size, seed).of(dataset.layout)
+        if clip.label.casefold() in labels and clip.is_kept(dataset.missing_apex)
+    }
+    return [subject for subject in everybody if subject in used]
 
 
 @lru_cache(maxsize=4)
 def plan(size: str, seed: int) -> Plan:
-    """Lay out both data sets.
+    """Lay out all data sets.
 
     Args:
         size: one of `SIZES`.
@@ -178,7 +255,9 @@ def plan(size: str, seed: int) -> Plan:
     """
     clips = _casme2(size, stream(seed, "clips"))
     sequences = _ckplus(size, stream(seed, "sequences"))
-    return Plan(tuple(clips), tuple(sequences))
+    samm = _samm(size, stream(seed, "clips of SAMM"))
+    smic = _smic(size, stream(seed, "clips of SMIC"))
+    return Plan(tuple(clips), tuple(sequences), tuple(samm), tuple(smic))
 
 
 def stream(seed: int, purpose: str, *index: int) -> np.random.Generator:
@@ -216,6 +295,44 @@ def _with_flaws(clips: list[Clip], rng: np.random.Generator) -> list[Clip]:
     for i in unknown:
         flawed[i] = replace(clips[i], units_cell="?")
     return flawed
+
+
+def _samm(size: str, rng: np.random.Generator) -> list[Clip]:
+    places = dict(zip(simulated_subjects("samm", size), SAMM_CLIPS[size], strict=True))
+    clips = []
+    for subject, labels in _deal(SAMM_CLASSES[size], places, rng).items():
+        for number, label in enumerate(labels, start=1):
+            length = int(np.clip(np.rint(74 * np.exp(rng.normal(0, 0.25))), 30, 101))
+            onset = int(rng.integers(83, 12300))
+            apex = onset + round((length - 1) * rng.uniform(0.3, 0.7))
+            units = _draw_units(MICRO[label.lower()], rng)
+            # Intensities behind the numbers, as coders of FACS write them.
+            cell = "+".join(f"{unit.side}{unit.number}{rng.choice([*'ABC', ''])}" for unit in units)
+            name = f"{subject}_{1 + number % 7}_{number}"
+            clips.append(Clip(subject, name, label, onset, apex, onset + length - 1, units, apex, cell))
+    # Apexes of the real table: past the offset, before the onset, and one frame after it.
+    past, before, next_to = rng.permutation(len(clips))[:3].tolist()
+    clips[past] = replace(clips[past], apex_cell=clips[past].apex + 1000)
+    clips[before] = replace(clips[before], apex_cell=clips[before].onset // 10)
+    clips[next_to] = replace(
+        clips[next_to], apex=clips[next_to].onset + 1, apex_cell=clips[next_to].onset + 1
+    )
+    return clips
+
+
+def _smic(size: str, rng: np.random.Generator) -> list[Clip]:
+    places = dict(zip(simulated_subjects("smic", size), SMIC_CLIPS[size], strict=True))
+    clips = []
+    for subject, labels in _deal(SMIC_CLASSES[size], places, rng).items():
+        for number, label in enumerate(labels, start=1):
+            length = int(np.clip(np.rint(34 * np.exp(rng.normal(0, 0.3))), 11, 58))
+            onset = int(rng.integers(7700, 600000))
+            apex = onset + round((length - 1) * rng.uniform(0.3, 0.7))
+            token = {"negative": "ne", "positive": "po", "surprise": "sur"}[label]
+            name = f"s{int(subject[1:])}_{token}_{number:02d}"
+            units = _draw_units(MICRO[label], rng)
+            clips.append(Clip(subject, name, label, onset, apex, onset + length - 1, units, None, ""))
+    return clips
 
 
 def _ckplus(size: str, rng: np.random.Generator) -> list[Sequence]:

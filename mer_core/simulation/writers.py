@@ -8,10 +8,11 @@ import os
 import re
 import shutil
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -61,8 +62,8 @@ def simulate_casme2(root: str | os.PathLike[str], settings: Simulation, processe
         UserError: the folder of portraits does not serve, or `root` cannot be written.
     """
     clips = plan(settings.size, settings.seed).clips
-    with _new_folder(Path(root)) as folder:
-        _draw_all("casme2", clips, folder, settings, processes)
+    with new_folder(Path(root)) as folder:
+        draw_all("casme2", _draw_clip, folder, settings, processes)
         _write_workbook(folder / WORKBOOK, clips)
         # As in copies that people have: a stray shortcut, and a clip without a row in the table.
         tree = folder / CASME2_TREES[settings.casme2_tree]
@@ -81,42 +82,36 @@ def simulate_ckplus(root: str | os.PathLike[str], settings: Simulation, processe
         UserError: the folder of portraits does not serve, or `root` cannot be written.
     """
     sequences = plan(settings.size, settings.seed).sequences
-    with _new_folder(Path(root)) as folder:
-        _draw_all("ckplus", sequences, folder, settings, processes)
+    with new_folder(Path(root)) as folder:
+        draw_all("ckplus", _draw_sequence, folder, settings, processes)
         for place in ("", "cohn-kanade-images", f"cohn-kanade-images/{sequences[0].subject}", "Emotion"):
             (folder / place / ".DS_Store").write_bytes(b"\x00\x00\x00\x01Bud1")
 
 
-def _draw_all(
-    dataset: str,
-    recordings: tuple[Clip, ...] | tuple[Sequence, ...],
-    folder: Path,
-    settings: Simulation,
-    processes: int,
-) -> None:
+Draw = Callable[[Path, Simulation, Actor, int, Any], int]
+"""Draws a recording, told by its number in the plan, and returns how many frames."""
+
+
+def draw_all(dataset: str, draw: Draw, folder: Path, settings: Simulation, processes: int) -> None:
     """Draw every subject's recordings, in this process or in several."""
     count = len(simulated_subjects(dataset, settings.size))
+    recordings = plan(settings.size, settings.seed).of(dataset)
     frames = sum(len(recording.frames(settings.frames)) for recording in recordings)
-    draw = partial(_draw_subject, dataset, folder, settings)
+    draw_one = partial(_draw_subject, dataset, draw, folder, settings)
     with (
         tqdm(total=frames, desc=f"simulate {dataset}", unit="frame", mininterval=1.0) as bar,
         workers(min(processes, count), cv2.setNumThreads, 1) as spread,
     ):
-        for drawn in spread(draw, range(count)):
+        for drawn in spread(draw_one, range(count)):
             bar.update(drawn)
 
 
-def _draw_subject(dataset: str, folder: Path, settings: Simulation, index: int) -> int:
+def _draw_subject(dataset: str, draw: Draw, folder: Path, settings: Simulation, index: int) -> int:
     """Draw the recordings of one subject; returns the number of frames."""
     subject = simulated_subjects(dataset, settings.size)[index]
     actor = Actor(identity(settings.faces, settings.size, settings.seed, dataset, index))
-    both = plan(settings.size, settings.seed)
-    if dataset == "casme2":
-        recordings, draw = both.clips, _draw_clip
-    else:
-        # Most of the real recordings are grey, some are not.
-        recordings, draw = both.sequences, partial(_draw_sequence, colour=index % 6 == 5)
-    own = [(number, recording) for number, recording in enumerate(recordings) if recording.subject == subject]
+    recordings = enumerate(plan(settings.size, settings.seed).of(dataset))
+    own = [(number, recording) for number, recording in recordings if recording.subject == subject]
     return sum(draw(folder, settings, actor, number, recording) for number, recording in own)
 
 
@@ -129,18 +124,31 @@ def _draw_clip(folder: Path, settings: Simulation, actor: Actor, number: int, cl
     target.mkdir(parents=True)
     frames = clip.frames(settings.frames)
     for frame in frames:
-        strength = settings.micro_strength * clip.intensity(frame)
-        seconds = (frame - clip.onset) / FRAMES_PER_SECOND
         # Noise by frame number: key frames are the same pictures as among all frames.
         noise = stream(settings.seed, "clip noise", number, frame)
-        image = actor.frame(clip.units, strength, camera, seconds, noise, window)
-        _save(target / f"{prefix}{frame}.jpg", image)
+        image = draw_frame(settings, actor, clip, frame, camera, FRAMES_PER_SECOND, noise, window)
+        save(target / f"{prefix}{frame}.jpg", image)
     return len(frames)
 
 
-def _draw_sequence(
-    folder: Path, settings: Simulation, actor: Actor, number: int, sequence: Sequence, colour: bool
-) -> int:
+def draw_frame(
+    settings: Simulation,
+    actor: Actor,
+    clip: Clip,
+    frame: int,
+    camera: Camera,
+    fps: int,
+    noise: np.random.Generator,
+    window: Window = CANVAS,
+) -> np.ndarray:
+    """A frame of a clip, uint8 (height, width, 3), RGB."""
+    strength = settings.micro_strength * clip.intensity(frame)
+    return actor.frame(clip.units, strength, camera, (frame - clip.onset) / fps, noise, window)
+
+
+def _draw_sequence(folder: Path, settings: Simulation, actor: Actor, number: int, sequence: Sequence) -> int:
+    # Most of the real recordings are grey, some are not.
+    colour = simulated_subjects("ckplus", settings.size).index(sequence.subject) % 6 == 5
     camera = Camera.draw(stream(settings.seed, "sequence", number))
     place = Path(sequence.subject, sequence.name)
     stem = f"{sequence.subject}_{sequence.name}_"
@@ -152,7 +160,7 @@ def _draw_sequence(
         image = actor.frame(sequence.units, sequence.intensity(frame), camera, frame / 30, noise)
         if not colour:
             image = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-        _save(target / f"{stem}{frame:08d}.png", image)
+        save(target / f"{stem}{frame:08d}.png", image)
     # Of the sequences without label some have an empty emotion folder, the others none.
     emotion = folder / "Emotion" / place
     if sequence.label or number % 2:
@@ -183,10 +191,10 @@ def _write_workbook(path: Path, clips: tuple[Clip, ...]) -> None:
     book.create_sheet("Sheet2")
     book.create_sheet("Sheet3")
     book.save(path)
-    _forget_time(path)
+    forget_time(path)
 
 
-def _forget_time(path: Path) -> None:
+def forget_time(path: Path) -> None:
     """Rewrite a workbook with fixed dates, in its properties and in the archive."""
     stamp = f"{DATE:%Y-%m-%dT%H:%M:%SZ}".encode()
     with zipfile.ZipFile(path) as archive:
@@ -198,13 +206,14 @@ def _forget_time(path: Path) -> None:
             archive.writestr(zipfile.ZipInfo(name, DATE.timetuple()[:6]), content, zipfile.ZIP_DEFLATED)
 
 
-def _save(path: Path, image: np.ndarray) -> None:
+def save(path: Path, image: np.ndarray) -> None:
+    """Write an image, RGB or grey."""
     _, code = cv2.imencode(path.suffix, image[..., ::-1] if image.ndim == 3 else image)
     path.write_bytes(code.tobytes())
 
 
 @contextmanager
-def _new_folder(root: Path) -> Iterator[Path]:
+def new_folder(root: Path) -> Iterator[Path]:
     """A temporary folder beside `root` that takes its place when all went well."""
     fresh, outgoing = (root.with_name(f".{root.name}.{os.getpid()}.{end}") for end in ("new", "old"))
     for end in ("new", "old"):

@@ -26,6 +26,11 @@ class Smic(AnnotatedClips):
     """As in the files' names."""
 
     @property
+    def can_be_simulated(self) -> bool:
+        """The clips of the fast camera alone are."""
+        return self.camera == "HS" and not self.extended
+
+    @property
     def fps(self) -> float:
         """Frames per second of the camera."""
         return 100.0 if self.camera == "HS" else 25.0

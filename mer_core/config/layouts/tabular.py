@@ -22,6 +22,11 @@ class Tabular(Dataset):
     """Its column of raw labels."""
 
     @property
+    def can_be_simulated(self) -> bool:
+        """There is nothing of one's own to stand in for."""
+        return False
+
+    @property
     def has_subjects(self) -> bool:
         """Whether the table names them."""
         return self.subject_column is not None
