@@ -59,6 +59,7 @@ wildcard_constraints:
     subject="|".join(CONFIG.fold_names),
     variant="|".join(CONFIG.variant),
     baseline="|".join(CONFIG.baseline) or "(?!)",  # which matches nothing
+    input="|".join(CONFIG.inputs) or "(?!)",
     seed="|".join(map(str, CONFIG.seeds)),
     split="frame|subject",
     run=r"\d+",

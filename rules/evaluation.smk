@@ -30,7 +30,7 @@ rule score_variant:
     input:
         unpack(folds_of),
         manifest=f"<results>/manifests/{CONFIG.target}.csv",
-        failures=f"<results>/aligned/{CONFIG.target}.failures.csv",
+        failures=not_seen,
     output:
         metrics="<results>/metrics/{variant}.json",
         predictions="<results>/metrics/{variant}.predictions.csv",

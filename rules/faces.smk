@@ -23,3 +23,30 @@ rule align_faces:
         code=code_digest("workflow_scripts/align_faces.py"),
     script:
         "../workflow_scripts/align_faces.py"
+
+
+rule draw_input:
+    """Draw what networks see of a dataset other than the apex; samples that did not change are kept."""
+    input:
+        root=simulated_root,
+        manifest="<results>/manifests/{dataset}.csv",
+        cache="<results>/aligned/{dataset}.h5",
+    output:
+        cache=update("<results>/inputs/{input}/{dataset}.h5"),
+        failures=update("<results>/inputs/{input}/{dataset}.failures.csv"),
+    log:
+        "<logs>/draw_input/{input}/{dataset}.log",
+    benchmark:
+        "<benchmarks>/draw_input/{input}/{dataset}.tsv"
+    conda:
+        "../envs/faces.yaml"
+    threads: 4
+    resources:
+        mem="4GB",
+        runtime="4h",
+    params:
+        root=dataset_root,
+        input=input_settings,
+        code=code_digest("workflow_scripts/draw_input.py"),
+    script:
+        "../workflow_scripts/draw_input.py"

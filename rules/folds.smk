@@ -1,7 +1,7 @@
 rule train_fold:
     """Train on every subject but one, or one group of them; predict what is left out."""
     input:
-        cache=f"<results>/aligned/{CONFIG.target}.h5",
+        cache=seen_by(CONFIG.target),
         manifest=f"<results>/manifests/{CONFIG.target}.csv",
         weights=initial_weights,
     output:
@@ -25,12 +25,12 @@ rule train_fold:
         variant=variant_settings,
         loss=loss_settings,
         classes=CONFIG.datasets[CONFIG.target].class_names,
-        training=dump(CONFIG.training),
+        training=training_settings,
         transfer=transfer_settings,
         reduction=CONFIG.reduction,
         groups=CONFIG.groups,
         identity=fold_identity,
-        code=code_digest("workflow_scripts/train_fold.py"),
+        code=network_code("workflow_scripts/train_fold.py"),
     script:
         "../workflow_scripts/train_fold.py"
 

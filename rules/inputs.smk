@@ -94,6 +94,61 @@ def candidate_weights(wildcards):
     )
 
 
+def seen_by(dataset):
+    """What a variant sees of a dataset: aligned faces, or the maps of its input."""
+
+    def path(wildcards):
+        name = CONFIG.variant[wildcards.variant].input
+        return (
+            f"<results>/aligned/{dataset}.h5" if name == "apex" else f"<results>/inputs/{name}/{dataset}.h5"
+        )
+
+    return path
+
+
+def not_seen(wildcards):
+    """The samples of the target without a face and, of a variant with an input, without what it needs."""
+    variant = CONFIG.variant.get(wildcards.variant)
+    of_input = (
+        []
+        if variant is None or variant.input == "apex"
+        else [f"<results>/inputs/{variant.input}/{CONFIG.target}.failures.csv"]
+    )
+    return [f"<results>/aligned/{CONFIG.target}.failures.csv", *of_input]
+
+
+def input_settings(wildcards):
+    """An input's section of the configuration."""
+    return dump(CONFIG.inputs[wildcards.input])
+
+
+def training_settings(wildcards):
+    """How a variant's folds are trained."""
+    return dump(CONFIG.training_of(CONFIG.variant[wildcards.variant]))
+
+
+def pretraining_settings(wildcards):
+    """How a variant is pretrained."""
+    return dump(CONFIG.pretraining_of(CONFIG.variant[wildcards.variant]).run)
+
+
+def network_digest(script, variant):
+    """Digest of what a script and the network of a variant mean, of no other network."""
+    kind = variant.network.kind
+    return code_digest(
+        script, "mer_core/models/resnet.py" if kind == "resnet18" else f"mer_core/models/{kind}.py"
+    )
+
+
+def network_code(script):
+    """The same as a rule's parameter."""
+
+    def digest(wildcards):
+        return network_digest(script, CONFIG.variant[wildcards.variant])
+
+    return digest
+
+
 def variant_settings(wildcards):
     """A variant's row of the configuration."""
     return dump(CONFIG.variant[wildcards.variant])
@@ -177,9 +232,10 @@ def identity_of(name):
     settings = (
         dump(row),
         dump(CONFIG.losses[row.loss]),
-        dump(CONFIG.training),
+        dump(CONFIG.inputs[row.input]) if row.input in CONFIG.inputs else None,
+        dump(CONFIG.training_of(row)),
         transfer,
         CONFIG.reduction,
         CONFIG.groups,
     )
-    return value_digest([classes, *settings, code_digest("workflow_scripts/train_fold.py")])
+    return value_digest([classes, *settings, network_digest("workflow_scripts/train_fold.py", row)])

@@ -9,7 +9,7 @@ localrules:
 rule pretrain_model:
     """Train on the source dataset with one random split into training and test."""
     input:
-        cache=f"<results>/aligned/{CONFIG.source}.h5",
+        cache=seen_by(CONFIG.source),
         manifest=f"<results>/manifests/{CONFIG.source}.csv",
         weights=[] if CONFIG.pretraining.init == "random" else CONFIG.pretraining.init,
     output:
@@ -34,9 +34,9 @@ rule pretrain_model:
         variant=variant_settings,
         loss=loss_settings,
         classes=SOURCE_CLASSES,
-        pretraining=dump(CONFIG.pretraining.run),
+        pretraining=pretraining_settings,
         reduction=CONFIG.reduction,
-        code=code_digest("workflow_scripts/pretrain_model.py"),
+        code=network_code("workflow_scripts/pretrain_model.py"),
     script:
         "../workflow_scripts/pretrain_model.py"
 

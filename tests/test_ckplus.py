@@ -37,7 +37,8 @@ def test_every_parent_folder(tmp_path, images, labels):
     assert used.index.tolist() == LAST
     assert used.label.tolist() == ["disgust"] * 3 + ["surprise"] * 3 + ["happy"] * 3
     assert used.subject.tolist() == ["S005"] * 3 + ["S010"] * 3 + ["S011"] * 3
-    assert used.apex_source.eq("none").all()
+    assert used.onset.eq(1).all() and used.apex_source.eq("annotated").all(), "from the neutral first frame"
+    assert (used.apex == used.frame_path.str.extract(r"_(\d+)\.png")[0].astype(int)).all()
     assert all((root / path).is_file() for path in used.frame_path)
     assert samples.reason["S010_004"] == "sequence without a label"
     assert set(defects.defect) == {"one_class_subject"}
@@ -75,6 +76,7 @@ def test_ck48(tmp_path):
         assert samples.label.tolist() == ["anger"] * 3 + ["happy"] * 3 + ["fear"] * 3
         assert samples.index[6:].tolist() == ["S011_003_00000099", "S011_003_00000100", "S011_003_00000101"]
         assert samples.subject.unique().tolist() == ["S010", "S011"]
+        assert samples.onset.isna().all(), "there is no neutral frame"
         assert defects.defect.tolist() == ["one_class_subject"]
     samples, _ = read(tmp_path, ckplus_settings(last_frames=1))
     assert samples.index.tolist() == ["S010_004_00000019", "S010_006_00000011", "S011_003_00000101"]

@@ -2,6 +2,7 @@
 
 import ast
 import importlib.metadata
+import inspect
 import itertools
 import re
 import sys
@@ -13,6 +14,7 @@ import yaml
 from packaging.requirements import Requirement
 
 from mer_core.config.experiment import Config
+from mer_core.config.networks import Network
 from mer_core.config.section import Section
 
 ROOT = Path(__file__).parent.parent
@@ -134,7 +136,8 @@ def test_every_rule_is_complete(name, body):
     inputs = (ROOT / "rules" / "inputs.smk").read_text()
     if "(" not in code:
         code = re.search(rf"^def {code}\(.*?(?=^\S)", inputs, flags=re.M | re.S)[0]
-    assert f'code_digest("workflow_scripts/{name}.py"' in code, "an edit of the code must rerun it"
+    digest = rf'(code_digest|network_code)\("workflow_scripts/{name}\.py"'
+    assert re.search(digest, code), "an edit of the code must rerun it"
     assert (ROOT / re.search(r'conda:\n        "../(envs/\w+\.yaml)"', body)[1]).is_file()
 
 
@@ -256,6 +259,12 @@ def test_every_declared_key_is_read():
         if (model.__name__.removesuffix("Overlay"), key) not in names
         and not any((base, key) in read for base in model.__mro__)
     }
+    # A network is built with the keys of its section.
+    for model in Network.__subclasses__():
+        kind = typing.get_args(model.model_fields["kind"].annotation)[0]
+        if kind != "resnet18":
+            build = importlib.import_module(f"mer_core.models.{kind}").build
+            unread -= {f"{model.__name__}.{key}" for key in inspect.signature(build).parameters}
     assert not unread
     assert len(declared) > 80
 

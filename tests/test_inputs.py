@@ -1,12 +1,19 @@
 """What networks see of a clip: known motions, and that scaling and order of work are what they say."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mer_core.config import inputs
+from mer_core.csvs import read_csv
+from mer_core.datasets.manifest import assemble, new_sample
 from mer_core.errors import UserError
+from mer_core.faces.cache import Aligned, read_cache
+from mer_core.images import write_image
+from mer_core.inputs import build
+from mer_core.inputs.build import build_input
 from mer_core.inputs.maps import draw, resized, scaled
 from mer_core.motion.clip import Clip
 
@@ -117,3 +124,87 @@ def test_making_small_averages_areas(factor, channels):
     maps = np.random.default_rng(0).normal(size=(8 * factor, 8 * factor, channels)).astype(np.float32)
     known = maps.reshape(8, factor, 8, factor, channels).mean((1, 3))
     assert resized(maps, 8) == pytest.approx(known, abs=1e-5)
+
+
+@pytest.fixture
+def copy(tmp_path):
+    """Three clips on disk, one of which lacks its onset; their faces and manifest."""
+    rows = []
+    for number in range(3):
+        clip, folder = moving((1 + number, 0)), tmp_path / f"sub01/c{number}"
+        for frame, pixels in clip.colors.items():
+            if (number, frame) != (2, 10):
+                write_image(folder / f"img{frame}.png", pixels)
+        rows.append(
+            new_sample(
+                "faces", "sub01", f"c{number}", label="happiness", onset=10, apex=14, offset=18,
+                apex_source="annotated", frame_path=f"sub01/c{number}/img14.png",
+            )
+        )  # fmt: skip
+    faces = Aligned(
+        images=np.zeros((3, CROP, CROP, 3), np.uint8),
+        landmarks=np.repeat(LANDMARKS[None].astype(np.float32), 3, 0),
+        transform=np.repeat(np.eye(2, 3)[None], 3, 0),
+        sample_id=[row["sample_id"] for row in rows],
+        detector=["test"] * 3,
+        attributes={"size": CROP},
+    )
+    return tmp_path, faces, assemble(rows)
+
+
+def built(copy, kind=inputs.FlowMaps, code="1", **options):
+    root, faces, samples = copy
+    own = settings(kind, **{"size": 32, **options})
+    paths = root / "input.h5", root / "failures.csv"
+    build_input(faces, samples, root, *paths, settings=own, code=code)
+    return read_cache(paths[0]), read_csv(paths[1])
+
+
+def test_an_input_holds_what_can_be_drawn_and_lists_the_rest(copy):
+    cache, failures = built(copy, scale="none")
+    assert cache.sample_id == ["faces/sub01/c0", "faces/sub01/c1"]
+    assert cache.images.shape == (2, 32, 32, 2) and cache.images.dtype == np.float16
+    assert np.median(cache.images[..., 0], (1, 2)) == pytest.approx([1, 2], abs=0.2)
+    assert failures.sample_id.tolist() == ["faces/sub01/c2"]
+    assert "the onset, frame 10, is missing" in failures.message[0]
+
+
+def test_an_input_with_a_time_axis(copy):
+    cache, failures = built(copy, inputs.FlowClip, frames=8)
+    assert cache.images.shape == (2, 8, 32, 32, 2) and len(failures) == 1
+
+
+def test_unchanged_samples_are_kept_and_changed_ones_drawn(copy, monkeypatch):
+    built(copy)
+    drawn = []
+    monkeypatch.setattr(
+        build, "draw", lambda clip, *given: drawn.append(clip.sample_id) or draw(clip, *given)
+    )
+    first, _ = built(copy)
+    assert drawn == ["faces/sub01/c2"], "only what could not be drawn is tried again"
+    drawn.clear()
+    write_image(copy[0] / "sub01/c0/img14.png", moving((3, 0)).colors[14])
+    second, _ = built(copy)
+    assert drawn == ["faces/sub01/c0", "faces/sub01/c2"]
+    drawn.clear()
+    assert (second.images[1] == first.images[1]).all() and (second.images[0] != first.images[0]).any()
+    built(copy, code="2")
+    assert len(drawn) == 3
+
+
+def test_a_mended_clip_joins_the_rest(copy):
+    built(copy)
+    write_image(copy[0] / "sub01/c2/img10.png", moving((3, 0)).colors[10])
+    cache, failures = built(copy)
+    assert len(cache.sample_id) == 3 and failures.empty
+
+
+def test_an_input_of_nothing_is_refused(copy):
+    root, faces, samples = copy
+    alone = pd.Series(faces.sample_id).eq("faces/sub01/c2")
+    only = Aligned(
+        images=faces.images[alone], landmarks=faces.landmarks[alone], transform=faces.transform[alone],
+        sample_id=["faces/sub01/c2"], detector=["test"], attributes=faces.attributes,
+    )  # fmt: skip
+    with pytest.raises(UserError, match=r"no sample has what this input needs: .*c2: the onset"):
+        built((root, only, samples))

@@ -13,7 +13,7 @@ from mer_core.evaluation.statistics import score_variant
 def main(snakemake):
     params = snakemake.params
     settings = Scoring.model_validate(params.evaluation)
-    absent = read_csv(snakemake.input.failures).sample_id
+    absent = {sample for path in snakemake.input.failures for sample in read_csv(path).sample_id}
     samples = expected_samples(read_manifest(snakemake.input.manifest), absent)
     paths = [Path(path) for path in snakemake.input.predictions]
     variant = snakemake.wildcards.variant

@@ -22,6 +22,8 @@ class Dataset(Section):
     has_clips: ClassVar[bool] = False
     # Frames per second, where all recordings of the layout have the same rate.
     fps: ClassVar[float | None] = None
+    # Whether a sample's frame stands at the end of a motion, from a neutral face or an onset.
+    has_motion: ClassVar[bool] = False
 
     root: PathText
     """Folder of your copy, or: simulated."""

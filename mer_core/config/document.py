@@ -104,7 +104,7 @@ def _type(node: Mapping) -> str:
             return f"list of: {_type(item)}"
         case {"type": "object", "patternProperties": values}:
             return f"by name: {_type(next(iter(values.values())))}"
-        case {"type": "object", "additionalProperties": values}:
+        case {"type": "object", "additionalProperties": dict(values)}:
             return f"by name: {_type(values)}"
         case {"type": "integer" | "number" as kind}:
             return " ".join([{"integer": "whole number", "number": "number"}[kind], *limits])

@@ -13,12 +13,14 @@ from mer_core.config.baselines import Baseline, Features
 from mer_core.config.compute import Compute
 from mer_core.config.datasets import SIMULATED, Doctor
 from mer_core.config.evaluation import Evaluation
+from mer_core.config.inputs import AnyInput, Input
 from mer_core.config.layouts.casme2 import Casme2
 from mer_core.config.layouts.ckplus import Ckplus
 from mer_core.config.layouts.samm import Samm
 from mer_core.config.layouts.smic import Smic
 from mer_core.config.layouts.tabular import Tabular
 from mer_core.config.models import Loss, Variant
+from mer_core.config.networks import AnyNetwork, ResNet18
 from mer_core.config.reading import read_yaml
 from mer_core.config.report import Report
 from mer_core.config.section import Count, Name, Names, Section, Seed, Whole, dump
@@ -30,6 +32,18 @@ from mer_core.errors import UserError
 MAX_VALUES = 100_000  # of a configuration, aliases followed; the shipped one holds 200
 
 AnyDataset = Annotated[Casme2 | Ckplus | Samm | Smic | Tabular, Field(discriminator="layout")]
+
+
+class AnyVariant(Variant):
+    """One row of the ablation."""
+
+    network: AnyNetwork = ResNet18(kind="resnet18")
+    """By its name alone, or a block with kind and what it can be built with (docs/methods.md)."""
+
+    @property
+    def network_kind(self) -> str:
+        """The network's name."""
+        return self.network.kind
 
 
 class Groups(Section):
@@ -62,7 +76,9 @@ class Config(Section):
     alignment: Alignment
     reduction: Count
     losses: dict[Name, Loss]
-    variants: list[Variant] = Field(min_length=1)
+    variants: list[AnyVariant] = Field(min_length=1)
+    inputs: dict[Name, AnyInput] = Field(default={})
+    """What networks see other than the apex, by names that variants refer to."""
     training: FoldTraining
     pretraining: Pretraining
     transfer: Transfer
@@ -104,6 +120,7 @@ class Config(Section):
                 yield f"variants.{variant.name}.loss: '{variant.loss}' is not under losses ({known})"
             if variant.init == "pretrained" and self.source is None:
                 yield f"variants.{variant.name}.init: 'pretrained' needs a dataset; name one under source"
+            yield from self._unfit(variant)
         yield from self._misfit_alphas()
         if set("{}") & set(self.pretraining.init):
             yield f"pretraining.init: {self.pretraining.init!r} holds braces; rename the file"
@@ -128,19 +145,77 @@ class Config(Section):
                         "its name, or balanced"
                     )
 
+    def _unfit(self, variant: AnyVariant) -> Iterator[str]:
+        """What of a variant does not go together."""
+        where, network = f"variants.{variant.name}", variant.network
+        if variant.attention != "none" and network.kind != "resnet18":
+            yield f"{where}.attention: {network.kind} has no residual units; leave attention out"
+        if self.transfer.freeze_stages and network.kind != "resnet18" and variant.init != "random":
+            yield f"transfer.freeze_stages: {network.kind} of {where} has no stages; set 0"
+        seen = self.input_of(variant)
+        if seen is None and variant.input != "apex":
+            known = ", ".join(["apex", *self.inputs])
+            yield f"{where}.input: '{variant.input}' is none of {known}; add it under inputs"
+            return
+        kind = "apex" if seen is None else seen.kind
+        if kind not in network.takes:
+            yield f"{where}.input: {network.kind} takes {' or '.join(sorted(network.takes))}, not {kind}"
+        elif seen is not None and network.edge not in (None, seen.size):
+            yield f"{where}.input: {network.kind} takes {network.edge} pixels, not {seen.size}; set its size"
+        try:
+            settings = self.training_of(variant)
+        except ValidationError as error:
+            merged = self._with_overlay(variant)
+            yield from (f"{where}.training.{line}" for line in explain(error, merged, FoldTraining))
+            return
+        if seen is not None:
+            # Mirrored, flow changes its sign; rotated, its direction; and grey levels are no brightness
+            # there.
+            barred = ["brightness", "contrast", *(["flip", "rotation"] if seen.directed else [])]
+            used = [name for name in barred if getattr(settings.augmentation, name)]
+            if used:
+                off = ", ".join(f"{name}: {'false' if name == 'flip' else 0}" for name in used)
+                yield f"{where}.training.augmentation: would falsify the input {variant.input}; set {{{off}}}"
+            if seen.directed and settings.mirrored_test:
+                yield f"{where}.training.mirrored_test: would falsify the input {variant.input}; set false"
+
     def _missing_frames(self) -> Iterator[str]:
-        """Baselines that need more of a clip than the target has."""
-        dataset = self.datasets.get(self.target)
-        for row in self.baselines:
-            if dataset is None or row.features.needs == "apex":
+        """Baselines and inputs that need more of a clip than there is."""
+        needs = [
+            (self.target, row.features.needs, f"baselines.{row.name}: features '{row.features.kind}' need")
+            for row in self.baselines
+        ]
+        for variant in self.variants:
+            if seen := self.input_of(variant):
+                source = [self.source] if variant.init == "pretrained" else []
+                where = f"variants.{variant.name}: input '{variant.input}' needs"
+                needs += [(name, seen.needs, where) for name in (self.target, *source)]
+        for name, need, where in needs:
+            dataset = self.datasets.get(name)
+            if dataset is None or need == "apex":
                 continue
-            where = f"baselines.{row.name}: features '{row.features.kind}' need"
-            if not dataset.has_clips:
-                yield f"{where} annotated clips and {self.target} has none; leave out this baseline"
-            elif (
-                row.features.needs == "clip" and dataset.root == SIMULATED and self.simulation.frames == "key"
-            ):
-                yield f"{where} every frame; set simulation.frames: all or leave out this baseline"
+            if not dataset.has_motion:
+                yield f"{where} clips and {name} has single images; leave out this row"
+            elif need == "clip" and dataset.root == SIMULATED and self.simulation.frames == "key":
+                yield f"{where} every frame; set simulation.frames: all or leave out this row"
+
+    def input_of(self, variant: AnyVariant) -> Input | None:
+        """What a variant sees; None is the apex."""
+        return self.inputs.get(variant.input)
+
+    def training_of(self, variant: AnyVariant) -> FoldTraining:
+        """How a variant's folds are trained: the common block with the row's own keys laid over it."""
+        return FoldTraining.model_validate(self._with_overlay(variant))
+
+    def pretraining_of(self, variant: AnyVariant) -> Pretraining:
+        """How a variant is pretrained; what its row says of its input holds here, too."""
+        own = {
+            key: variant.training[key] for key in ("normalization", "augmentation") if key in variant.training
+        }
+        return Pretraining.model_validate(_laid_over(dump(self.pretraining), own))
+
+    def _with_overlay(self, variant: AnyVariant) -> dict[str, Any]:
+        return _laid_over(dump(self.training), variant.training)
 
     @property
     def variant(self) -> Mapping[str, Variant]:
@@ -244,6 +319,16 @@ class Config(Section):
                 "evaluation.partial: true, and every table will say it"
             )
         return load_config(source)
+
+
+def _laid_over(common: dict[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """Blocks merged, values and lists replaced."""
+    both = {
+        key: value
+        for key, value in own.items()
+        if isinstance(value, Mapping) and isinstance(common.get(key), dict)
+    }
+    return common | dict(own) | {key: _laid_over(common[key], value) for key, value in both.items()}
 
 
 def load_config(source: str | Path | Mapping[str, Any], files: Iterable[str | Path] = ()) -> Config:

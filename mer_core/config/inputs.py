@@ -25,7 +25,9 @@ class Input(Section):
     directed: ClassVar[bool] = False
 
     crop: Edge = 224
+    """Edge of the crop that motion is measured in."""
     size: Edge
+    """Edge of what the network gets."""
 
 
 class Difference(Input):
@@ -33,6 +35,7 @@ class Difference(Input):
 
     kind: Literal["difference"]
     size: Edge = 224
+    """Edge of what the network gets."""
 
 
 class Pair(Input):
@@ -40,6 +43,7 @@ class Pair(Input):
 
     kind: Literal["pair"]
     size: Edge = 224
+    """Edge of what the network gets."""
 
 
 class FlowMaps(Input):
@@ -49,8 +53,11 @@ class FlowMaps(Input):
 
     kind: Literal["flow"]
     size: Edge = 28
+    """Edge of what the network gets."""
     estimator: Flow = "dis"
+    """How flow is estimated; docs/methods.md."""
     scale: Scale = "minmax_joint"
+    """Stretched to 0..1 over all maps or each, or left in pixels."""
 
 
 class FlowStrainMaps(FlowMaps):
@@ -58,6 +65,7 @@ class FlowStrainMaps(FlowMaps):
 
     kind: Literal["flow_strain"]
     strain: Strain = "four_term"
+    """Its definition; docs/methods.md."""
 
 
 class FlowPatches(FlowStrainMaps):
@@ -76,7 +84,9 @@ class DynamicImage(Input):
 
     kind: Literal["dynamic_image"]
     size: Edge = 112
+    """Edge of what the network gets."""
     pooling: Pooling = "bilen"
+    """The zero-sum form of rank pooling (bilen), or that of LEARNet's code (learnet)."""
 
 
 class ClipFrames(Input):
@@ -86,7 +96,9 @@ class ClipFrames(Input):
 
     kind: Literal["clip"]
     size: Edge = 112
+    """Edge of what the network gets."""
     frames: Whole = Field(default=8, ge=2, le=64)
+    """How many."""
 
 
 class FlowClip(Input):
@@ -97,9 +109,13 @@ class FlowClip(Input):
 
     kind: Literal["flow_clip"]
     size: Edge = 64
+    """Edge of what the network gets."""
     frames: Whole = Field(default=128, ge=8, le=512)
+    """Flow maps that the clip is brought to."""
     estimator: Flow = "dis"
+    """How flow is estimated; docs/methods.md."""
     scale: Scale = "none"
+    """As in flow."""
 
 
 AnyInput = Annotated[

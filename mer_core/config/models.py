@@ -57,9 +57,26 @@ class Variant(Section):
 
     name: Name
     """Of the row, its files and its lines in tables."""
-    attention: Literal["none", "spatial", "channel", "dual", "cbam"]
-    """What stands in every residual unit; docs/models.md has the formulas."""
+    network: dict[str, Any] = Field(default={"kind": "resnet18"})
+    """By its name alone, or a block with kind and what it can be built with (docs/methods.md)."""
+    attention: Literal["none", "spatial", "channel", "dual", "cbam"] = "none"
+    """What stands in every residual unit of resnet18; docs/models.md has the formulas."""
+    input: Name = "apex"
+    """What the network sees of a sample: apex, or one of inputs by its name."""
     loss: Name
     """One of losses, by its name."""
     init: PathText = "random"
     """random, pretrained (on the source), or the path of a safetensors file of the network's weights."""
+    training: dict[str, Any] = Field(default={})
+    """Keys of training that are otherwise in this row; its augmentation and normalization hold in
+    pretraining, too."""
+
+    @property
+    def network_kind(self) -> str:
+        """The network's name."""
+        return self.network["kind"]
+
+    @property
+    def is_the_papers(self) -> bool:
+        """Whether this is a row of the paper's kind: ResNet18 that sees the apex alone."""
+        return self.network_kind == "resnet18" and self.input == "apex"

@@ -16,9 +16,10 @@ from mer_core.config.section import Count, Fraction, Section, Whole
 class Network(Section):
     """What all networks have."""
 
-    # The kinds of input that the network takes, and their size in pixels where it is fixed.
+    # The kinds of input that the network takes.
     takes: ClassVar[frozenset[str]]
-    size: ClassVar[int | None] = None
+    # Of the input in pixels, where it is fixed.
+    edge: ClassVar[int | None] = None
 
 
 class ResNet18(Network):
@@ -32,35 +33,39 @@ class ResNet18(Network):
 class OffApexNet(Network):
     """OFF-ApexNet (Gan et al. 2019)."""
 
-    takes, size = frozenset({"flow"}), 28
+    takes, edge = frozenset({"flow"}), 28
 
     kind: Literal["off_apexnet"]
     conv_activation: bool = True
+    """A ReLU after each convolution; an assumption."""
 
 
 class Ststnet(Network):
     """STSTNet (Liong et al. 2019)."""
 
-    takes, size = frozenset({"flow_strain"}), 28
+    takes, edge = frozenset({"flow_strain"}), 28
 
     kind: Literal["ststnet"]
     layers: Literal["port", "table"] = "port"
+    """The authors' PyTorch code (port), or Table I of the paper (table)."""
 
 
 class RcnA(Network):
     """RCN-A (Xia et al. 2020)."""
 
-    takes, size = frozenset({"flow_strain"}), 60
+    takes, edge = frozenset({"flow_strain"}), 60
 
     kind: Literal["rcn_a"]
     features: Count = 32
+    """Maps of each layer."""
     pooled: Count = 5
+    """Edge of the maps before the classifier."""
 
 
 class LearNet(Network):
     """LEARNet (Verma et al. 2020)."""
 
-    takes, size = frozenset({"dynamic_image"}), 112
+    takes, edge = frozenset({"dynamic_image"}), 112
 
     kind: Literal["learnet"]
 
@@ -72,19 +77,25 @@ class Dtscnn(Network):
 
     kind: Literal["dtscnn"]
     streams: tuple[Count, ...] = (64, 128)
+    """Flow maps that each stream sees; the input has as many as the longest."""
     dropout: Fraction = 0.5
+    """Before the classifier."""
 
 
 class HtNet(Network):
     """HTNet (Wang et al. 2024)."""
 
-    takes, size = frozenset({"flow_patches"}), 28
+    takes, edge = frozenset({"flow_patches"}), 28
 
     kind: Literal["htnet"]
     dim: Count = 64
+    """Channels of the first level; the authors use 256."""
     attention: Literal["degenerate", "true"] = "degenerate"
+    """Patches of 7 pixels, one token per block (degenerate, as published), or of one, 49 tokens (true)."""
     heads: tuple[Count, Count, Count] = (2, 2, 2)
+    """Per level; the authors use 3, 6, 12."""
     depths: tuple[Count, Count, Count] = (2, 2, 10)
+    """Layers per level; the authors use 2, 2, 10."""
 
 
 class MmNet(Network):
@@ -93,7 +104,13 @@ class MmNet(Network):
     takes = frozenset({"pair"})
 
     kind: Literal["mmnet"]
-    size: Annotated[Whole, Field(ge=32, le=1024, multiple_of=16)] = 224
+    size: Whole = Field(224, ge=32, le=1024, multiple_of=16)
+    """Edge of the pair in pixels; the authors use 224."""
+
+    @property
+    def edge(self) -> int:
+        """Of the input in pixels."""
+        return self.size
 
 
 def _named(value: Any) -> Any:

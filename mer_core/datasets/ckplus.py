@@ -60,6 +60,7 @@ class Sequence:
         return bool(self.files and self.labels) and peaks <= self.files.keys()
 
 
+NEUTRAL = 1  # number of a sequence's first frame, on which the face is neutral
 SETTINGS = Ckplus
 # Labelled sequences: 327 of 593, of 118 of 123 subjects (Lucey et al. 2010).
 PUBLISHED = Published(
@@ -274,6 +275,8 @@ def _read_sequence(
         files = numbered[number]
         sample_id = f"{name}/{subject}_{clip}_{number:08d}"
         sample = whole | {"sample_id": sample_id, "frame_path": root.relative(files[0])}
+        if NEUTRAL in numbered and number > NEUTRAL:  # CK+48 has the last frames alone
+            sample |= {"onset": NEUTRAL, "apex": number, "offset": number, "apex_source": "annotated"}
         assign_class(sample, label.raw, settings.classes, findings, where)
         if sample["included"] and len(files) > 1:
             _check_twins(sample, files, root, findings)

@@ -3,7 +3,7 @@
 This is the only module that knows the layout. It needs h5py and numpy, nothing of dlib or OpenCV, so that
 training on a bare GPU node can read what the aligner wrote.
 
-    images      uint8    (N, H, W, C)  RGB, or one gray channel
+    images      uint8    (N, H, W, C)  RGB, or one gray channel; of inputs float16 (N, ..., C), any maps
     landmarks   float32  (N, 68, 2)    x, y in source pixels; NaN where none were sought (precropped)
     transform   float64  (N, 2, 3)     source pixels -> aligned pixels
     inside      float32  (N,)          share of the crop that lies inside the source; NaN where not known
@@ -39,6 +39,7 @@ ARRAYS = {
     "transform": np.dtype(np.float64),
     "inside": np.dtype(np.float32),
 }
+MAPS = np.dtype(np.float16)
 TEXTS = ("sample_id", "detector", "origin")
 PART = 64  # images at a time
 
@@ -48,7 +49,7 @@ class Aligned:
     """Aligned faces with where they came from.
 
     Attributes:
-        images: uint8 (N, H, W, C), C is 3 (RGB) or 1 (gray).
+        images: uint8 (N, H, W, C), C is 3 (RGB) or 1 (gray); or float16 (N, ..., C), the maps of an input.
         landmarks: float32 (N, 68, 2), x and y in source pixels.
         transform: float64 (N, 2, 3), source pixels to aligned pixels.
         sample_id: N unique identifiers, as in the manifest.
@@ -79,9 +80,11 @@ class Aligned:
         expected = shapes | {"images": (n, *self.images.shape[1:])}
         for name, shape in expected.items():
             array = getattr(self, name)
-            if array.dtype != ARRAYS[name] or array.shape != shape:
-                raise ValueError(f"{name} is {array.dtype} {array.shape}, not {ARRAYS[name]} {shape}")
-        if self.images.ndim != 4 or self.images.shape[3] not in (1, 3):
+            known = MAPS if name == "images" and array.dtype == MAPS else ARRAYS[name]
+            if array.dtype != known or array.shape != shape:
+                raise ValueError(f"{name} is {array.dtype} {array.shape}, not {known} {shape}")
+        are_maps = self.images.dtype == MAPS
+        if not are_maps and (self.images.ndim != 4 or self.images.shape[3] not in (1, 3)):
             raise ValueError(f"images is {self.images.shape}, not (N, H, W, 1 or 3)")
         if not self.origin:
             object.__setattr__(self, "origin", [""] * n)
@@ -115,10 +118,10 @@ def write_parts(
     with container.create(path, SCHEMA) as file:
         for part in parts:
             start = len(texts["sample_id"])
-            for name, kind in ARRAYS.items():
+            for name in ARRAYS:
                 array = np.ascontiguousarray(getattr(part, name))
                 if not start:
-                    file.require_dataset(name, (count, *array.shape[1:]), kind)
+                    file.require_dataset(name, (count, *array.shape[1:]), array.dtype)
                 file[name][start : start + len(array)] = array
             for name, column in texts.items():
                 column += getattr(part, name)
@@ -161,8 +164,11 @@ def read_parts(path: str | Path) -> Iterator[Aligned]:
 
 
 def _part(file: h5py.File, where: slice) -> Aligned:
+    kinds = {name: kind.kind for name, kind in ARRAYS.items()}
+    if file["images"].dtype == MAPS:
+        kinds["images"] = MAPS.kind
     return Aligned(
-        **{name: container.column(file, name, kind.kind)[where] for name, kind in ARRAYS.items()},
+        **{name: container.column(file, name, kind)[where] for name, kind in kinds.items()},
         **{name: container.texts(file, name, where) for name in TEXTS},
         attributes=_attributes(file),
     )

@@ -30,6 +30,9 @@ CLASS_COUNTS = {
 CLASSES = ("happiness", "disgust", "repression", "surprise", "others")
 
 
+ATTENTIONS = ("none", "spatial", "channel", "dual", "cbam")
+
+
 @dataclass(frozen=True)
 class Printed:
     """One printed row.
@@ -116,9 +119,10 @@ def belongs(table: int, attention: str, loss: str, init: str) -> bool:
     """Whether a variant belongs to a table of the paper, printed there or not.
 
     Table 1 compares losses on the plain network, Table 2 attention kinds under focal loss, neither with
-    transfer; Table 3 takes the method's two rows, and every variant that fits neither of the others.
+    transfer, and of ResNet18 on the apex alone; Table 3 takes the method's two rows, and every variant that
+    fits neither of the others.
     """
     first = attention == "none" and init == "random"
-    second = loss == "focal" and init == "random"
+    second = attention in ATTENTIONS and loss == "focal" and init == "random"
     quoted = any(row.table == 3 and row.key == (attention, loss, init) for row in ROWS)
     return {1: first, 2: second, 3: quoted or not (first or second)}[table]

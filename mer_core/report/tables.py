@@ -165,9 +165,14 @@ def _paper_table(table: int, name: str, results: Results) -> Table:
 def _keys(results: Results) -> dict[str, tuple[str, str, str]]:
     """What variants are matched to the paper's rows by, by name."""
     return {
-        name: (variant.attention, results.losses[variant.loss].kind, variant.init)
+        name: (_architecture(variant), results.losses[variant.loss].kind, variant.init)
         for name, variant in results.measured().items()
     }
+
+
+def _architecture(variant: Variant) -> str:
+    """The attention of a row of the paper's kind; of others, network and input, which no printed row has."""
+    return variant.attention if variant.is_the_papers else f"{variant.network_kind} of {variant.input}"
 
 
 def _entries(table: int, results: Results) -> Iterator[tuple[printed.Printed | None, str | None]]:
@@ -307,7 +312,10 @@ def _transfer_pairs(results: Results) -> Iterator[tuple[str, str]]:
     measured = results.measured().values()
     for before in measured:
         for after in measured:
-            same = (before.attention, before.loss) == (after.attention, after.loss)
+            same = all(
+                getattr(before, key) == getattr(after, key)
+                for key in ("network", "attention", "input", "loss")
+            )
             if same and (before.init, after.init) == ("random", "pretrained"):
                 yield before.name, after.name
 

@@ -27,14 +27,14 @@ class Samples:
     """A dataset in memory.
 
     Attributes:
-        images: uint8 (N, H, W, C) on the device; C is 3 or 1.
+        images: uint8 (N, H, W, C) on the device, C is 3 or 1; or float16 (N, ..., C), the maps of an input.
         labels: int64 (N,) on the device, indices into classes.
         table: the N rows of the manifest; row i describes image i.
         classes: class names in order.
         absent: sample_id of the included samples that have no aligned image.
         subjects: everyone in the manifest, with or without samples that can be used.
         digests: `cache`, of the cache's attributes; `manifest`, of subjects and labels by sample.
-        mean, std: float32 (3, 1, 1), per channel, of images in [0, 1].
+        mean, std: float32 (channels, 1, 1), per channel, of images in [0, 1] or of maps.
     """
 
     images: Tensor
@@ -48,6 +48,16 @@ class Samples:
     std: Tensor
 
     @property
+    def are_maps(self) -> bool:
+        """Whether the images are the maps of an input rather than photographs."""
+        return self.images.is_floating_point()
+
+    @property
+    def channels(self) -> int:
+        """Of what the network sees."""
+        return max(3, self.images.shape[-1]) if not self.are_maps else self.images.shape[-1]
+
+    @property
     def memory_format(self) -> torch.memory_format:
         """How images and weights lie in memory: channels last, but for small images on the CPU.
 
@@ -57,12 +67,14 @@ class Samples:
         return torch.contiguous_format if small else torch.channels_last
 
     def pixels(self, index: Tensor) -> Tensor:
-        """Some images in [0, 1]: float32 (n, C, H, W)."""
-        return self.images[index].permute(0, 3, 1, 2).float() / 255
+        """Some images in [0, 1], or maps as they are: float32 (n, C, H, W), of clips (n, T, C, H, W)."""
+        pixels = self.images[index].movedim(-1, -3).float()
+        return pixels if self.are_maps else pixels / 255
 
     def normalize(self, pixels: Tensor) -> Tensor:
-        """What the network sees: float32 (n, 3, H, W); one gray channel becomes three."""
-        return ((pixels - self.mean) / self.std).contiguous(memory_format=self.memory_format)
+        """What the network sees: float32 (n, channels, H, W); one gray channel becomes three."""
+        seen = (pixels - self.mean) / self.std
+        return seen.contiguous(memory_format=self.memory_format) if seen.ndim == 4 else seen
 
     def counts(self, index: Tensor) -> list[int]:
         """How many of some samples belong to each class."""
@@ -96,7 +108,9 @@ def load(cache: Path, samples: Path, classes: Sequence[str], device: torch.devic
         raise UserError(f"{cache}: holds no image of {samples}; delete both and run again")
     labels = manifest.class_indices(table, classes, samples)
     images = torch.from_numpy(aligned.images[at]).to(device)
-    _LOG.info("%d images of %d x %d, %d subjects", *images.shape[:3], table["subject"].nunique())
+    size = " x ".join(map(str, images.shape[1:]))
+    _LOG.info("%d images of %s, %d subjects", len(images), size, table["subject"].nunique())
+    channels = images.shape[-1] if images.is_floating_point() else 3
     return Samples(
         images=images,
         labels=torch.from_numpy(labels).to(device),
@@ -108,8 +122,8 @@ def load(cache: Path, samples: Path, classes: Sequence[str], device: torch.devic
             "cache": value_digest(aligned.attributes),
             "manifest": value_digest(table[["sample_id", "subject", "label"]].to_numpy().tolist()),
         },
-        mean=torch.zeros(3, 1, 1, device=device),
-        std=torch.ones(3, 1, 1, device=device),
+        mean=torch.zeros(channels, 1, 1, device=device),
+        std=torch.ones(channels, 1, 1, device=device),
     )
 
 
@@ -120,17 +134,20 @@ def with_normalization(
 
     Args:
         samples: the dataset.
-        kind: `imagenet`; `dataset`, the mean and standard deviation over all pixels of the training
-            part, and of nothing else; or `none`, which leaves images in [0, 1].
+        kind: `imagenet`, of photographs, whereas maps are normalised as by `dataset`; `dataset`, the mean
+            and standard deviation over all pixels of the training part, and of nothing else; or `none`,
+            which leaves images in [0, 1].
         train: indices of the training part.
     """
     if kind == "none":
         return replace(samples, mean=torch.zeros_like(samples.mean), std=torch.ones_like(samples.std))
-    if kind == "imagenet":
+    if samples.are_maps:
+        mean, std = _statistics_of_maps(samples.images, train)
+    elif kind == "imagenet":
         mean, std = (torch.tensor(values) for values in IMAGENET)
     else:
         mean, std = _statistics(samples.images, train)
-    mean, std = (values.float().to(samples.images.device).view(3, 1, 1) for values in (mean, std))
+    mean, std = (values.float().to(samples.images.device).view(-1, 1, 1) for values in (mean, std))
     return replace(samples, mean=mean, std=std)
 
 
@@ -144,6 +161,12 @@ def _statistics(images: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
     mean = total.double() / n
     std = (squares.double() / n - mean**2).clamp(min=1).sqrt()  # a channel that never varies
     return mean.div(255).expand(3), std.div(255).expand(3)
+
+
+def _statistics_of_maps(images: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of each channel, float64 (C,)."""
+    maps = images[index].double().flatten(0, -2)
+    return maps.mean(0), maps.std(0, correction=0).clamp(min=1e-6)
 
 
 def tell_missing_classes(samples: Samples, train: Tensor) -> None:

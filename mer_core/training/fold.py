@@ -19,7 +19,7 @@ from torch.nn.functional import logsigmoid
 from mer_core import job
 from mer_core.datasets import folds
 from mer_core.datasets.manifest import read_manifest
-from mer_core.models import build_model
+from mer_core.models import build_network
 from mer_core.models.losses import build_loss, start_at_prior
 from mer_core.models.weights import load_weights, save_weights
 from mer_core.provenance import file_digest, value_digest
@@ -111,7 +111,7 @@ def train_fold(
 
     def trained(part: Tensor, **watch: Any) -> tuple[nn.Module, pd.DataFrame]:
         torch.manual_seed(draw)
-        model, groups = build_model(variant.attention, len(classes), reduction, settings.dropout), None
+        model, groups = network_of(variant, samples, reduction, settings.dropout), None
         start_at_prior(model.fc, loss)
         if initial_weights is not None:
             load_weights(model, initial_weights, skip_classifier=True)
@@ -133,6 +133,7 @@ def train_fold(
             train, epochs=chosen, after_epoch=upper_bound.look if settings.best_on_test else None
         )
         record |= {"epochs": len(history)} | history.iloc[-1][["loss", "accuracy"]].to_dict()
+        record["parameters"] = sum(parameter.numel() for parameter in model.parameters())
         record["micro_batch"] = int(history["micro_batch"].iloc[-1])
         if settings.best_on_test:
             record["upper_bound_best_on_test"] = {
@@ -184,6 +185,20 @@ def fold_seed(seed: int, subject: str) -> int:
     return int(np.random.SeedSequence([seed, *subject.encode()]).generate_state(1)[0])
 
 
+def network_of(variant: Variant, samples: data.Samples, reduction: int, dropout: float) -> nn.Module:
+    """A variant's network, for what it sees of the samples, randomly initialised.
+
+    Args:
+        variant: the row of the ablation.
+        samples: what it will be trained on.
+        reduction, dropout: of resnet18; the other networks have their own.
+    """
+    settings = dict(variant.network)
+    if settings["kind"] == "resnet18":
+        settings |= {"attention": variant.attention, "reduction": reduction, "dropout": dropout}
+    return build_network(settings, len(samples.classes), samples.channels)
+
+
 def choose_epochs(
     trained: Callable[..., Any], samples: data.Samples, train: Tensor, settings: FoldTraining, seed: int
 ) -> tuple[int, list[float]]:
@@ -220,16 +235,17 @@ def transfer_groups(model: nn.Module, transfer: Transfer) -> list[dict[str, Any]
     """Freeze the first stages of a ResNet and divide the rest into backbone and head.
 
     Args:
-        model: made by build_model; stage 1 is the stem with the first residual stage.
+        model: of any kind where nothing is frozen; of a ResNet stage 1 is the stem with the first residual
+            stage.
         transfer: how many stages are frozen, and the backbone's share of the learning rate.
 
     Returns:
         Parameter groups for fit: what is not frozen of the backbone, and the classifier.
     """
-    stem = [model.conv1, model.bn1] if transfer.freeze_stages else []
-    stages = [model.layer1, model.layer2, model.layer3, model.layer4][: transfer.freeze_stages]
-    for module in [*stem, *stages]:
-        module.requires_grad_(False)
+    if transfer.freeze_stages:
+        stages = [model.layer1, model.layer2, model.layer3, model.layer4][: transfer.freeze_stages]
+        for module in [model.conv1, model.bn1, *stages]:
+            module.requires_grad_(False)
     head = list(model.fc.parameters())
     backbone = [p for name, p in model.named_parameters() if p.requires_grad and not name.startswith("fc.")]
     groups = [{"params": backbone, "scale": transfer.backbone_lr_factor}, {"params": head, "scale": 1.0}]

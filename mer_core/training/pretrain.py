@@ -14,12 +14,12 @@ from torch import nn
 
 from mer_core import job
 from mer_core.evaluation.metrics import evaluate
-from mer_core.models import build_model
 from mer_core.models.losses import build_loss, start_at_prior
 from mer_core.models.weights import load_weights, save_weights
 from mer_core.provenance import file_digest, value_digest
 from mer_core.training import data, device, loop, splits
 from mer_core.training.checkpoint import Checkpoint
+from mer_core.training.fold import network_of
 
 if TYPE_CHECKING:
     from mer_core.config.models import Loss, Variant
@@ -52,7 +52,7 @@ def pretrain(
         cache: the source's merged cache.
         manifest: the source's manifest.
         folder: where the results go.
-        variant: gives the attention.
+        variant: gives the network and its attention.
         loss: the variant's loss.
         classes: the source's classes in order.
         settings: the block `pretraining`.
@@ -71,7 +71,7 @@ def pretrain(
     data.tell_missing_classes(samples, train)
 
     torch.manual_seed(run)
-    model = build_model(variant.attention, len(classes), reduction, settings.dropout)
+    model = network_of(variant, samples, reduction, settings.dropout)
     start_at_prior(model.fc, loss)
     initial = None
     if settings.init != "random":
@@ -81,7 +81,15 @@ def pretrain(
     criterion = build_loss(loss, samples.counts(train), classes).to(on)
     digests = {
         "configuration": value_digest(
-            [variant.attention, loss.model_dump(), list(classes), settings.model_dump(), reduction]
+            [
+                variant.network,
+                variant.attention,
+                variant.input,
+                loss.model_dump(),
+                list(classes),
+                settings.model_dump(),
+                reduction,
+            ]
         ),
         **samples.digests,
         "initial_weights": initial,

@@ -11,6 +11,7 @@ class AnnotatedClips(Dataset):
     """Clips whose onset, apex and offset a table tells by frame number."""
 
     has_clips: ClassVar[bool] = True
+    has_motion: ClassVar[bool] = True
 
     missing_apex: Literal["spot", "midpoint", "drop", "keep", "keep_later"] = "spot"
     """Where the apex is not annotated, or annotated as onset or offset: spot finds the frame of the largest

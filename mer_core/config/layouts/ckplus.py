@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from mer_core.config.datasets import Dataset
 from mer_core.config.section import Count
@@ -10,6 +10,8 @@ from mer_core.config.section import Count
 
 class Ckplus(Dataset):
     """CK+: the last frames of each labelled sequence (Lucey et al. 2010)."""
+
+    has_motion: ClassVar[bool] = True
 
     layout: Literal["ckplus"]
     last_frames: Count = 3
