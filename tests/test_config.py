@@ -263,12 +263,80 @@ def test_exponents_are_numbers():
     assert load_config(changed("variants.0.name", "1e4")).variants[0].name == "1e4"
 
 
-def test_baselines_of_clips_are_refused_where_there_are_none():
-    settings = changed("target", "ckplus")
+def test_rows_that_see_motion_are_refused_where_there_is_none():
+    settings = changed("target", "photographs")
+    labels = {"a": "happiness", "b": "others"}
+    settings["datasets"]["photographs"] = {
+        "layout": "tabular",
+        "root": "x",
+        "table": "x.csv",
+        "classes": labels,
+    }
     settings["baselines"] = settings["baselines"][:2]  # of the apex; of onset and apex
-    with pytest.raises(UserError, match=r"baselines\.bi_woof: .* ckplus has none; leave out") as caught:
+    settings["variants"] = [
+        {"name": "row", "attention": "dual", "loss": "focal", "input": "difference"}
+        | {"training": {"augmentation": {"brightness": 0, "contrast": 0}}}
+    ]
+    with pytest.raises(UserError, match=r"baselines\.bi_woof: .* photographs has single images") as caught:
         load_config(settings)
-    assert len(str(caught.value).splitlines()) == 1
+    assert "variants.row: input 'difference' needs clips" in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 2
+
+
+STILL = {"augmentation": {"brightness": 0, "contrast": 0, "flip": False, "rotation": 0}}
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ({"network": "off_apexnet", "input": "flow", "training": STILL}, None),
+        ({"network": {"kind": "htnet", "dim": 32}, "input": "patches", "training": STILL}, None),
+        ({"network": "off_apexnet"}, r"row.input: off_apexnet takes flow, not apex"),
+        (
+            {"network": "off_apexnet", "input": "large", "training": STILL},
+            r"takes 28 pixels, not 60; set its size",
+        ),
+        ({"network": "offapexnet"}, r"network: 'offapexnet' is not a kind"),
+        ({"network": {"kind": "htnet", "dims": 3}}, r"unknown key; did you mean 'dim'"),
+        ({"network": "ststnet", "input": "nothing"}, r"row.input: 'nothing' is none of apex, .*flow"),
+        (
+            {"network": "off_apexnet", "input": "flow", "attention": "dual", "training": STILL},
+            "no residual units",
+        ),
+        ({"network": "off_apexnet", "input": "flow"}, r"would falsify the input flow; set \{.*flip: false"),
+        (
+            {"input": "flow", "training": STILL | {"epochss": 3}},
+            r"row.training.epochss: unknown key; .*'epochs'",
+        ),
+        ({"input": "flow", "training": STILL | {"epochs": 0}}, r"row.training.epochs: 0 is not allowed"),
+        (
+            {"input": "clip", "training": STILL},
+            r"row: input 'clip' needs every frame; set simulation.frames: all",
+        ),
+    ],
+)
+def test_what_does_not_go_together_in_a_row_is_said(row, said):
+    settings = changed("baselines", [])
+    settings["inputs"] = {
+        "flow": {"kind": "flow"}, "large": {"kind": "flow", "size": 60},
+        "patches": {"kind": "flow_patches"}, "clip": {"kind": "clip"},
+    }  # fmt: skip
+    settings["variants"] = [{"name": "row", "loss": "focal"} | row]
+    if said is None:
+        assert load_config(settings).variants[0].name == "row"
+        return
+    with pytest.raises(UserError, match=said):
+        load_config(settings)
+
+
+def test_a_row_lays_its_keys_over_the_common_training():
+    settings = changed("variants.0.training", {"epochs": 3, "augmentation": {"flip": False}})
+    config = load_config(settings)
+    first, second = (config.training_of(variant) for variant in config.variants[:2])
+    assert (first.epochs, first.augmentation.flip) == (3, False)
+    assert first.augmentation.shift == second.augmentation.shift and second == config.training
+    pretraining = config.pretraining_of(config.variants[0])
+    assert pretraining.epochs == config.pretraining.epochs and not pretraining.augmentation.flip
 
 
 def test_class_map_merges_labels_in_order_of_first_mention():
