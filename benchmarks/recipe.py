@@ -30,7 +30,7 @@ import torch
 from measuring import machine
 
 from mer_core.config.experiment import Config, load_config
-from mer_core.evaluation.metrics import confusion_matrices, evaluate
+from mer_core.evaluation.metrics import confusion_matrices, evaluate, seeds_averaged
 from mer_core.evaluation.statistics import bootstrap_intervals, over_seeds
 from mer_core.provenance import value_digest
 from mer_core.training.fold import train_fold
@@ -381,15 +381,6 @@ class Run:
 
     def _device(self) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() and not self.cpu else "cpu")
-
-
-def seeds_averaged(predictions: pd.DataFrame, classes: list[str]) -> pd.DataFrame:
-    """One answer per sample: the class whose probability is largest in the mean over seeds."""
-    columns = [f"p_{name}" for name in classes]
-    mean = predictions.groupby("sample_id")[columns].mean()
-    answers = mean.idxmax(axis=1).str.removeprefix("p_")
-    one = predictions.drop_duplicates("sample_id")
-    return one.assign(predicted=one["sample_id"].map(answers))
 
 
 @cache

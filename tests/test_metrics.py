@@ -10,7 +10,14 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from sklearn import metrics as sklearn
 
-from mer_core.evaluation.metrics import confusion_matrices, evaluate, macro_f1_range, possible, scores
+from mer_core.evaluation.metrics import (
+    confusion_matrices,
+    evaluate,
+    macro_f1_range,
+    possible,
+    scores,
+    seeds_averaged,
+)
 
 CLASSES = ["a", "b", "c"]
 
@@ -179,3 +186,18 @@ def test_range_of_macro_f1_is_narrow_enough_to_tell():
     assert macro_f1_range(1, smic) == (pytest.approx(0.99, abs=1e-2), pytest.approx(1))
     assert macro_f1_range(0, smic) == (0, 0)
     assert not possible(0.99, 0.5, smic)
+
+
+def test_seeds_averaged_is_the_answer_of_the_mean_probabilities():
+    rows = [
+        *(("x", "p1", "b", 0, 0.6, 0.4), ("x", "p1", "b", 1, 0.1, 0.9)),  # the surer seed decides
+        *(("y", "p2", "a", 0, 0.5, 0.5), ("y", "p2", "a", 1, 0.5, 0.5)),  # of equals the first class
+    ]
+    frame = pd.DataFrame(rows, columns=["sample_id", "subject", "label", "seed", "p_a", "p_b"])
+    together = seeds_averaged(frame, ["a", "b"])
+    assert together.to_dict("list") == {
+        "sample_id": ["x", "y"],
+        "subject": ["p1", "p2"],
+        "label": ["b", "a"],
+        "predicted": ["b", "a"],
+    }

@@ -81,6 +81,22 @@ def scores(confusion: np.ndarray, counted: np.ndarray | None = None) -> dict[str
     }
 
 
+def seeds_averaged(predictions: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
+    """One answer per sample: the class whose probability is largest in the mean over the seeds.
+
+    Args:
+        predictions: sample_id, subject, label, p_{class}..., of one seed or several.
+        classes: the class names in order; of equals the first is taken.
+
+    Returns:
+        Predictions as `evaluate` takes them.
+    """
+    probabilities = predictions.groupby("sample_id")[[f"p_{name}" for name in classes]].mean()
+    answers = probabilities.idxmax(axis=1).str.removeprefix("p_")
+    samples = predictions.drop_duplicates("sample_id")[["sample_id", "subject", "label"]]
+    return samples.assign(predicted=samples["sample_id"].map(answers)).reset_index(drop=True)
+
+
 def evaluate(predictions: pd.DataFrame, classes: Sequence[str]) -> dict[str, Any]:
     """Score the predictions of one training per fold, pooled over all folds.
 

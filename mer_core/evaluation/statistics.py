@@ -19,7 +19,14 @@ from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
 from statsmodels.stats.multitest import multipletests
 
 from mer_core.config.evaluation import Evaluation, Scoring
-from mer_core.evaluation.metrics import HEADLINE, confusion_matrices, evaluate, never_predicted, scores
+from mer_core.evaluation.metrics import (
+    HEADLINE,
+    confusion_matrices,
+    evaluate,
+    never_predicted,
+    scores,
+    seeds_averaged,
+)
 
 Interval = dict[str, float | None]
 
@@ -88,6 +95,8 @@ def score_variant(
         confusion, summed over seeds, rows true; accuracy_per_subject {subject: mean over seeds};
         never_predicted, the classes given to no sample by any seed.
         per_seed, a list of {seed, ...`metrics.evaluate`}.
+        seeds_averaged {accuracy, macro_f1, uar} of the answers by the probabilities' mean over seeds, where
+        there are several seeds, and probabilities; else null.
         upper_bound_best_on_test {accuracy, macro_f1, uar}, means over seeds, where folds recorded the
         best epoch on their own test subject, else null. It is an upper bound and never the result.
     """
@@ -124,6 +133,7 @@ def score_variant(
         "accuracy_per_subject": {subject: float(value) for subject, value in correct.items()},
         "never_predicted": never_predicted(confusions.sum((0, 1)), classes),
         "per_seed": per_seed,
+        "seeds_averaged": _seeds_averaged(predictions, classes),
         "upper_bound_best_on_test": _upper_bound(predictions, classes),
     }
 
@@ -410,6 +420,13 @@ def _macro_f1(confusions: np.ndarray) -> np.ndarray:
 def _mean_over_seeds(values: np.ndarray, confusions: np.ndarray) -> np.ndarray:
     """(..., seeds) to (...); in a partial experiment, over the seeds that there are counts of."""
     return np.average(values, axis=-1, weights=confusions.sum((-1, -2)) > 0)
+
+
+def _seeds_averaged(predictions: pd.DataFrame, classes: Sequence[str]) -> dict[str, float] | None:
+    if predictions["seed"].nunique() == 1 or f"p_{classes[0]}" not in predictions:
+        return None
+    scored = evaluate(seeds_averaged(predictions, classes), classes)
+    return {name: scored[name] for name in ("accuracy", "macro_f1", "uar")}
 
 
 def _upper_bound(predictions: pd.DataFrame, classes: Sequence[str]) -> dict[str, float] | None:
