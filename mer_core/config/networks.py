@@ -117,10 +117,9 @@ def _named(value: Any) -> Any:
     return {"kind": value} if isinstance(value, str) else value
 
 
-AnyNetwork = Annotated[
-    Annotated[
-        ResNet18 | OffApexNet | Ststnet | RcnA | LearNet | Dtscnn | HtNet | MmNet, Field(discriminator="kind")
-    ],
-    BeforeValidator(_named),
+_Kind = Literal["resnet18", "off_apexnet", "ststnet", "rcn_a", "learnet", "dtscnn", "htnet", "mmnet"]
+_Block = Annotated[
+    ResNet18 | OffApexNet | Ststnet | RcnA | LearNet | Dtscnn | HtNet | MmNet, Field(discriminator="kind")
 ]
+AnyNetwork = Annotated[_Block, BeforeValidator(_named, json_schema_input_type=_Block | _Kind)]
 """A network by its name alone, or a block with `kind` and its settings."""
