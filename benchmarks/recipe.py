@@ -91,7 +91,7 @@ WIDE = training(shift=0.08, rotation=8.0, brightness=0.2, scale=0.1, contrast=0.
 SMOOTH = {"losses": {"cross_entropy": {"smoothing": 0.1}}}
 BALANCED = {"losses": {"focal": {"alpha": "balanced"}}}
 DECAY = training(optimizer="adamw", weight_decay=0.05)
-LONGER = over(training(epochs=40, batch_size=32), WIDE)
+LONGER = over(training(epochs=60, batch_size=32), WIDE)
 TOGETHER = over(
     LONGER, SMOOTH, DECAY, training(warmup_epochs=4, dropout=0.3, erasing=0.3, mirrored_test=True)
 )
@@ -114,6 +114,7 @@ PLANS = {
         Trial("larger crop, too", "portraits-112-28", variant()),
         Trial("longer, wider augmentation, too: base", "portraits-112-28", over(LONGER, variant())),
         Trial("everything", "portraits-112-28", over(TOGETHER, variant(loss="cross_entropy"))),
+        Trial("base, 120 epochs", "portraits-112-28", over(LONGER, training(epochs=120), variant())),
         Trial(
             "everything, no attention", "portraits-112-28", over(TOGETHER, variant("none", "cross_entropy"))
         ),
@@ -127,7 +128,6 @@ PLANS = {
             over(LONGER_TRANSFER, variant(init="pretrained")),
         ),
         Trial("base, largest face", "portraits-112-36", over(LONGER, variant())),
-        Trial("base, 120 epochs", "portraits-112-28", over(LONGER, training(epochs=120), variant())),
         Trial("base, erasing", "portraits-112-28", over(LONGER, training(erasing=0.5), variant())),
         Trial("base, decay", "portraits-112-28", over(LONGER, DECAY, variant())),
         Trial("base, dropout", "portraits-112-28", over(LONGER, training(dropout=0.5), variant())),
@@ -156,6 +156,7 @@ PLANS = {
         Trial("dual_transfer, a pretraining per seed", "people-40-20", transfer({})),
         Trial("base: dual, larger, longer", "people-64-28", over(LONGER, variant())),
         Trial("base, transfer", "people-64-28", LONGER_TRANSFER),
+        Trial("base, transfer, 100 epochs", "people-64-28", over(LONGER_TRANSFER, training(epochs=100))),
         Trial("base, apex minus onset", "people-64-28-difference", over(LONGER, variant())),
         Trial("base, apex minus onset, transfer", "people-64-28-difference", LONGER_TRANSFER),
         Trial(
@@ -190,13 +191,22 @@ PLANS = {
             "people-64-28",
             over(LONGER_TRANSFER, variant("none", init="pretrained")),
         ),
-        Trial("base, transfer, 100 epochs", "people-64-28", over(LONGER_TRANSFER, training(epochs=100))),
     ],
     "demo": [
         Trial("dual as shipped", "demo-48-20", variant()),
         Trial("dual_transfer as shipped", "demo-48-20", transfer({}), one_pretraining=True),
         Trial("dual_transfer, a pretraining per seed", "demo-48-20", transfer({})),
         Trial("transfer, larger face", "demo-48-28", transfer({})),
+        Trial(
+            "transfer, larger face, 24 epochs after 30",
+            "demo-48-28",
+            over(transfer({"epochs": 30}), training(epochs=24)),
+        ),
+        Trial(
+            "transfer, larger face, 48 epochs after 30",
+            "demo-48-28",
+            over(transfer({"epochs": 30}), training(epochs=48)),
+        ),
         Trial(
             "transfer, larger face, cross entropy",
             "demo-48-28",
@@ -205,11 +215,6 @@ PLANS = {
         Trial("transfer, larger face, 24 epochs", "demo-48-28", over(transfer({}), training(epochs=24))),
         Trial("transfer, larger face, pretrained 30 epochs", "demo-48-28", transfer({"epochs": 30})),
         Trial("transfer, larger face, balanced", "demo-48-28", over(transfer({}), BALANCED)),
-        Trial(
-            "transfer, larger face, 24 epochs after 30",
-            "demo-48-28",
-            over(transfer({"epochs": 30}), training(epochs=24)),
-        ),
         Trial(
             "transfer, larger face, cross entropy, 24 epochs after 30",
             "demo-48-28",
