@@ -18,6 +18,7 @@ include: "rules/faces.smk"
 include: "rules/baselines.smk"
 include: "rules/pretrain.smk"
 include: "rules/folds.smk"
+include: "rules/models.smk"
 include: "rules/evaluation.smk"
 
 

@@ -191,6 +191,42 @@ def initial_weights(wildcards):
     return "<results>/pretrain/{variant}/selected.safetensors"
 
 
+def first_weights(wildcards):
+    """What the folds of the first seed start from."""
+    weights = initial_weights(wildcards)
+    return weights.replace("{seed}", str(CONFIG.seeds[0])) if weights else []
+
+
+def learnt_from(variant):
+    """The datasets that a variant learns from, the target first."""
+    return CONFIG.used if CONFIG.variant[variant].init == "pretrained" else [CONFIG.target]
+
+
+def manifests_of(wildcards):
+    """The manifests of the datasets that a variant learns from."""
+    return collect("<results>/manifests/{dataset}.csv", dataset=learnt_from(wildcards.variant))
+
+
+def parts_of(wildcards):
+    """What a model's card says of the datasets that it has learnt from."""
+    roles = {CONFIG.target: "training, and the folds that it was tested by"}
+    return [
+        {
+            "name": name,
+            "layout": CONFIG.datasets[name].layout,
+            "role": roles.get(name, "pretraining"),
+            "simulated": name in SIMULATED_DATASETS,
+        }
+        for name in learnt_from(wildcards.variant)
+    ]
+
+
+def own_input(wildcards):
+    """The input of a variant; nothing where it sees the apex."""
+    name = CONFIG.variant[wildcards.variant].input
+    return dump(CONFIG.inputs[name]) if name in CONFIG.inputs else None
+
+
 def transfer_settings(wildcards):
     """What a fold does with the weights it starts from; nothing where they are random."""
     return None if CONFIG.variant[wildcards.variant].init == "random" else dump(CONFIG.transfer)

@@ -36,7 +36,8 @@ BELOW = {
     "baselines": GROUND | {"datasets", "faces", "models", "motion", "evaluation"},
     "simulation": GROUND | {"datasets", "faces", "models", "evaluation"},
     "report": GROUND | {"evaluation", "training", "baselines", "simulation"},
-    "inference": GROUND | {"datasets", "faces", "motion", "inputs", "models", "training", "report"},
+    "inference": GROUND
+    | {"datasets", "faces", "motion", "inputs", "models", "evaluation", "training", "report"},
 }
 HEAVY = {
     "cv2": {"faces", "motion", "inputs", "baselines", "simulation", "inference"},

@@ -60,7 +60,14 @@ def write_card(description: Description, parts: Sequence[Part]) -> str:
         "the apex frame" if description.input is None else f"the input {description.input['kind']} of a clip"
     )
     head = yaml.safe_dump(_head(description, parts), sort_keys=False, allow_unicode=True).rstrip()
-    return environment.get_template("card.md.j2").render(about=description, parts=parts, sees=sees, head=head)
+    return environment.get_template("card.md.j2").render(
+        about=description, parts=parts, sees=sees, head=head, between=between
+    )
+
+
+def between(low: float | None, high: float | None) -> str:
+    """An interval in words; none where one person or equal draws give none."""
+    return "none" if low is None else f"{low:.3f} to {high:.3f}"
 
 
 def _head(description: Description, parts: Sequence[Part]) -> dict[str, Any]:

@@ -32,6 +32,7 @@ from starlette.routing import Route
 from mer_core.datasets.frames import IMAGE_SUFFIXES, natural_key
 from mer_core.errors import UserError
 from mer_core.images import read_image
+from mer_core.inference.card import between
 from mer_core.inference.model import Model, Prediction
 from mer_core.inference.sources import VIDEO_SUFFIXES, read_video
 
@@ -203,6 +204,7 @@ def _page(model: Model) -> str:
         classes=description.classes,
         simulated=description.simulated,
         scores=description.scores,
+        between=between,
         sees="the apex alone" if description.input is None else description.input["kind"],
         threshold=description.likeness.threshold,
         suffixes=",".join(sorted(IMAGE_SUFFIXES | VIDEO_SUFFIXES)),

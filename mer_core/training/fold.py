@@ -7,6 +7,8 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -109,19 +111,8 @@ def train_fold(
     data.tell_missing_classes(samples, train)
     clock.lap("load")
 
-    def trained(part: Tensor, **watch: Any) -> tuple[nn.Module, pd.DataFrame]:
-        torch.manual_seed(draw)
-        model, groups = network_of(variant, samples, reduction, settings.dropout), None
-        start_at_prior(model.fc, loss)
-        if initial_weights is not None:
-            load_weights(model, initial_weights, skip_classifier=True)
-            groups = transfer_groups(model, transfer)
-        criterion = build_loss(loss, samples.counts(part), classes).to(on)
-        model.to(on)
-        watch |= {"reduction": loss.reduction, "groups": groups, "average_epochs": settings.average_epochs}
-        watch["current_statistics"] = True
-        return model, loop.fit(model, samples, part, criterion, settings, draw, **watch)
-
+    recipe = Recipe(variant, loss, settings, transfer, reduction, initial_weights)
+    trained = partial(recipe.train, samples, draw)
     record: dict[str, Any] = {"epochs": 0, "loss": None, "accuracy": None, "micro_batch": None}
     logits, history = torch.empty(0, len(classes), dtype=torch.float64), pd.DataFrame(columns=loop.HISTORY)
     upper_bound = _BestOnTest(samples, test, settings)
@@ -193,10 +184,58 @@ def network_of(variant: Variant, samples: data.Samples, reduction: int, dropout:
         samples: what it will be trained on.
         reduction, dropout: of resnet18; the other networks have their own.
     """
-    settings = dict(variant.network)
-    if settings["kind"] == "resnet18":
-        settings |= {"attention": variant.attention, "reduction": reduction, "dropout": dropout}
+    settings = network_settings(variant, reduction)
+    if variant.network_kind == "resnet18":
+        settings["dropout"] = dropout
     return build_network(settings, len(samples.classes), samples.channels)
+
+
+def network_settings(variant: Variant, reduction: int) -> dict[str, Any]:
+    """What `models.build_network` takes for a variant; nothing of it matters in training alone."""
+    own = {"attention": variant.attention, "reduction": reduction}
+    return dict(variant.network) | (own if variant.network_kind == "resnet18" else {})
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a variant's network is trained on some samples; a fold's and a final model's training alike.
+
+    Attributes:
+        variant, loss, settings, transfer, reduction, initial_weights: as for `train_fold`.
+    """
+
+    variant: Variant
+    loss: Loss
+    settings: FoldTraining
+    transfer: Transfer | None
+    reduction: int
+    initial_weights: Path | None
+
+    def train(
+        self, samples: data.Samples, draw: int, part: Tensor, **watch: Any
+    ) -> tuple[nn.Module, pd.DataFrame]:
+        """Train a new network.
+
+        Args:
+            samples: the dataset, normalised.
+            draw: the seed of weights, order and augmentation.
+            part: indices of the samples to train on.
+            watch: for `loop.fit`.
+
+        Returns:
+            The network, and the history of `loop.fit`.
+        """
+        torch.manual_seed(draw)
+        model, groups = network_of(self.variant, samples, self.reduction, self.settings.dropout), None
+        start_at_prior(model.fc, self.loss)
+        if self.initial_weights is not None:
+            load_weights(model, self.initial_weights, skip_classifier=True)
+            groups = transfer_groups(model, self.transfer)
+        criterion = build_loss(self.loss, samples.counts(part), samples.classes).to(samples.images.device)
+        model.to(samples.images.device)
+        watch |= {"reduction": self.loss.reduction, "groups": groups}
+        watch |= {"average_epochs": self.settings.average_epochs, "current_statistics": True}
+        return model, loop.fit(model, samples, part, criterion, self.settings, draw, **watch)
 
 
 def choose_epochs(

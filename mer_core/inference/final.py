@@ -1,0 +1,138 @@
+"""A variant trained on all subjects by the recipe of its folds, put on disk as a model to use."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import nn
+
+from mer_core import job
+from mer_core.config.alignment import Alignment
+from mer_core.evaluation.metrics import evaluate
+from mer_core.evaluation.statistics import majority_answers
+from mer_core.inference.bundle import CARD, WEIGHTS, Description, write_description
+from mer_core.inference.calibration import fit_temperature
+from mer_core.inference.card import Part, write_card
+from mer_core.inference.likeness import describe_likeness
+from mer_core.models.weights import save_weights
+from mer_core.provenance import file_digest, versions
+from mer_core.training import data, device
+from mer_core.training.fold import Recipe, choose_epochs, fold_seed, network_settings
+
+_LOG = logging.getLogger(__name__)
+EVERYBODY = "everybody"  # in place of the subject left out, where a fold's seed is drawn
+
+
+def train_final(
+    cache: Path,
+    manifest: Path,
+    folder: Path,
+    *,
+    recipe: Recipe,
+    classes: Sequence[str],
+    seed: int,
+    on: torch.device,
+    alignment: Alignment,
+    input_settings: Mapping[str, Any] | None,
+    predictions: pd.DataFrame,
+    scores: Mapping[str, Any],
+    parts: Sequence[Part],
+) -> None:
+    """Train on every sample; publish the weights, the card, and model.json last.
+
+    Args:
+        cache: what the variant sees of the target.
+        manifest: the target's.
+        folder: where the model goes.
+        recipe: of the variant's folds.
+        classes: in order.
+        seed: the first of the experiment.
+        on: the device.
+        alignment: how the target's faces are cropped.
+        input_settings: of the variant's input; None: the apex.
+        predictions: the folds' pooled predictions, which the temperature is fitted on.
+        scores: of the folds, the content of metrics/{variant}.json.
+        parts: the datasets that the model has learnt from, for the card.
+
+    Raises:
+        UserError: as `training.fold.train_fold`.
+    """
+    samples = data.load(cache, manifest, classes, on)
+    everything = torch.arange(len(samples.labels), device=on)
+    precision = device.choose_precision(recipe.settings.precision, on, samples.images.shape[1])
+    settings = recipe.settings.model_copy(update={"precision": precision})
+    recipe = Recipe(
+        recipe.variant, recipe.loss, settings, recipe.transfer, recipe.reduction, recipe.initial_weights
+    )
+    samples = data.with_normalization(samples, settings.normalization, everything)
+    draw, chosen = fold_seed(seed, EVERYBODY), None
+
+    def trained(part: torch.Tensor, **watch: Any) -> tuple[nn.Module, pd.DataFrame]:
+        return recipe.train(samples, draw, part, **watch)
+
+    if settings.selection == "inner":
+        chosen, _ = choose_epochs(trained, samples, everything, settings, draw)
+    model, _ = trained(everything, epochs=chosen)
+    likeness = describe_likeness(features_of(model, samples), samples.table["subject"].to_numpy())
+    temperature = _temperature(predictions, classes)
+    _LOG.info("trained on %d samples; temperature %.2f", len(everything), temperature)
+    save_weights(model.cpu(), folder / WEIGHTS)
+    description = Description(
+        variant=recipe.variant.model_dump(mode="json"),
+        network=network_settings(recipe.variant, recipe.reduction),
+        classes=list(classes),
+        input=dict(input_settings) if input_settings else None,
+        alignment=alignment,
+        channels=samples.channels,
+        mean=samples.mean.flatten().tolist(),
+        std=samples.std.flatten().tolist(),
+        form=recipe.loss.form,
+        temperature=temperature,
+        likeness=likeness,
+        simulated=[part.name for part in parts if part.simulated],
+        scores=_summary(predictions, scores, classes),
+        versions=versions(),
+        digests={WEIGHTS: file_digest(folder / WEIGHTS)},
+    )
+    job.write_text(folder / CARD, write_card(description, parts))
+    write_description(folder, description)
+
+
+@torch.inference_mode()
+def features_of(model: nn.Module, samples: data.Samples, batch: int = 64) -> np.ndarray:
+    """What the classifier sees of each sample, float64 (N, D)."""
+    seen: list[torch.Tensor] = []
+    hook = model.fc.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0].double().cpu()))
+    model.eval()
+    try:
+        for index in torch.arange(len(samples.labels), device=samples.images.device).split(batch):
+            model(samples.normalize(samples.pixels(index)))
+    finally:
+        hook.remove()
+    return torch.cat(seen).numpy()
+
+
+def _temperature(predictions: pd.DataFrame, classes: Sequence[str]) -> float:
+    values = predictions[[f"p_{name}" for name in classes]].to_numpy(float)
+    return fit_temperature(values, pd.Index(classes).get_indexer(predictions["label"]))
+
+
+def _summary(
+    predictions: pd.DataFrame, scores: Mapping[str, Any], classes: Sequence[str]
+) -> dict[str, float | int | None]:
+    """The folds' figures as the card shows them."""
+    first = predictions[predictions["seed"] == predictions["seed"].iloc[0]]
+    floor = evaluate(majority_answers(first), classes)
+    macro_f1, accuracy = scores["macro_f1"], scores["accuracy"]
+    return {
+        **{"macro_f1": macro_f1["mean"], "low": macro_f1["low"], "high": macro_f1["high"]},
+        **{"floor": floor["macro_f1"], "accuracy": accuracy["mean"], "accuracy_floor": floor["accuracy"]},
+        **{"accuracy_low": accuracy["low"], "accuracy_high": accuracy["high"]},
+        **{"n": scores["n"], "subjects": scores["subjects"], "confidence": scores["confidence"]},
+    }

@@ -1,0 +1,94 @@
+"""A final model is trained as its folds are, on everybody, and opens as what it is."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from training_samples import CLASSES, CPU, CROSS_ENTROPY, FOLD, write_dataset
+
+from mer_core.config.alignment import Alignment
+from mer_core.config.models import Variant
+from mer_core.inference import load_model
+from mer_core.inference.card import Part
+from mer_core.inference.final import features_of, train_final
+from mer_core.training import data
+from mer_core.training.fold import Recipe
+
+DUAL = Variant(name="dual", attention="dual", loss="cross_entropy")
+ALIGNMENT = Alignment(mode="precropped", size=16, eye_distance=0.24, eye_center=(0.5, 0.35), color="rgb")
+SCORE = {"mean": 0.5, "low": None, "high": None}
+
+
+def predictions(people=4, clips=3):
+    """Held-out answers that are too sure: right in half of the cases, with a probability of 0.99."""
+    rows = []
+    for number in range(people * clips):
+        label, answer = number % 3, (number % 3 if number % 2 else (number + 1) % 3)
+        sure = {f"p_{name}": 0.99 if k == answer else 0.005 for k, name in enumerate(CLASSES)}
+        names = {"label": CLASSES[label], "predicted": CLASSES[answer]}
+        rows.append({"seed": 0, "sample_id": f"s{number}", "subject": f"s{number // clips}"} | names | sure)
+    return pd.DataFrame(rows)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("final")
+    cache, manifest = write_dataset(folder)
+    settings = FOLD.model_copy(update={"epochs": 3, "normalization": "dataset"})
+    recipe = Recipe(DUAL, CROSS_ENTROPY, settings, None, 16, None)
+    parts = [Part("faces", "tabular", "training", True, {"happiness": 4}, 4)]
+    scores = {"macro_f1": SCORE, "accuracy": SCORE, "n": 12, "subjects": 4, "confidence": 0.95}
+    given = {"alignment": ALIGNMENT, "input_settings": None, "predictions": predictions(), "scores": scores}
+    for name in ("model", "again"):
+        train_final(
+            cache,
+            manifest,
+            folder / name,
+            recipe=recipe,
+            classes=CLASSES,
+            seed=0,
+            on=CPU,
+            parts=parts,
+            **given,
+        )
+    return folder, data.load(cache, manifest, CLASSES, CPU)
+
+
+def test_the_model_opens_and_answers_as_it_was_trained(made):
+    folder, samples = made
+    model = load_model(folder / "model")
+    about = model.description
+    pixels = samples.images.double().div(255).flatten(0, 2)
+    assert about.mean == pytest.approx(pixels.mean(0).tolist()), "of everybody: nobody is held out"
+    assert about.simulated == ["faces"] and about.network["attention"] == "dual"
+    shown = [model.predict(image.numpy())[0] for image in samples.images]
+    sure = np.array([list(one.probabilities.values()) for one in shown])
+    raw = (samples.pixels(torch.arange(len(samples.labels))) - model._mean) / model._std
+    with torch.no_grad():
+        logits = model.network(raw)
+    assert sure == pytest.approx((logits / about.temperature).softmax(1).numpy(), abs=1e-4)
+    known = [one.distance <= about.likeness.threshold for one in shown]
+    assert np.mean(known) > 0.9
+
+
+def test_too_sure_folds_make_a_modest_model(made):
+    assert load_model(made[0] / "model").description.temperature > 2
+
+
+def test_training_again_gives_the_same_model(made):
+    first, second = (made[0] / name / "weights.safetensors" for name in ("model", "again"))
+    assert first.read_bytes() == second.read_bytes()
+
+
+def test_the_card_says_that_there_is_no_interval(made):
+    card = (made[0] / "model" / "README.md").read_text()
+    assert "| macro-F1 | 0.500 | none |" in card and "simulated data (faces)" in card
+
+
+def test_features_are_what_the_classifier_sees(made):
+    folder, samples = made
+    model = load_model(folder / "model")
+    features = torch.from_numpy(features_of(model.network, samples)).float()
+    with torch.no_grad():
+        logits = model.network(samples.normalize(samples.pixels(torch.arange(len(samples.labels)))))
+        assert torch.allclose(model.network.fc(features), logits, atol=1e-4)

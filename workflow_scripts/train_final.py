@@ -1,0 +1,55 @@
+"""Train a variant on all subjects, and make a model of it that can be used."""
+
+import json
+from pathlib import Path
+
+import torch
+
+from mer_core import job
+from mer_core.config.alignment import Alignment
+from mer_core.config.models import Loss, Variant
+from mer_core.config.training import FoldTraining, Transfer
+from mer_core.datasets.manifest import included, read_manifest
+from mer_core.evaluation.collect import read_pooled
+from mer_core.inference.card import Part
+from mer_core.inference.final import train_final
+from mer_core.training.device import lease
+from mer_core.training.fold import Recipe
+
+
+def main(snakemake):
+    given, params = snakemake.input, snakemake.params
+    torch.set_num_threads(snakemake.threads)
+    weights = given.get("weights")
+    parts = []
+    for about, path in zip(params.parts, given.manifests, strict=True):
+        samples = included(read_manifest(path))
+        counts = samples["label"].value_counts().to_dict()
+        parts.append(Part(**about, counts=counts, subjects=samples["subject"].nunique()))
+    with lease(snakemake.resources.slots) as device:
+        train_final(
+            Path(given.cache),
+            Path(given.manifests[0]),
+            Path(snakemake.output.description).parent,
+            recipe=Recipe(
+                variant=Variant.model_validate(params.variant),
+                loss=Loss.model_validate(params.loss),
+                settings=FoldTraining.model_validate(params.training),
+                transfer=Transfer.model_validate(params.transfer) if weights else None,
+                reduction=params.reduction,
+                initial_weights=Path(weights) if weights else None,
+            ),
+            classes=params.classes,
+            seed=params.seed,
+            on=device,
+            alignment=Alignment.model_validate(params.alignment),
+            input_settings=params.input,
+            predictions=read_pooled(Path(given.predictions)),
+            scores=json.loads(Path(given.metrics).read_text(encoding="utf-8")),
+            parts=parts,
+        )
+
+
+if __name__ == "__main__":
+    with job.logged(snakemake.log[0]):
+        main(snakemake)
