@@ -81,11 +81,14 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=24)
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--device", default="cuda")
+    parser.add_argument("--sides", nargs="+", choices=SIDES, default=list(SIDES), metavar="SIDE")
     arguments = parser.parse_args()
     device = torch.device(arguments.device)
     print(machine(device))
     samples = noise_samples(*noise_task(arguments.images, seed=0), arguments.size, device)
-    sides = {name: side for name, side in SIDES.items() if device.type == "cuda" or side.precision != "tf32"}
+    sides = {name: SIDES[name] for name in arguments.sides}
+    if device.type != "cuda":
+        sides = {name: side for name, side in sides.items() if side.precision != "tf32"}
     speeds: dict[str, list[float]] = {name: [] for name in sides}
     peaks: dict[str, float] = {}
     runs = {
@@ -99,7 +102,8 @@ def main() -> None:
     medians = {name: statistics.median(values) for name, values in speeds.items()}
     rows = [[name, f"{medians[name]:,.0f}", f"{peaks[name]:.2f}"] for name in sides]
     table(["side", "images/s", "peak memory, GB"], rows)
-    table(["ratio of times", ""], [[what, f"{medians[to] / medians[name]:.3f}"] for what, name, to in RATIOS])
+    ratios = [(what, medians[to] / medians[name]) for what, name, to in RATIOS if {name, to} <= sides.keys()]
+    table(["ratio of times", ""], [[what, f"{value:.3f}"] for what, value in ratios])
 
 
 def _training(

@@ -14,12 +14,12 @@ from mer_core.models import attention
 @contextmanager
 def autograd_attention() -> Iterator[None]:
     """Networks compute their attention by the plain expressions for as long as the context lasts."""
-    before = attention.pool, attention.amplify
-    attention.pool, attention.amplify = plain_pool, plain_amplify
+    before = attention.pool, attention.amplify, attention.convolve
+    attention.pool, attention.amplify, attention.convolve = plain_pool, plain_amplify, plain_convolve
     try:
         yield
     finally:
-        attention.pool, attention.amplify = before
+        attention.pool, attention.amplify, attention.convolve = before
 
 
 def plain_pool(
@@ -39,3 +39,8 @@ def plain_amplify(features: Tensor, spatial: Tensor | None, channel: Tensor | No
     if len(gates) == 1:
         return torch.addcmul(features, features, *gates)
     return torch.addcmul(features, features * gates[0], gates[1])
+
+
+def plain_convolve(maps: Tensor, kernel: Tensor) -> Tensor:
+    """attention.convolve by torch's own convolution."""
+    return torch.conv2d(maps, kernel, padding=kernel.shape[-1] // 2)

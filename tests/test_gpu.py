@@ -108,49 +108,64 @@ def test_dropout_draws_anew_in_every_replay(dataset):
 
 
 def test_float32_is_float32_and_tf32_is_not(dataset):
-    """One convolution and one product, in and out of the context, against float64."""
+    """One convolution and one product with their gradients, in and out of the context, against float64."""
     torch.manual_seed(0)
     x, w = torch.randn(4, 64, 24, 24, device=GPU), torch.randn(64, 64, 3, 3, device=GPU)
     a = torch.randn(512, 512, device=GPU)
-    exact = torch.conv2d(x.double(), w.double(), padding=1), a.double() @ a.double()
 
-    def error(precision):
+    def computed(dtype):
+        leaves = [tensor.to(dtype).requires_grad_() for tensor in (x, w, a)]
+        outputs = torch.conv2d(*leaves[:2], padding=1), leaves[2] @ leaves[2]
+        # A gradient of ones would be exact in TF32.
+        gradients = torch.autograd.grad([output.sin().sum() for output in outputs], leaves)
+        return *outputs, *gradients
+
+    exact = computed(torch.float64)
+
+    def errors(precision):
         with device.kernels(precision, True, GPU):
-            found = torch.conv2d(x, w, padding=1), a @ a
-        return max(((f - e).abs().max() / e.abs().max()).item() for f, e in zip(found, exact, strict=True))
+            found = computed(torch.float32)
+        return [((f - e).abs().max() / e.abs().max()).item() for f, e in zip(found, exact, strict=True)]
 
     before = torch.backends.cudnn.conv.fp32_precision, torch.backends.cuda.matmul.fp32_precision
-    assert error("float32") < 3e-6 < 1e-4 < error("tf32")
+    assert max(errors("float32")) < 3e-5 < 1e-4 < min(errors("tf32"))
     assert (torch.backends.cudnn.conv.fp32_precision, torch.backends.cuda.matmul.fp32_precision) == before
 
 
 @pytest.mark.parametrize("attention", ATTENTION)
 def test_gradients_are_those_of_the_cpu(dataset, attention):
+    """In float64: in float32 a sum rounded across the kink of a ReLU moves gradients by a percent."""
     torch.manual_seed(0)
-    here = build_model(attention, len(CLASSES)).to(memory_format=torch.channels_last)
+    here = build_model(attention, len(CLASSES)).double().to(memory_format=torch.channels_last)
     there = copy.deepcopy(here).to(GPU)
-    x, y = torch.randn(12, 3, 64, 64).contiguous(memory_format=torch.channels_last), torch.arange(12) % 3
+    x = torch.randn(12, 3, 64, 64, dtype=torch.float64).contiguous(memory_format=torch.channels_last)
+    y = torch.arange(12) % 3
     with device.kernels("float32", True, GPU):
         cross_entropy(there(x.to(GPU)), y.to(GPU)).backward()
     cross_entropy(here(x), y).backward()
     for (name, a), b in zip(here.named_parameters(), there.parameters(), strict=True):
         difference = (a.grad - b.grad.cpu()).norm() / a.grad.norm().clamp(min=1e-6)
-        assert difference < 1e-3, name
+        assert difference < 1e-8, name
 
 
 def test_training_on_the_cpu_and_on_the_gpu_ends_alike(dataset):
-    changes = {"precision": "float32", "optimizer": "sgd", "learning_rate": 1e-3, "epochs": 2}
+    """With the same images: the two draw their augmentation from generators of their own.
+
+    Weights that differ by 1e-6 from the start move these losses by 3e-4 on the CPU, too.
+    """
+    changes = {"precision": "float32", "optimizer": "sgd", "learning_rate": 1e-4, "epochs": 2}
+    changes["augmentation"] = STILL
     here, history_here = fitted(dataset, CPU, **changes)
     there, history_there = fitted(dataset, GPU, **changes)
-    assert history_there["loss"].tolist() == pytest.approx(history_here["loss"].tolist(), rel=1e-3)
+    assert history_there["loss"].tolist() == pytest.approx(history_here["loss"].tolist(), rel=2e-3)
     settings = FOLD.model_copy(update=changes)
     known_here, known_there = samples(dataset, CPU), samples(dataset, GPU)
     index = torch.arange(len(known_here.labels))
     torch.testing.assert_close(
         loop.predict(here, known_here, index, settings),
         loop.predict(there, known_there, index.to(GPU), settings),
-        rtol=1e-2,
-        atol=1e-2,
+        rtol=0,
+        atol=5e-2,
     )
 
 
@@ -183,6 +198,7 @@ def test_out_of_memory_halves_the_micro_batch_and_makes_no_graph(dataset, monkey
             return logits
 
     monkeypatch.setattr(loop, "_Graph", lambda *given: pytest.fail("a graph"))
+    torch.manual_seed(0)  # which `fitted` does too late for a network that is given
     cramped, history = fitted(dataset, model=Cramped())
     small, _ = fitted(dataset, micro_batch=6)
     assert history["micro_batch"].tolist() == [6] * 4
