@@ -14,6 +14,9 @@ from mer_core.simulation.plan import people_used
 def subjects_of(name):
     """A dataset's subjects: as configured, else those that are simulated or found on disk."""
     dataset = CONFIG.datasets[name]
+    if name in CONFIG.composites:
+        every = [f"{part}-{subject}" for part in CONFIG.parts_of(name) for subject in subjects_of(part)]
+        return every if dataset.subjects is None else dataset.subjects
     if dataset.subjects is None and dataset.root == SIMULATED:
         return people_used(dataset, CONFIG.simulation.size, CONFIG.simulation.seed)
     return list_subjects(name, dataset, Path(dataset.root))
@@ -42,7 +45,8 @@ FOLDS = {
 # Only networks have learning curves.
 HISTORIES = [f"{fold}/history.csv" for variant in CONFIG.variant for fold in FOLDS[variant]]
 PRETRAINED = [variant.name for variant in CONFIG.variants if variant.init == "pretrained"]
-SIMULATED_DATASETS = [name for name, dataset in CONFIG.datasets.items() if dataset.root == SIMULATED]
+SIMULATED_DATASETS = CONFIG.simulated
+ON_DISK = [name for name in CONFIG.datasets if name not in CONFIG.composites]
 
 # A job on a cluster runs a Snakemake of its own, which would try again within the memory that was too little.
 RETRIES = 1 if workflow.is_main_process else 0
@@ -55,10 +59,11 @@ pathvars:
 
 
 wildcard_constraints:
-    dataset="|".join(CONFIG.datasets),
+    dataset="|".join(ON_DISK),
+    composite="|".join(CONFIG.composites) or "(?!)",  # which matches nothing
     subject="|".join(CONFIG.fold_names),
     variant="|".join(CONFIG.variant),
-    baseline="|".join(CONFIG.baseline) or "(?!)",  # which matches nothing
+    baseline="|".join(CONFIG.baseline) or "(?!)",
     input="|".join(CONFIG.inputs) or "(?!)",
     seed="|".join(map(str, CONFIG.seeds)),
     split="frame|subject",

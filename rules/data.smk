@@ -1,6 +1,8 @@
 # Local rules, here and below: what is short stays on the machine that submits to a cluster.
 localrules:
     doctor,
+    join_datasets,
+    join_samples,
     read_dataset,
     write_config,
     write_manifest,
@@ -76,7 +78,10 @@ rule read_dataset:
 rule doctor:
     """Read the datasets, always anew, print what was found, and go no further."""
     input:
-        collect("<results>/simulated/{dataset}", dataset=SIMULATED_DATASETS),
+        collect(
+            "<results>/simulated/{dataset}",
+            dataset=[name for name in ON_DISK if name in SIMULATED_DATASETS],
+        ),
     log:
         "<logs>/doctor.log",
     benchmark:
@@ -85,7 +90,7 @@ rule doctor:
         "../envs/data.yaml"
     params:
         datasets={name: dump(dataset) for name, dataset in CONFIG.datasets.items()},
-        roots={name: root_of(name) for name in CONFIG.datasets},
+        roots={name: root_of(name) for name in ON_DISK},
         doctor=dump(CONFIG.doctor),
         code=code_digest("workflow_scripts/doctor.py"),
     script:
@@ -115,3 +120,55 @@ rule write_manifest:
         code=code_digest("workflow_scripts/write_manifest.py"),
     script:
         "../workflow_scripts/write_manifest.py"
+
+
+rule join_samples:
+    """Print what a composite is put together of; look at it as a whole."""
+    input:
+        samples=of_parts("<results>/manifests/{dataset}.samples.csv"),
+    output:
+        defects="<results>/manifests/{composite}.defects.csv",
+        summary="<results>/manifests/{composite}.summary.txt",
+    log:
+        "<logs>/join_samples/{composite}.log",
+    benchmark:
+        "<benchmarks>/join_samples/{composite}.tsv"
+    conda:
+        "../envs/data.yaml"
+    resources:
+        mem="1GB",
+        runtime="10m",
+    params:
+        composite=composite_settings,
+        layouts=layouts_of_parts,
+        doctor=dump(CONFIG.doctor),
+        code=code_digest("workflow_scripts/join_samples.py"),
+    script:
+        "../workflow_scripts/join_samples.py"
+
+
+rule join_datasets:
+    """Put the manifests and the aligned faces of a composite's parts together."""
+    input:
+        manifests=of_parts("<results>/manifests/{dataset}.csv"),
+        caches=of_parts("<results>/aligned/{dataset}.h5"),
+        failures=of_parts("<results>/aligned/{dataset}.failures.csv"),
+        defects="<results>/manifests/{composite}.defects.csv",
+    output:
+        manifest="<results>/manifests/{composite}.csv",
+        cache="<results>/aligned/{composite}.h5",
+        failures="<results>/aligned/{composite}.failures.csv",
+    log:
+        "<logs>/join_datasets/{composite}.log",
+    benchmark:
+        "<benchmarks>/join_datasets/{composite}.tsv"
+    conda:
+        "../envs/evaluation.yaml"
+    resources:
+        mem="2GB",
+        runtime="10m",
+    params:
+        composite=composite_settings,
+        code=code_digest("workflow_scripts/join_datasets.py"),
+    script:
+        "../workflow_scripts/join_datasets.py"

@@ -1,12 +1,15 @@
 TABLES = ["table1_loss", "table2_attention", "table3_methods", "per_class", "transfer"]
+TABLES += ["parts"] if CONFIG.target in CONFIG.composites else []
 TABLES += ["pretraining"] if PRETRAINED else []
 FIGURES = ["class_distribution", "variants", "variants_narrow", "subject_accuracy", "learning_curves"]
 FIGURES += ["agreement", "reliability"]
 FIGURES += [f"confusion_{method}" for method in METHODS]
 # Faces are drawn where the configuration allows it; subject by subject the script decides.
-FACES_SHOWN = {True: list(CONFIG.datasets), "simulated": SIMULATED_DATASETS, False: []}[
-    CONFIG.report.show_faces
-]
+FACES_SHOWN = {
+    True: ON_DISK,
+    "simulated": [name for name in ON_DISK if name in SIMULATED_DATASETS],
+    False: [],
+}[CONFIG.report.show_faces]
 ATTENTION_SHOWN = [
     name
     for name in PRETRAINED
@@ -93,6 +96,7 @@ rule build_tables:
         evaluation=dump(CONFIG.evaluation),
         target=CONFIG.target,
         simulated=SIMULATED_DATASETS,
+        layouts=layouts_of_target,
         code=code_digest("workflow_scripts/build_tables.py"),
     script:
         "../workflow_scripts/build_tables.py"
@@ -170,10 +174,10 @@ rule draw_faces:
 rule check_faces:
     """Contact sheets of all datasets' faces, doubtful ones first: private, and no part of the report."""
     input:
-        caches=collect("<results>/aligned/{dataset}.h5", dataset=CONFIG.datasets),
-        manifests=collect("<results>/manifests/{dataset}.csv", dataset=CONFIG.datasets),
+        caches=collect("<results>/aligned/{dataset}.h5", dataset=ON_DISK),
+        manifests=collect("<results>/manifests/{dataset}.csv", dataset=ON_DISK),
     output:
-        collect("<results>/private/faces_{dataset}.png", dataset=CONFIG.datasets),
+        collect("<results>/private/faces_{dataset}.png", dataset=ON_DISK),
     log:
         "<logs>/check_faces.log",
     benchmark:

@@ -38,6 +38,8 @@ rule draw_input:
         "<logs>/draw_input/{input}/{dataset}.log",
     benchmark:
         "<benchmarks>/draw_input/{input}/{dataset}.tsv"
+    wildcard_constraints:
+        dataset="|".join(CONFIG.datasets),
     conda:
         "../envs/faces.yaml"
     threads: 4

@@ -8,19 +8,44 @@ def root_of(name):
 
 
 def dataset_root(wildcards):
-    """Where the dataset lies; the target, where the rule has no wildcard for it."""
-    return root_of(wildcards.get("dataset", CONFIG.target))
+    """Where the dataset lies; the target, where the rule has no wildcard for it. Of a composite, its parts."""
+    name = wildcards.get("dataset", CONFIG.target)
+    if name in CONFIG.composites:
+        return {part: root_of(part) for part in CONFIG.parts_of(name)}
+    return root_of(name)
 
 
 def simulated_root(wildcards):
-    """The folder that the simulation writes; a user's own copy is not an input that is tracked."""
-    return dataset_root(wildcards) if wildcards.get("dataset", CONFIG.target) in SIMULATED_DATASETS else []
+    """The folders that the simulation writes; a user's own copy is not an input that is tracked."""
+    parts = CONFIG.parts_of(wildcards.get("dataset", CONFIG.target))
+    return [root_of(part) for part in parts if CONFIG.datasets[part].root == SIMULATED]
+
+
+def of_parts(pattern):
+    """An input function: a file of each part of a composite."""
+    return lambda wildcards: collect(pattern, dataset=CONFIG.parts_of(wildcards.composite))
 
 
 def dataset_settings(wildcards):
     """A dataset's section of the configuration, but for how its faces are aligned."""
     section = dump(CONFIG.datasets[wildcards.dataset])
     return {key: value for key, value in section.items() if key != "alignment"}
+
+
+def composite_settings(wildcards):
+    """A composite's section of the configuration."""
+    return dump(CONFIG.datasets[wildcards.composite])
+
+
+def layouts_of_parts(wildcards):
+    """The layouts of a composite's parts, by name."""
+    return {part: CONFIG.datasets[part].layout for part in CONFIG.parts_of(wildcards.composite)}
+
+
+def layouts_of_target(wildcards):
+    """The layouts of the target's parts, by name; none where it is one dataset."""
+    parts = CONFIG.parts_of(CONFIG.target) if CONFIG.target in CONFIG.composites else []
+    return {part: CONFIG.datasets[part].layout for part in parts}
 
 
 def landmark_table(wildcards):

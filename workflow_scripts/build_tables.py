@@ -33,6 +33,7 @@ def main(snakemake):
         simulated=params.simulated,
         pretrained=selected,
         transductive=params.transductive,
+        layouts=params.layouts,
     )
     tables = build_tables(results)
     write_tables(tables, Path(snakemake.output.json))

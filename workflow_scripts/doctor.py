@@ -5,17 +5,23 @@ from pathlib import Path
 
 from mer_core import job
 from mer_core.config.datasets import Doctor
-from mer_core.datasets import doctor
-from mer_core.datasets.reading import layout, parse_settings, read_dataset
+from mer_core.datasets import composite, doctor
+from mer_core.datasets.reading import parse_settings, published, read_dataset
 from mer_core.errors import UserError
 
 
 def main(snakemake):
-    severity, summaries = Doctor.model_validate(snakemake.params.doctor).severity, []
-    for name, section in snakemake.params.datasets.items():
+    params = snakemake.params
+    severity, summaries, samples = Doctor.model_validate(params.doctor).severity, [], {}
+    for name, section in params.datasets.items():
         settings = parse_settings(section)
-        samples, defects = read_dataset(name, settings, Path(snakemake.params.roots[name]), severity)
-        summaries.append(doctor.summarize(samples, defects, settings, layout(settings.layout).PUBLISHED))
+        if settings.layout == "composite":  # whose parts stand before it
+            layouts = {part: params.datasets[part]["layout"] for part in settings.parts}
+            whole = composite.join(settings, [samples[part] for part in settings.parts], name)
+            summaries.append(composite.summarize(name, whole, settings, layouts))
+            continue
+        samples[name], defects = read_dataset(name, settings, Path(params.roots[name]), severity)
+        summaries.append(doctor.summarize(samples[name], defects, settings, published(settings)))
     text = "\n\n".join(summaries)
     job.write_text(snakemake.log[0], text)
     print(text)

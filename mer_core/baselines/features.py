@@ -8,7 +8,7 @@ origin      UTF-8    (N,)    digest of what a row was made of
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -108,7 +108,7 @@ _DESCRIBE: dict[type, Callable[[Clip, Any], np.ndarray]] = {
 def extract_features(
     faces: Aligned,
     samples: pd.DataFrame,
-    root: str | Path,
+    root: str | Path | Mapping[str, str],
     path: str | Path,
     *,
     settings: Description,
@@ -121,7 +121,7 @@ def extract_features(
     Args:
         faces: of the dataset, in the order in which the samples are described.
         samples: the manifest.
-        root: the dataset's folder.
+        root: the dataset's folder, or those of several by their names.
         path: the file to write.
         settings: the `features` of a baseline.
         size: edge of the crops in pixels.
@@ -167,14 +167,21 @@ def read_features(path: str | Path) -> Features:
         return Features(sample_id, container.column(file, "values", "f")[:], origin)
 
 
-def _origin(root: Path, size: int, made_with: Any, clip: tuple[dict[str, Any], np.ndarray]) -> str:
+def _origin(
+    root: str | Path | Mapping[str, str], size: int, made_with: Any, clip: tuple[dict[str, Any], np.ndarray]
+) -> str:
     row, transform = clip
     files = open_clip(root, row, transform, size).images.files.values()
     frames = [provenance.file_digest(file) for file in files]
     return provenance.value_digest([row["sample_id"], transform.tolist(), frames, *made_with])
 
 
-def _describe(root: Path, size: int, settings: Description, clip: tuple[dict[str, Any], np.ndarray]) -> bytes:
+def _describe(
+    root: str | Path | Mapping[str, str],
+    size: int,
+    settings: Description,
+    clip: tuple[dict[str, Any], np.ndarray],
+) -> bytes:
     row, transform = clip
     try:
         values = describe(open_clip(root, row, transform, size), settings)

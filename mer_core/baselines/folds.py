@@ -31,7 +31,7 @@ def classify_folds(
     baseline: Baseline,
     classes: Sequence[str],
     seed: int,
-    groups: int | None = None,
+    groups: int | str | None = None,
     code: str = "",
     identity: str = "",
 ) -> None:
@@ -43,12 +43,12 @@ def classify_folds(
     Args:
         described: the file of features of the target's samples.
         samples: the target's manifest.
-        folds: who is left out in turn: subjects, or with `groups` groups of them.
+        folds: what is left out in turn: subjects, groups of them or datasets.
         folder: of the folds.
         baseline: the method.
         classes: the target's classes in order.
         seed: of the classifier.
-        groups: into how many groups all subjects are dealt (`datasets.folds.deal`).
+        groups: who is left out together, as for `datasets.folds.held_out`.
         code: digest of the code, for the record.
         identity: digest of all that the fold is made with, by which it is told from a stale one.
 

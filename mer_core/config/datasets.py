@@ -25,17 +25,10 @@ class Dataset(Section):
     # Whether a sample's frame stands at the end of a motion, from a neutral face or an onset.
     has_motion: ClassVar[bool] = False
 
-    root: PathText
-    """Folder of your copy, or: simulated."""
-    link_roots: tuple[PathText, ...] = ()
-    """Folders outside of root, such as a scratch disk or a store of files, that links in it may lead to."""
     classes: dict[str, Name | None]
     """Raw label -> class; null leaves a label out. The order of the classes is that of first mention."""
     subjects: Names = None
     """Subjects to use; null means those of the released set where it is fixed, else all that are found."""
-
-    alignment: AlignmentOverlay = AlignmentOverlay()
-    """Keys of alignment that hold for this dataset alone: mode, eye_distance, eye_center."""
 
     @field_validator("classes")
     @classmethod
@@ -55,14 +48,26 @@ class Dataset(Section):
         return True
 
     @property
-    def can_be_simulated(self) -> bool:
-        """Whether there is a stand-in in this layout."""
-        return True
-
-    @property
     def samples_per_clip(self) -> int:
         """How many samples an annotated clip or sequence gives."""
         return 1
+
+
+class Copy(Dataset):
+    """A dataset that lies on disk, or is simulated."""
+
+    root: PathText
+    """Folder of your copy, or: simulated."""
+    link_roots: tuple[PathText, ...] = ()
+    """Folders outside of root, such as a scratch disk or a store of files, that links in it may lead to."""
+
+    alignment: AlignmentOverlay = AlignmentOverlay()
+    """Keys of alignment that hold for this dataset alone: mode, eye_distance, eye_center."""
+
+    @property
+    def can_be_simulated(self) -> bool:
+        """Whether there is a stand-in in this layout."""
+        return True
 
 
 class Doctor(Section):

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, ValidationError, model_validator
 
 from mer_core.config.alignment import Alignment
 from mer_core.config.baselines import Baseline, Features
 from mer_core.config.compute import Compute
-from mer_core.config.datasets import SIMULATED, Doctor
+from mer_core.config.datasets import SIMULATED, Copy, Doctor
 from mer_core.config.evaluation import Evaluation
 from mer_core.config.inputs import AnyInput, Input
 from mer_core.config.layouts.casme2 import Casme2
 from mer_core.config.layouts.ckplus import Ckplus
+from mer_core.config.layouts.composite import Composite
 from mer_core.config.layouts.samm import Samm
 from mer_core.config.layouts.smic import Smic
 from mer_core.config.layouts.tabular import Tabular
@@ -31,7 +32,7 @@ from mer_core.errors import UserError
 
 MAX_VALUES = 100_000  # of a configuration, aliases followed; the shipped one holds 200
 
-AnyDataset = Annotated[Casme2 | Ckplus | Samm | Smic | Tabular, Field(discriminator="layout")]
+AnyDataset = Annotated[Casme2 | Ckplus | Composite | Samm | Smic | Tabular, Field(discriminator="layout")]
 
 
 class AnyVariant(Variant):
@@ -71,6 +72,8 @@ class Config(Section):
         Annotated[Names, Tag("names")] | Annotated[Groups, Tag("groups")], Discriminator(_kind_of_folds)
     ]
     """Subjects held out in turn; null means every subject of the target. Or groups of them."""
+    folds_by: Literal["subject", "dataset"] = "subject"
+    """What is left out in turn: people, or each part of a composite as a whole."""
     simulation: Simulation
     doctor: Doctor
     alignment: Alignment
@@ -124,10 +127,35 @@ class Config(Section):
         yield from self._misfit_alphas()
         if set("{}") & set(self.pretraining.init):
             yield f"pretraining.init: {self.pretraining.init!r} holds braces; rename the file"
+        yield from self._misfit_parts()
+        if self.folds_by == "dataset":
+            target = self.datasets.get(self.target)
+            if target is not None and target.layout != "composite":
+                yield f"folds_by: {self.target} is one dataset, not put together of several; set subject"
+            if self.folds is not None:
+                yield "folds: each part is left out in turn; set null, or folds_by: subject"
         yield from self._missing_frames()
-        for name, dataset in self.datasets.items():
-            if dataset.root == SIMULATED and not dataset.can_be_simulated:
+        for name in self.datasets:
+            dataset = self.datasets[name]
+            if isinstance(dataset, Copy) and dataset.root == SIMULATED and not dataset.can_be_simulated:
                 yield f"datasets.{name}.root: this layout cannot be simulated; give a folder"
+
+    def _misfit_parts(self) -> Iterator[str]:
+        """Composites whose parts are not there, or do not fit together."""
+        for name, dataset in self.datasets.items():
+            if not isinstance(dataset, Composite):
+                continue
+            where = f"datasets.{name}"
+            parts = {part: self.datasets[part] for part in dataset.parts if part in self.datasets}
+            if lost := [part for part in dataset.parts if part not in parts]:
+                known = ", ".join(one for one in self.datasets if one != name)
+                yield f"{where}.parts: {', '.join(lost)} not under datasets ({known})"
+            if nested := [part for part, one in parts.items() if not isinstance(one, Copy)]:
+                yield f"{where}.parts: {', '.join(nested)} is put together itself; name its parts"
+            if unnamed := [part for part, one in parts.items() if not one.has_subjects]:
+                yield f"{where}.parts: {', '.join(unnamed)} names no subjects; leave it out"
+            if not (lost or nested or unnamed) and (problem := dataset.misfit(parts)):
+                yield f"{where}.classes: {problem}"
 
     def _misfit_alphas(self) -> Iterator[str]:
         """Weights of classes that are not those of a dataset that a variant is trained on."""
@@ -190,9 +218,14 @@ class Config(Section):
                 source = [self.source] if variant.init == "pretrained" else []
                 where = f"variants.{variant.name}: input '{variant.input}' needs"
                 needs += [(name, seen.needs, where) for name in (self.target, *source)]
-        for name, need, where in needs:
-            dataset = self.datasets.get(name)
-            if dataset is None or need == "apex":
+        needs = [
+            (self.datasets.get(part), part, need, where)
+            for name, need, where in needs
+            if name in self.datasets
+            for part in self.parts_of(name)
+        ]
+        for dataset, name, need, where in needs:
+            if not isinstance(dataset, Copy) or need == "apex":
                 continue
             if not dataset.has_motion:
                 yield f"{where} clips and {name} has single images; leave out this row"
@@ -227,6 +260,25 @@ class Config(Section):
         """Comparison methods by name."""
         return {row.name: row for row in self.baselines}
 
+    def parts_of(self, dataset: str) -> list[str]:
+        """The datasets that one is put together of; itself, where it lies on disk."""
+        section = self.datasets[dataset]
+        return section.parts if isinstance(section, Composite) else [dataset]
+
+    @property
+    def composites(self) -> list[str]:
+        """The datasets that are put together of others."""
+        return [name for name, dataset in self.datasets.items() if isinstance(dataset, Composite)]
+
+    @property
+    def simulated(self) -> list[str]:
+        """The datasets that are simulated, or in part."""
+        return [
+            name
+            for name in self.datasets
+            if any(self.datasets[part].root == SIMULATED for part in self.parts_of(name))
+        ]
+
     def alignment_of(self, dataset: str) -> Alignment:
         """How the faces of a dataset are aligned."""
         return self.datasets[dataset].alignment.over(self.alignment)
@@ -252,16 +304,22 @@ class Config(Section):
     def used(self) -> list[str]:
         """The datasets that this experiment reads: the target, and the source if any variant needs it."""
         pretrained = any(variant.init == "pretrained" for variant in self.variants)
-        return [self.target, *([self.source] if pretrained and self.source != self.target else [])]
+        wanted = [self.target, *([self.source] if pretrained and self.source is not None else [])]
+        # What is put together stands after its parts.
+        return [*dict.fromkeys(one for name in wanted for one in (*self.parts_of(name), name))]
 
     @property
-    def groups(self) -> int | None:
-        """Into how many groups people are dealt who are left out together; None: each alone."""
+    def groups(self) -> int | Literal["dataset"] | None:
+        """Into how many groups people are dealt who are left out together, or `dataset`; None: each alone."""
+        if self.folds_by == "dataset":
+            return "dataset"
         return self.folds.groups if isinstance(self.folds, Groups) else None
 
     @property
     def fold_names(self) -> list[str]:
-        """What is left out in turn: subjects, once they are known, or group1, group2, ..."""
+        """What is left out in turn: subjects, once they are known, or group1, group2, ..., or datasets."""
+        if self.folds_by == "dataset":
+            return self.parts_of(self.target)
         if isinstance(self.folds, Groups):
             return [f"group{number}" for number in range(1, self.folds.groups + 1)]
         return self.folds or []
@@ -289,7 +347,7 @@ class Config(Section):
         """
         source = dump(self)
         for name in self.used:
-            if not subjects[name]:
+            if not subjects[name] and name not in self.composites:
                 root = self.datasets[name].root
                 raise UserError(
                     f"datasets.{name}.root: no subject found in {root}; give the dataset's folder"
@@ -303,6 +361,8 @@ class Config(Section):
             raise UserError(
                 f"datasets.{self.target}.subjects: only {every[0]}; leaving one out needs two at least"
             )
+        if self.folds_by == "dataset":
+            return load_config(source)
         if self.groups:
             if self.groups > len(every):
                 raise UserError(f"folds.groups: {self.groups} groups of {len(every)} subjects; give fewer")

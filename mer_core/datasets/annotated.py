@@ -20,6 +20,9 @@ from mer_core.datasets.frames import Root, Series
 from mer_core.errors import UserError
 from mer_core.provenance import file_digest
 
+APEX_KINDS = ("missing_apex", "degenerate_apex", "apex_outside")
+"""The defects by which the rule `missing_apex` leaves clips out."""
+
 Key = tuple[str, str]  # subject, clip: what folders and rows of the table are matched by
 
 

@@ -1,4 +1,4 @@
-"""Who is left out together: one subject, or one group of them."""
+"""Who is left out together: one subject, one group of them, or a whole dataset."""
 
 from __future__ import annotations
 
@@ -7,18 +7,24 @@ import pandas as pd
 from mer_core.errors import UserError
 
 
-def held_out(manifest: pd.DataFrame, fold: str, groups: int | None) -> list[str]:
+def held_out(manifest: pd.DataFrame, fold: str, groups: int | str | None) -> list[str]:
     """The subjects that a fold leaves out.
 
     Args:
         manifest: as `manifest.read_manifest` gives it.
-        fold: a subject, or one of group1, group2, ... where there are groups.
-        groups: how many groups there are; None leaves one subject out at a time.
+        fold: a subject, or one of group1, group2, ... where there are groups, or a dataset.
+        groups: how many groups there are; `dataset` leaves out all people of one at a time, None one subject.
 
     Raises:
         UserError: the manifest does not know the fold.
     """
-    folds = deal(manifest, groups) if groups else {name: [name] for name in sorted(set(manifest["subject"]))}
+    if groups == "dataset":
+        people = manifest.drop_duplicates("subject").sort_values("subject").groupby("dataset")["subject"]
+        folds = people.agg(list).to_dict()
+    elif groups:
+        folds = deal(manifest, groups)
+    else:
+        folds = {name: [name] for name in sorted(set(manifest["subject"]))}
     if fold not in folds:
         raise UserError(f"subject '{fold}' is not in the manifest; it has {', '.join(folds)}")
     return folds[fold]

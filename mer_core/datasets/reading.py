@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from mer_core.config.datasets import SIMULATED, Dataset
+from mer_core.config.datasets import SIMULATED, Copy
 from mer_core.datasets import checks, manifest
 from mer_core.datasets.defects import Findings
 from mer_core.datasets.frames import Root
@@ -30,19 +30,19 @@ def layout(name: str) -> ModuleType:
     return importlib.import_module(f"mer_core.datasets.{name}")
 
 
-def parse_settings(section: Mapping[str, Any]) -> Dataset:
+def parse_settings(section: Mapping[str, Any]) -> Copy:
     """A dataset's section of the configuration, from plain values that were checked before."""
     return layout(section["layout"]).SETTINGS.model_validate(section)
 
 
-def published(settings: Dataset) -> Published:
+def published(settings: Copy) -> Published:
     """What the authors of a dataset say that it holds."""
     known = layout(settings.layout).PUBLISHED
     return known(settings) if callable(known) else known
 
 
 def read_dataset(
-    name: str, settings: Dataset, root: Path, severity: Mapping[str, str]
+    name: str, settings: Copy, root: Path, severity: Mapping[str, str]
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Examine a dataset on disk.
 
@@ -73,7 +73,7 @@ def read_dataset(
     return frame, findings.table()
 
 
-def list_subjects(name: str, settings: Dataset, root: Path) -> list[str]:
+def list_subjects(name: str, settings: Copy, root: Path) -> list[str]:
     """The subjects of a dataset, cheaply: those of the configuration, else those on disk.
 
     Raises:
@@ -86,7 +86,7 @@ def list_subjects(name: str, settings: Dataset, root: Path) -> list[str]:
         return layout(settings.layout).list_subjects(settings, place)
 
 
-def _listed(settings: Dataset) -> list[str] | None:
+def _listed(settings: Copy) -> list[str] | None:
     """The subjects that the data are held against; None where whatever is on disk counts."""
     people = published(settings).people(settings.classes)
     if settings.subjects is None and people and settings.root != SIMULATED:
@@ -94,7 +94,7 @@ def _listed(settings: Dataset) -> list[str] | None:
     return settings.subjects
 
 
-def _root(name: str, settings: Dataset, root: Path) -> Root:
+def _root(name: str, settings: Copy, root: Path) -> Root:
     key = f"datasets.{name}"
     beside = [_existing(Path(folder), f"{key}.link_roots") for folder in settings.link_roots]
     return Root(_existing(root, f"{key}.root"), beside)

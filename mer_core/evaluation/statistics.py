@@ -97,6 +97,8 @@ def score_variant(
         per_seed, a list of {seed, ...`metrics.evaluate`}.
         seeds_averaged {accuracy, macro_f1, uar} of the answers by the probabilities' mean over seeds, where
         there are several seeds, and probabilities; else null.
+        parts {dataset: {subjects, n, accuracy, macro_f1, uar}} of the same pooled predictions, where they are
+        of several datasets, as their sample_ids tell; else empty.
         upper_bound_best_on_test {accuracy, macro_f1, uar}, means over seeds, where folds recorded the
         best epoch on their own test subject, else null. It is an upper bound and never the result.
     """
@@ -134,8 +136,25 @@ def score_variant(
         "never_predicted": never_predicted(confusions.sum((0, 1)), classes),
         "per_seed": per_seed,
         "seeds_averaged": _seeds_averaged(predictions, classes),
+        "parts": _parts(predictions, classes, settings),
         "upper_bound_best_on_test": _upper_bound(predictions, classes),
     }
+
+
+def _parts(predictions: pd.DataFrame, classes: Sequence[str], settings: Scoring) -> dict[str, Any]:
+    dataset = predictions["sample_id"].str.partition("/")[0]
+    if dataset.nunique() < 2:
+        return {}
+    parts = {}
+    for name, rows in predictions.groupby(dataset, sort=False):
+        per_seed = [evaluate(of_seed, classes) for _, of_seed in rows.groupby("seed", sort=False)]
+        confusions = confusion_matrices(rows, classes, by=["subject", "seed"])
+        intervals = bootstrap_intervals(confusions, settings.confidence, settings.bootstrap, settings.seed)
+        parts[name] = {"subjects": int(rows["subject"].nunique()), "n": per_seed[0]["n"]} | {
+            metric: over_seeds([one[metric] for one in per_seed]) | intervals[metric]
+            for metric in ("accuracy", "macro_f1", "uar")
+        }
+    return parts
 
 
 def majority_answers(samples: pd.DataFrame) -> pd.DataFrame:

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -161,6 +161,29 @@ def read_parts(path: str | Path) -> Iterator[Aligned]:
     with container.opened(path, SCHEMA) as file:
         for start in range(0, max(1, len(container.column(file, "sample_id", "S"))), PART):
             yield _part(file, slice(start, start + PART))
+
+
+def join_caches(path: str | Path, parts: Sequence[str | Path], wanted: Collection[str]) -> None:
+    """Write the cache of datasets put together: the wanted samples of theirs, in their order.
+
+    Args:
+        path: the cache to write.
+        parts: theirs, of images of one size.
+        wanted: sample_ids.
+    """
+    whole = [read_cache(part) for part in parts]
+    places = [[i for i, sample in enumerate(one.sample_id) if sample in wanted] for one in whole]
+    chosen = [
+        Aligned(
+            **{name: getattr(one, name)[rows] for name in ARRAYS},
+            **{name: [getattr(one, name)[row] for row in rows] for name in TEXTS},
+            attributes={},
+        )
+        for one, rows in zip(whole, places, strict=True)
+    ]
+    # What holds for all; the landmarks of one dataset may be another's given points.
+    shared = set.intersection(*(set(one.attributes.items()) for one in whole))
+    write_parts(path, chosen, sum(map(len, places)), dict(sorted(shared)))
 
 
 def _part(file: h5py.File, where: slice) -> Aligned:

@@ -127,11 +127,11 @@ class Clip:
             raise UserError(f"{self.sample_id}: is a single image, not a clip; leave out what needs motion")
 
 
-def open_clip(root: str | Path, row: pd.Series, transform: np.ndarray, size: int) -> Clip:
+def open_clip(root: str | Path | Mapping[str, str], row: pd.Series, transform: np.ndarray, size: int) -> Clip:
     """The clip of a sample; nothing is decoded yet.
 
     Args:
-        root: the dataset's folder.
+        root: the dataset's folder, or those of several by their names.
         row: of the manifest, an included sample.
         transform: float (2, 3), source pixels to pixels of the crop (see `scaled`).
         size: edge of the crop in pixels.
@@ -139,6 +139,7 @@ def open_clip(root: str | Path, row: pd.Series, transform: np.ndarray, size: int
     Raises:
         UserError: the clip's folder is gone.
     """
+    root = root[row["dataset"]] if isinstance(root, Mapping) else root
     if pd.isna(row["onset"]):
         files, interval = {0: Path(root) / row["frame_path"]}, (0, 0, 0)
     else:

@@ -8,7 +8,6 @@ from typing import Any
 
 import pandas as pd
 
-from mer_core.config.datasets import SIMULATED
 from mer_core.config.experiment import Config
 from mer_core.evaluation.statistics import COVERAGE_OF_SIX, FEW_PEOPLE
 from mer_core.report import printed
@@ -67,7 +66,7 @@ def best(metrics: Mapping[str, Score]) -> Score:
 
 def simulated(settings: Config) -> list[str]:
     """Names of the datasets that the simulation drew."""
-    return [name for name in settings.used if settings.datasets[name].root == SIMULATED]
+    return [name for name in settings.used if name in settings.simulated]
 
 
 def _best_sentence(settings: Config, score: Score, rows: int, tables: Mapping[str, Table]) -> str:

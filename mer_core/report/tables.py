@@ -8,13 +8,14 @@ clip, and carries the test and the verdict; `difference` is accuracy minus the p
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
 
 import pandas as pd
 
 from mer_core.config.evaluation import Evaluation
+from mer_core.config.layouts.composite import is_megc2019
 from mer_core.config.models import Loss, Variant
 from mer_core.evaluation.statistics import (
     COVERAGE_OF_SIX,
@@ -26,7 +27,7 @@ from mer_core.evaluation.statistics import (
     score_variant,
     verdict,
 )
-from mer_core.report import printed
+from mer_core.report import megc2019, printed
 from mer_core.report.typeset import Row, Table, interval, make_table, number, p_value, text
 
 TITLES = {
@@ -51,6 +52,7 @@ class Results:
         simulated: names of the datasets, target or source, that are simulated.
         pretrained: selected.json of each pretrained variant, by name.
         transductive: names of the methods whose training sees the unlabelled clips of the subject left out.
+        layouts: of the parts that the target is put together of, by name; none where it is one dataset.
     """
 
     metrics: Mapping[str, Mapping[str, Any]]
@@ -63,6 +65,7 @@ class Results:
     simulated: Sequence[str] = ()
     pretrained: Mapping[str, Mapping[str, Any]] | None = None
     transductive: Sequence[str] = ()
+    layouts: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def classes(self) -> list[str]:
@@ -120,11 +123,12 @@ def build_tables(results: Results) -> dict[str, Table]:
     """All tables by name.
 
     Returns:
-        table1_loss, table2_attention, table3_methods, per_class, transfer; and pretraining where something
-        was pretrained.
+        table1_loss, table2_attention, table3_methods, per_class, transfer; parts where the target is put
+        together of several datasets; pretraining where something was pretrained.
     """
     tables = {name: _paper_table(number, name, results) for number, name in enumerate(TITLES, start=1)}
     tables |= {"per_class": _per_class_table(results), "transfer": _transfer_table(results)}
+    tables |= {"parts": _parts_table(results)} if results.layouts else {}
     return tables | ({"pretraining": _pretraining_table(results)} if results.pretrained else {})
 
 
@@ -318,6 +322,49 @@ def _transfer_pairs(results: Results) -> Iterator[tuple[str, str]]:
             )
             if same and (before.init, after.init) == ("random", "pretrained"):
                 yield before.name, after.name
+
+
+def _parts_table(results: Results) -> Table:
+    """UF1 and UAR of the whole and of each part, of the same pooled predictions, beside printed ones."""
+    constant = score_variant("", majority_answers(results.scored), results.classes, results.settings)
+    scores = {**results.metrics, "always the commonest class": constant}
+    rows = [
+        {"kind": "floor" if score is constant else "measured", "method": name}
+        | {
+            f"{part}_{column}": value
+            for part, found in {"whole": score, **score["parts"]}.items()
+            for metric in ("macro_f1", "uar")
+            for column, value in _spread(metric, found[metric]).items()
+        }
+        | {"note": "the floor" if score is constant else ""}
+        for name, score in scores.items()
+    ]
+    real = results.dataset not in results.simulated
+    is_printed = real and is_megc2019(results.layouts, results.classes)
+    rows += megc2019.printed_rows(results.layouts) if is_printed else []
+    parts = {"whole": len(results.scored)}
+    parts |= {name: score["n"] for name, score in constant["parts"].items()}
+    columns = {"Row": text("method")} | {
+        f"{part} {title}": interval(f"{part}_{metric}", "{:.3f}")
+        for part in parts
+        for metric, title in (("macro_f1", "UF1"), ("uar", "UAR"))
+    }
+    counts = ", ".join(f"{name} {count}" for name, count in parts.items() if name != "whole")
+    notes = [
+        _interval_note(results.metrics, results),
+        "Parts are scored on the predictions of folds that trained on all datasets: they are not results on "
+        "one dataset alone.",
+        "UF1 and UAR are taken of the counts added up over all folds; a mean over folds would be capped by "
+        "those that lack a class.",
+    ]
+    if is_printed:
+        notes += megc2019.NOTES
+    caption = _caption(f"The whole and its parts (clips: {counts})", results.metrics, results)
+    return make_table(rows, columns | {"Note": text("note", missing="")}, caption, notes)
+
+
+def _spread(metric: str, score: Mapping[str, Any]) -> Row:
+    return {metric if key == "mean" else f"{metric}_{key}": value for key, value in score.items()}
 
 
 def _pretraining_table(results: Results) -> Table:

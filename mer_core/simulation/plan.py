@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 if TYPE_CHECKING:
-    from mer_core.config.datasets import Dataset
+    from mer_core.config.datasets import Copy
 
 # Clips per subject and per class. `full` repeats the published counts of the real sets; the
 # others keep their imbalance, and `demo` has a subject with a single clip.
@@ -226,7 +226,7 @@ def simulated_subjects(dataset: str, size: str) -> list[str]:
     raise ValueError(f"no simulation of {dataset!r}")
 
 
-def people_used(dataset: Dataset, size: str, seed: int) -> list[str]:
+def people_used(dataset: Copy, size: str, seed: int) -> list[str]:
     """The subjects of whom something is used: no clip of some has a class, or an apex that can be used.
 
     Args:

@@ -50,7 +50,7 @@ def train_fold(
     seed: int,
     initial_weights: Path | None,
     on: torch.device,
-    groups: int | None = None,
+    groups: int | str | None = None,
     code: str = "",
     identity: str = "",
 ) -> None:
@@ -82,7 +82,7 @@ def train_fold(
         seed: with the subject it seeds all that is drawn, see fold_seed.
         initial_weights: safetensors file for all but the classifier; None starts at random.
         on: the device.
-        groups: into how many groups all subjects are dealt (`folds.deal`); None leaves out one subject.
+        groups: who is left out together, as for `folds.held_out`; None leaves out one subject.
         code: digest of the code, for the record.
         identity: digest of all that the fold is made with, by which it is told from a stale one.
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from mer_core.config.datasets import Dataset
+from mer_core.config.datasets import Copy
 
 
-class AnnotatedClips(Dataset):
+class AnnotatedClips(Copy):
     """Clips whose onset, apex and offset a table tells by frame number."""
 
     has_clips: ClassVar[bool] = True

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from mer_core.config.datasets import Dataset
+from mer_core.config.datasets import Copy
 from mer_core.config.section import Count
 
 
-class Ckplus(Dataset):
+class Ckplus(Copy):
     """CK+: the last frames of each labelled sequence (Lucey et al. 2010)."""
 
     has_motion: ClassVar[bool] = True

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
-from mer_core.config.datasets import Dataset
+from mer_core.config.datasets import Copy
 from mer_core.config.section import PathText
 
 
-class Tabular(Dataset):
+class Tabular(Copy):
     """Any images listed in a CSV table with a subject and a label each."""
 
     layout: Literal["tabular"]

@@ -1,0 +1,185 @@
+"""Datasets put together: people keep theirs, parts are scored of the same answers, misfits are refused."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from mer_core.config.evaluation import Scoring
+from mer_core.config.experiment import load_config
+from mer_core.config.layouts.composite import MEGC2019, Composite, is_megc2019
+from mer_core.datasets import composite
+from mer_core.datasets.folds import held_out
+from mer_core.datasets.manifest import assemble, included, new_sample
+from mer_core.errors import UserError
+from mer_core.evaluation.metrics import confusion_matrices, scores
+from mer_core.evaluation.statistics import majority_answers, score_variant
+from mer_core.report import megc2019
+
+ROOT = Path(__file__).parent.parent
+SHIPPED = yaml.safe_load((ROOT / "config.yaml").read_text())
+PROTOCOL = yaml.safe_load((ROOT / "configs" / "megc2019.yaml").read_text())
+CLASSES = ["negative", "positive", "surprise"]
+LAYOUTS = {"smic": "smic", "casme2": "casme2", "samm": "samm"}
+SCORING = Scoring(confidence=0.95, bootstrap=100, seed=0, partial=False)
+
+
+def protocol(**changes):
+    datasets = {**SHIPPED["datasets"], **PROTOCOL["datasets"]}
+    datasets["casme2"] = SHIPPED["datasets"]["casme2"] | PROTOCOL["datasets"]["casme2"]
+    return SHIPPED | PROTOCOL | {"datasets": datasets} | changes
+
+
+def whole(**changes):
+    values = {"layout": "composite", "parts": [*LAYOUTS], "classes": {name: name for name in CLASSES}}
+    return Composite.model_validate(values | changes)
+
+
+def published():
+    """Manifests that hold the published number of clips of each class and part, two people each."""
+    for layout, (counts, _) in MEGC2019.items():
+        labels = [label for label, count in counts.items() for _ in range(count)]
+        yield assemble(
+            new_sample(layout, f"{1 + n % 2:03d}", f"c{n}", label=label, frame_path="a.png", fps=200.0)
+            for n, label in enumerate(labels)
+        )
+
+
+def test_people_of_two_datasets_never_meet():
+    parts = [*published()]
+    joined = composite.join(whole(), parts, "here")
+    assert len(joined) == 442
+    assert joined.subject.nunique() == 6
+    assert set(joined.subject[joined.dataset == "samm"]) == {"samm-001", "samm-002"}
+    assert joined.sample_id.tolist() == [sample for part in parts for sample in part.sample_id]
+    assert held_out(joined, "samm", "dataset") == ["samm-001", "samm-002"]
+    with pytest.raises(UserError, match="it has casme2, samm, smic"):
+        held_out(joined, "samm-001", "dataset")
+
+
+def test_a_class_may_be_left_out():
+    classes = {"negative": None, "positive": "positive", "surprise": "surprise"}
+    joined = composite.join(whole(classes=classes), [*published()], "here")
+    assert included(joined).label.value_counts().to_dict() == {"positive": 109, "surprise": 83}
+    assert joined.reason[~joined.included].unique().tolist() == ["class 'negative' is mapped to null"]
+
+
+def test_the_summary_stands_beside_the_published_counts():
+    left_out = new_sample("casme2", "sub05", "EP09_05f", included=False, reason="degenerate_apex: why")
+    parts = [*published()]
+    parts[1] = pd.concat([parts[1], assemble([left_out])], ignore_index=True)
+    text = composite.summarize("megc2019", composite.join(whole(), parts, "here"), whole(), LAYOUTS)
+    cells = {line.split()[0]: line.split()[1:] for line in text.splitlines() if "/" in line[20:]}
+    assert cells["negative"] == ["70/70", "88/88", "92/92", "250/250"]
+    assert cells["all"] == ["164/164", "145/145", "133/133", "442/442"]
+    assert cells["people"] == ["2/16", "2/24", "2/28", "6/68"]
+    assert "left out by the rule of the apex: casme2/sub05/EP09_05f\n" in text
+    assert max(map(len, text.splitlines())) <= 110
+
+
+def test_the_floor_of_the_challenge():
+    answers = majority_answers(composite.join(whole(), [*published()], "here"))
+    score = score_variant("", answers, CLASSES, SCORING)
+    means = [score[name]["mean"] for name in ("accuracy", "macro_f1", "uar")]
+    assert means == pytest.approx([0.5656, 0.2408, 0.3333], abs=5e-5)
+    printed = {"smic": (0.4268, 0.1994), "casme2": (0.6069, 0.2518), "samm": (0.6917, 0.2726)}
+    for name, part in score["parts"].items():
+        assert (part["accuracy"]["mean"], part["macro_f1"]["mean"]) == pytest.approx(printed[name], abs=5e-5)
+
+
+def test_a_mean_over_folds_would_cap_a_perfect_answer():
+    """Of the challenge's 68 people, 23 show one class; so many as here, whatever the others, make .632."""
+    # 23 people of one class, 41 of two and 4 of three: as many as the published list has.
+    shown = [CLASSES[:1]] * 23 + [CLASSES[:2]] * 29 + [CLASSES] * 16
+    rows = [
+        {
+            "sample_id": f"samm/{person}/{label}",
+            "subject": f"{person:02d}",
+            "label": label,
+            "predicted": label,
+        }
+        for person, labels in enumerate(shown)
+        for label in labels
+    ]
+    frame = pd.DataFrame(rows)
+    by_fold = scores(confusion_matrices(frame, CLASSES, by=["subject"]))["macro_f1"]
+    assert by_fold.mean() == pytest.approx((23 / 3 + 29 * 2 / 3 + 16) / 68)
+    assert by_fold.mean() < 0.64
+    assert score_variant("", frame.assign(seed=0), CLASSES, SCORING)["macro_f1"]["mean"] == 1.0
+
+
+def test_parts_only_of_several_datasets():
+    [smic, *_] = published()
+    assert score_variant("", majority_answers(smic), CLASSES, SCORING)["parts"] == {}
+
+
+def test_printed_cells_that_no_table_gives_are_marked():
+    rows = {row["method"]: row["note"] for row in megc2019.printed_rows(LAYOUTS)}
+    assert rows["LBP-TOP (challenge), printed"] == "no table: smic"
+    assert rows["HTNet, printed"] == megc2019.PEEKED
+    assert rows["CapsuleNet, printed"] == megc2019.MEANS
+    assert rows["STSTNet, printed"] == ""
+
+
+def test_the_shipped_protocol():
+    config = load_config(protocol())
+    layouts = {name: config.datasets[name].layout for name in config.parts_of(config.target)}
+    assert is_megc2019(layouts, config.datasets[config.target].class_names)
+    assert config.used == ["smic", "casme2", "samm", "megc2019", "ckplus"]
+    assert "megc2019" in config.simulated
+    subjects = {name: ["a", "b"] for name in config.used}
+    assert load_config(protocol(folds_by="dataset")).with_subjects(subjects).fold_names == [*LAYOUTS]
+
+
+@pytest.mark.parametrize(
+    ("classes", "parts", "message"),
+    [
+        (
+            {"negative": "negative", "positive": "positive"},
+            None,
+            "lacks surprise of samm; to use what all parts have, write {negative: negative, "
+            "positive: positive, surprise: null}",
+        ),
+        (None, ["smic", "ckplus"], "lacks anger of ckplus, contempt of ckplus"),
+        (None, ["smic", "nobody"], "parts: nobody not under datasets"),
+        (None, ["smic", "megc2019"], "parts: megc2019 is put together itself; name its parts"),
+        (None, ["smic", "smic"], "a part stands twice"),
+    ],
+)
+def test_parts_that_do_not_fit_are_refused(classes, parts, message):
+    document = protocol()
+    section = dict(document["datasets"]["megc2019"])
+    section |= ({"classes": classes} if classes else {}) | ({"parts": parts} if parts else {})
+    document["datasets"] = document["datasets"] | {"megc2019": section}
+    with pytest.raises(UserError, match=re.escape(message)):
+        load_config(document)
+
+
+def test_the_mapping_that_is_offered_works():
+    document = protocol()
+    section = document["datasets"]["megc2019"] | {"parts": ["smic", "casme2"]}
+    casme2 = document["datasets"]["casme2"]
+    casme2 = casme2 | {"classes": casme2["classes"] | {"others": "others"}}
+    section["classes"] = section["classes"] | {"others": "others"}
+    document["datasets"] = document["datasets"] | {"megc2019": section, "casme2": casme2}
+    with pytest.raises(UserError, match="smic has no others") as refused:
+        load_config(document)
+    section["classes"] = yaml.safe_load(re.search(r"write (\{.*?\})", str(refused.value))[1])
+    document["datasets"]["megc2019"] = section
+    assert load_config(document).datasets["megc2019"].class_names == CLASSES
+
+
+def test_only_a_composite_can_leave_a_dataset_out():
+    with pytest.raises(UserError, match="folds_by: casme2 is one dataset"):
+        load_config(SHIPPED | {"folds_by": "dataset"})
+    with pytest.raises(UserError, match="folds: each part is left out in turn; set null"):
+        load_config(protocol(folds_by="dataset", folds={"groups": 2}))
+
+
+def test_counts_of_the_protocol():
+    total = np.sum([[*counts.values()] for counts, _ in MEGC2019.values()], axis=0)
+    assert total.tolist() == [250, 109, 83]
+    assert sum(people for _, people in MEGC2019.values()) == 68
