@@ -130,6 +130,7 @@ def test_the_shipped_protocol():
     assert is_megc2019(layouts, config.datasets[config.target].class_names)
     assert config.used == ["smic", "casme2", "samm", "megc2019", "ckplus"]
     assert "megc2019" in config.simulated
+    assert config.alignment_of("megc2019") == config.alignment
     subjects = {name: ["a", "b"] for name in config.used}
     assert load_config(protocol(folds_by="dataset")).with_subjects(subjects).fold_names == [*LAYOUTS]
 

@@ -280,8 +280,9 @@ class Config(Section):
         ]
 
     def alignment_of(self, dataset: str) -> Alignment:
-        """How the faces of a dataset are aligned."""
-        return self.datasets[dataset].alignment.over(self.alignment)
+        """How the faces of a dataset are aligned; of a composite, those that its parts do not do otherwise."""
+        section = self.datasets[dataset]
+        return section.alignment.over(self.alignment) if isinstance(section, Copy) else self.alignment
 
     def seeds_of(self, name: str) -> list[int]:
         """The seeds that a variant or a comparison method runs with: methods need but one, the first."""
