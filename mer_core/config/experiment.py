@@ -280,7 +280,7 @@ class Config(Section):
         ]
 
     def alignment_of(self, dataset: str) -> Alignment:
-        """How the faces of a dataset are aligned; of a composite, those that its parts do not do otherwise."""
+        """How the faces of a dataset are aligned; of a composite, but for the keys of its parts."""
         section = self.datasets[dataset]
         return section.alignment.over(self.alignment) if isinstance(section, Copy) else self.alignment
 
