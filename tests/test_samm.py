@@ -160,6 +160,13 @@ def test_published_counts_add_up():
     assert sum(count for label, count in known.labels.items() if label in used) == 133
 
 
+def test_the_doctor_prints_the_published_counts(tmp_path):
+    write_samm(tmp_path)
+    text = doctor.summarize(*read(tmp_path, samm()), samm(), published(samm()))
+    assert "negative                     1         92" in text
+    assert "all                          3        133" in text
+
+
 def test_a_known_copy_is_named(tmp_path):
     rows = [
         ("006", f"006_1_{n}", 10, 12, 15, 4, "Happiness" if n <= 27 else "Contempt", 1) for n in range(1, 39)

@@ -141,12 +141,12 @@ def _published_classes(settings: Dataset, known: Published) -> dict[str, int]:
     """Published samples per class under the configured class map; empty where none are known."""
     counts: dict[str, int] = {}
     for label, name in settings.classes.items():
-        if name is not None and label in known.labels:
-            counts[name] = counts.get(name, 0) + known.labels[label] * settings.samples_per_clip
+        if name is not None and (clips := known.labels.get(label.casefold())):
+            counts[name] = counts.get(name, 0) + clips * settings.samples_per_clip
     return counts
 
 
 def _published_subjects(settings: Dataset, known: Published) -> dict[str, int]:
     """Published clips per subject under the labels that take part, where they are known."""
-    labels = frozenset(label for label, name in settings.classes.items() if name is not None)
+    labels = frozenset(label.casefold() for label, name in settings.classes.items() if name is not None)
     return dict(zip(known.subjects, known.clips_per_subject.get(labels, ()), strict=False))

@@ -18,6 +18,8 @@ from mer_core.inference.bundle import Description
 LICENCES = {
     "casme2": "CASME II licence agreement: research only, no redistribution",
     "ckplus": "CK+ user agreement: research only, no redistribution",
+    "samm": "SAMM release form: research only, no redistribution",
+    "smic": "SMIC licence agreement: research only, no redistribution",
 }
 
 
