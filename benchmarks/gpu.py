@@ -1,9 +1,10 @@
 """What a GPU makes of the training loop: python benchmarks/gpu.py
 
-All sides take turns in one run of about two minutes on an H100: each is a number of epochs of `fit`, and
+All sides take turns in one run of about two minutes on an H200: each is a number of epochs of `fit`, and
 its figure is the median over the epochs after those in which kernels are loaded and graphs recorded. The
-sides `autograd` have the attention as plain expressions, the sides `eager` no CUDA graph. Prints a
-Markdown table, and the ratios that the targets are about. With --device cpu it shows only that it runs.
+sides `autograd` have the attention as plain expressions, the sides `eager` no CUDA graph; --sides runs some
+alone. Prints a Markdown table, and the ratios that the targets are about. With --device cpu it shows only
+that it runs.
 """
 
 from __future__ import annotations

@@ -174,9 +174,9 @@ def amplify(features: Tensor, spatial: Tensor | None, channel: Tensor | None) ->
 def convolve(maps: Tensor, kernel: Tensor) -> Tensor:
     """The convolution of a few maps to one, zero-padded to the same size, as one product of matrices.
 
-    A row of the result is the product of the rows around it with a banded matrix of the kernel's rows. For
-    so few maps this is several times as fast as torch's convolution, whose gradients are slowest where they
-    have to repeat bit for bit on a GPU (docs/performance.md).
+    A row of the result is the product of the rows around it with a banded matrix of the kernel's rows. It
+    stands in for torch's convolution, whose gradients for so few maps, where they have to repeat bit for bit
+    on a GPU, took a fifth of the network's step (docs/performance.md); on a CPU it is as fast.
 
     Args:
         maps: (N, C, H, W).
