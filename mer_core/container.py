@@ -87,7 +87,7 @@ def column(file: h5py.File, name: str, kind: str) -> h5py.Dataset:
     if not isinstance(file.get(name, getlink=True), h5py.HardLink):
         raise ValueError(f"{name} is missing or only a link")
     dataset = file[name]
-    if not isinstance(dataset, h5py.Dataset) or dataset.dtype.kind != kind:
+    if not isinstance(dataset, h5py.Dataset) or dataset.dtype.kind not in kind:
         raise ValueError(f"{name} is not of kind {kind}")
     created = dataset.id.get_create_plist()
     if created.get_layout() != h5py.h5d.CONTIGUOUS or created.get_external_count():

@@ -457,6 +457,14 @@ def test_absent_classes(tmp_path):
     assert found.action == "all 1 samples of 'surprise' are left out; mend what is said of them"
 
 
+def test_a_class_of_people_who_are_not_listed_is_no_error(tmp_path):
+    write_casme2(tmp_path)
+    _, defects = read_dataset("casme2", casme2_settings(["sub01"]), tmp_path, {})
+    found = defects[defects.defect == "unlisted_class"]
+    assert found.severity.eq("warning").all() and "of subjects not listed" in found.action.iloc[0]
+    assert set(defects[defects.defect == "absent_class"].action.str.count("'repression'")) <= {1}
+
+
 # CK+
 
 

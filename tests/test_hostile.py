@@ -347,6 +347,7 @@ def write_own(checkout, root, **changes):
         "datasets": {"casme2": {"root": str(root), "subjects": ["sub01", "sub02"]}},
         "variants": [{"name": "plain", "attention": "none", "loss": "focal"}],
         "baselines": [],
+        "doctor": {"severity": {"absent_class": "warning"}},
     }
     path = checkout.folder / "hostile.yaml"
     path.write_text(yaml.safe_dump(settings | changes, allow_unicode=True))

@@ -117,8 +117,12 @@ def check_classes(frame: pd.DataFrame, settings: Dataset, name: str, findings: F
     absent = [one for one in settings.class_names if one not in set(used["label"])] if len(used) else []
     lost = frame["label"].value_counts().reindex(absent, fill_value=0)
     for missing, count in lost[lost > 0].items():
-        what = f"all {count} samples of '{missing}' are left out; mend what is said of them"
-        findings.add("absent_class", what)
+        reasons = frame.loc[frame["label"] == missing, "reason"]
+        if reasons.str.startswith("unlisted_subject").all():
+            findings.add("unlisted_class", f"all {count} samples of '{missing}' are of subjects not listed")
+        else:
+            what = f"all {count} samples of '{missing}' are left out; mend what is said of them"
+            findings.add("absent_class", what)
     if unsaid := [missing for missing in absent if not lost[missing]]:
         what = f"no annotation says {', '.join(map(repr, unsaid))}; "
         if len(settings.class_names) - len(unsaid) < 2:

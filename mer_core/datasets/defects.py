@@ -70,6 +70,7 @@ DEFECTS: dict[str, tuple[str, str]] = {
     "unreadable_frame": ("warning", "Another frame of a used clip is empty or no image, by its header."),
     "duplicate_image": ("warning", "The same file, byte by byte, stands under two samples."),
     "absent_class": ("error", "A class of the configuration has no sample."),
+    "unlisted_class": ("warning", "A class has samples of subjects alone that the configuration leaves out."),
     "one_class_subject": ("warning", "All samples of a subject have one class."),
     "unlisted_subject": ("error", "Subjects with data are missing in the configuration."),
     "absent_subject": (

@@ -188,8 +188,7 @@ def join_caches(path: str | Path, parts: Sequence[str | Path], wanted: Collectio
 
 def _part(file: h5py.File, where: slice) -> Aligned:
     kinds = {name: kind.kind for name, kind in ARRAYS.items()}
-    if file["images"].dtype == MAPS:
-        kinds["images"] = MAPS.kind
+    kinds["images"] += MAPS.kind
     return Aligned(
         **{name: container.column(file, name, kind)[where] for name, kind in kinds.items()},
         **{name: container.texts(file, name, where) for name in TEXTS},
