@@ -1,11 +1,13 @@
 """Apex-frame micro-expression recognition: from annotated faces on disk to tables and report."""
 
+from os.path import relpath
+
 from snakemake.utils import min_version
 
 min_version("9.20")
 
 
-configfile: "config.yaml"
+configfile: relpath(workflow.source_path("config.yaml"))
 
 
 report: "rules/report/workflow.rst"
@@ -31,12 +33,12 @@ rule all:
     default_target: True
     input:
         "<results>/report.html",
-        every_fold,
+        EVERY_FOLD,
 
 
 onsuccess:
-    if Path(f"results/{CONFIG.experiment}/report.html").exists():
-        print(f"The report: results/{CONFIG.experiment}/report.html")
+    if Path(f"{RESULTS}/report.html").exists():
+        print(f"The report: {RESULTS}/report.html")
 
 
 onerror:

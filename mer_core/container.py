@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import io
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -76,6 +77,22 @@ def opened(path: str | Path, schema: str) -> Iterator[h5py.File]:
             raise job.cannot_read(path, error) from error
         reason = " ".join(str(error).split())
         raise UserError(f"{path}: cannot be read as a file of {schema!r} ({reason}); {again}") from error
+
+
+def seal(path: str | Path) -> str:
+    """The checksum in the seal of a file, by which one content is told from another; it is not verified.
+
+    Raises:
+        UserError: the file is missing or none of ours.
+    """
+    try:
+        with Path(path).open("rb") as disk:
+            found = re.search(rb"\nsha256 ([0-9a-f]{64})\n", disk.read(BLOCK))
+    except OSError as error:
+        raise job.cannot_read(path, error) from error
+    if not found:
+        raise UserError(f"{path}: bears no checksum of this workflow; delete this file and run again")
+    return found[1].decode()
 
 
 def column(file: h5py.File, name: str, kind: str) -> h5py.Dataset:

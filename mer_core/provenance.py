@@ -1,4 +1,4 @@
-"""Digests of code, configuration and files."""
+"""Digests of code, configuration and files, and under what circumstances numbers were computed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import importlib.metadata
 import json
 import os
 import platform
-from collections.abc import Iterable
+import resource
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,9 @@ REPORTED = (
     "osqp",
     "snakemake",
 )
+# Of what is recorded, that on which numbers depend besides settings.
+CIRCUMSTANCES = ("device", "instructions", "precision", "micro_batch")
+LIBRARIES = ("torch", "cuda", "cudnn", "scikit-learn", "osqp")
 
 
 def code_digest(*modules: str) -> str:
@@ -105,6 +109,43 @@ def versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             continue
     return found
+
+
+def circumstances() -> dict[str, Any]:
+    """What a computation on the CPU depends on besides its settings, for its record.
+
+    Returns:
+        device, versions, and peak_memory_mb: the process's largest resident set since it started.
+    """
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return {"device": "cpu", "versions": versions(), "peak_memory_mb": round(peak / 2**20)}
+
+
+def occurring(records: Iterable[Mapping[str, Any]]) -> dict[str, list[str]]:
+    """The circumstances that occur in some records, by name: device, precision, ..., torch, ...
+
+    Args:
+        records: each with what `circumstances` and `training.device.circumstances` return; what a record
+            does not name does not occur.
+    """
+    known = [
+        {name: record.get(name) for name in CIRCUMSTANCES}
+        | {name: (record.get("versions") or {}).get(name) for name in LIBRARIES}
+        for record in records
+    ]
+    found = {
+        name: sorted({str(one[name]) for one in known if one[name]}) for name in (*CIRCUMSTANCES, *LIBRARIES)
+    }
+    return {name: values for name, values in found.items() if values}
+
+
+def mixture(found: Mapping[str, Sequence[str]]) -> str:
+    """Which circumstances occur in more than one way, in words; empty where none does.
+
+    Args:
+        found: as `occurring` returns it.
+    """
+    return "; ".join(f"{name} {' and '.join(values)}" for name, values in found.items() if len(values) > 1)
 
 
 def _closure(modules: Iterable[Path]) -> set[Path]:

@@ -1,10 +1,11 @@
 """The checked configuration and what every rule needs of it."""
 
+from itertools import chain
 from pathlib import Path
 
 from mer_core.config import dump, load_config
 from mer_core.config.datasets import SIMULATED
-from mer_core.datasets.reading import list_subjects
+from mer_core.datasets.reading import list_subjects, located
 from mer_core.errors import UserError
 from mer_core.evaluation.collect import refuse_stale_folds
 from mer_core.provenance import code_digest, inventory, value_digest
@@ -12,7 +13,7 @@ from mer_core.simulation.plan import people_used
 
 
 def subjects_of(name):
-    """A dataset's subjects: as configured, else those that are simulated or found on disk."""
+    """The target's subjects: as configured, else those that are simulated or found on disk."""
     dataset = CONFIG.datasets[name]
     if name in CONFIG.composites:
         every = [f"{part}-{subject}" for part in CONFIG.parts_of(name) for subject in subjects_of(part)]
@@ -22,10 +23,21 @@ def subjects_of(name):
     return list_subjects(name, dataset, Path(dataset.root))
 
 
+def check_folders():
+    """Refuse a dataset that is not there before anything is run."""
+    for name in CONFIG.used:
+        dataset = CONFIG.datasets[name]
+        if name not in CONFIG.composites and dataset.root != SIMULATED:
+            located(name, dataset, Path(dataset.root))
+
+
 try:
-    CONFIG = load_config(config, files=workflow.configfiles)
+    # Snakemake's own key is not ours.
+    settings = {key: value for key, value in config.items() if key != "pathvars"}
+    CONFIG = load_config(settings, files=workflow.configfiles)
     CONFIG.check_weights()
-    CONFIG = CONFIG.with_subjects({name: subjects_of(name) for name in CONFIG.used})
+    check_folders()
+    CONFIG = CONFIG.with_subjects(subjects_of(CONFIG.target))
 except UserError as error:
     raise WorkflowError(str(error))
 
@@ -44,6 +56,11 @@ FOLDS = {
 }
 # Only networks have learning curves.
 HISTORIES = [f"{fold}/history.csv" for variant in CONFIG.variant for fold in FOLDS[variant]]
+# Every file of every fold: Snakemake makes a lost file anew only where it is asked for.
+EVERY_FOLD = [
+    *collect("{fold}/{file}", fold=[*chain(*FOLDS.values())], file=["predictions.csv", "fold.json"]),
+    *HISTORIES,
+]
 PRETRAINED = [variant.name for variant in CONFIG.variants if variant.init == "pretrained"]
 SIMULATED_DATASETS = CONFIG.simulated
 ON_DISK = [name for name in CONFIG.datasets if name not in CONFIG.composites]
@@ -54,8 +71,16 @@ RETRIES = 1 if workflow.is_main_process else 0
 
 pathvars:
     results=f"results/{CONFIG.experiment}",
-    logs=f"results/{CONFIG.experiment}/logs",
-    benchmarks=f"results/{CONFIG.experiment}/benchmarks",
+    logs="<results>/logs",
+    benchmarks="<results>/benchmarks",
+
+
+def place_of(pathvar):
+    """The folder that Snakemake makes of a pathvar in rules' files; params and Python need it spelled out."""
+    return workflow.modifier.path_modifier.replace_prefix(workflow.pathvars.apply(pathvar))
+
+
+RESULTS, BENCHMARKS = place_of("<results>"), place_of("<benchmarks>")
 
 
 wildcard_constraints:

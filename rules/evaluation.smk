@@ -32,6 +32,7 @@ rule score_variant:
     """Pool the folds of a variant or a comparison method and score them."""
     input:
         unpack(folds_of),
+        unpack(sources_of),
         manifest=f"<results>/manifests/{CONFIG.target}.csv",
         failures=not_seen,
     output:
@@ -252,7 +253,7 @@ rule draw_times:
         mem="1GB",
         runtime="10m",
     params:
-        benchmarks=f"results/{CONFIG.experiment}/benchmarks",
+        benchmarks=BENCHMARKS,
         code=code_digest("workflow_scripts/draw_times.py"),
     script:
         "../workflow_scripts/draw_times.py"
@@ -290,7 +291,7 @@ rule write_report:
         mem="2GB",
         runtime="10m",
     params:
-        benchmarks=f"results/{CONFIG.experiment}/benchmarks",
+        benchmarks=BENCHMARKS,
         code=code_digest("workflow_scripts/write_report.py"),
     script:
         "../workflow_scripts/write_report.py"
@@ -305,7 +306,7 @@ rule cost:
     conda:
         "../envs/evaluation.yaml"
     params:
-        benchmarks=f"results/{CONFIG.experiment}/benchmarks",
+        benchmarks=BENCHMARKS,
         planned={
             "train_fold": {name: len(FOLDS[name]) for name in CONFIG.variant},
             "pretrain_model": {name: 2 * len(CONFIG.pretraining_runs) for name in PRETRAINED},

@@ -39,7 +39,7 @@ rule train_fold:
 if workflow.is_main_process and not any(Path(".snakemake/metadata").glob("*")):
     try:
         for method in METHODS:
-            folds = Path(f"results/{CONFIG.experiment}/folds/{method}").glob("seed*/*")
-            refuse_stale_folds(folds, identity_of(method))
+            folds = Path(f"{RESULTS}/folds/{method}").glob("seed*/*")
+            refuse_stale_folds(folds, {"identity": identity_of(method)})
     except UserError as error:
         raise WorkflowError(str(error))

@@ -4,7 +4,7 @@
 def root_of(name):
     """Where a dataset lies."""
     root = CONFIG.datasets[name].root
-    return f"results/{CONFIG.experiment}/simulated/{name}" if root == SIMULATED else root
+    return f"{RESULTS}/simulated/{name}" if root == SIMULATED else root
 
 
 def dataset_root(wildcards):
@@ -18,7 +18,7 @@ def dataset_root(wildcards):
 def simulated_root(wildcards):
     """The folders that the simulation writes; a user's own copy is not an input that is tracked."""
     parts = CONFIG.parts_of(wildcards.get("dataset", CONFIG.target))
-    return [root_of(part) for part in parts if CONFIG.datasets[part].root == SIMULATED]
+    return [f"<results>/simulated/{part}" for part in parts if CONFIG.datasets[part].root == SIMULATED]
 
 
 def of_parts(pattern):
@@ -51,7 +51,7 @@ def layouts_of_target(wildcards):
 def landmark_table(wildcards):
     """The table of landmarks that takes the detector's place, if there is one."""
     choice = CONFIG.alignment_of(wildcards.dataset).landmarks
-    return [] if choice in {"dlib", "dataset"} else choice
+    return [] if choice in {"dlib", "dataset"} else local(choice)
 
 
 def alignment_of(wildcards):
@@ -210,7 +210,7 @@ def initial_weights(wildcards):
     if init == "random":
         return []
     if init != "pretrained":
-        return init
+        return local(init)
     if CONFIG.pretraining.per_seed:
         return f"<results>/pretrain/{{variant}}/{CONFIG.pretraining.split}/run{{seed}}/weights.safetensors"
     return "<results>/pretrain/{variant}/selected.safetensors"
@@ -262,12 +262,6 @@ def seeds_of(wildcards):
     return CONFIG.seeds_of(wildcards.variant)
 
 
-def every_fold(wildcards):
-    """Every file of every fold: Snakemake makes a lost file anew only where it is asked for."""
-    every = [fold for folds in FOLDS.values() for fold in folds]
-    return [*collect("{fold}/{file}", fold=every, file=["predictions.csv", "fold.json"]), *HISTORIES]
-
-
 def folds_of(wildcards):
     """What the folds of a variant or a comparison method have written, over its seeds."""
     folds = FOLDS[wildcards.variant]
@@ -275,6 +269,19 @@ def folds_of(wildcards):
         "predictions": collect("{fold}/predictions.csv", fold=folds),
         "folds": collect("{fold}/fold.json", fold=folds),
     }
+
+
+def sources_of(wildcards):
+    """What the folds of a method are made of besides the manifest; of weights one file for every seed."""
+    name = wildcards.variant
+    if name in CONFIG.baseline:
+        return {"features": f"<results>/features/{describes(CONFIG.baseline[name])}.h5"}
+    weights = initial_weights(wildcards)
+    if "{seed}" in weights:
+        starts = [weights.replace("{seed}", str(seed)) for seed in CONFIG.seeds]
+    else:
+        starts = [weights] * len(CONFIG.seeds) if weights else []
+    return {"cache": seen_by(CONFIG.target)(wildcards), "weights": starts}
 
 
 def fold_identity(wildcards):

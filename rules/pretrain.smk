@@ -11,7 +11,7 @@ rule pretrain_model:
     input:
         cache=seen_by(CONFIG.source),
         manifest=f"<results>/manifests/{CONFIG.source}.csv",
-        weights=[] if CONFIG.pretraining.init == "random" else CONFIG.pretraining.init,
+        weights=[] if CONFIG.pretraining.init == "random" else local(CONFIG.pretraining.init),
     output:
         weights="<results>/pretrain/{variant}/{split}/run{run}/weights.safetensors",
         digest="<results>/pretrain/{variant}/{split}/run{run}/weights.safetensors.sha256",

@@ -23,7 +23,7 @@ class Checkout:
     """A copy of the project with the settings of one experiment, which bears its file's name."""
 
     def __init__(self, folder, config):
-        self.folder, self.config = folder, config
+        self.folder, self.config, self.code = folder, config, folder
         self.results = folder / "results" / Path(config).stem
         for part in [*PARTS, config]:
             source, target = ROOT / part, folder / part
@@ -36,7 +36,7 @@ class Checkout:
     def start(self, *arguments, config=None, under=()):
         """Start Snakemake; `under` is the beginning of a command that runs another."""
         # The copy's mer_core comes before the installed one.
-        environment = os.environ | {"PYTHONPATH": str(self.folder)}
+        environment = os.environ | {"PYTHONPATH": str(self.code)}
         command = [sys.executable, "-m", "snakemake", *arguments, "--cores", "8", "--resources", "gpu=2"]
         return subprocess.Popen(
             [*under, *command, "--configfile", config or self.config],

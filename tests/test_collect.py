@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mer_core.errors import UserError
-from mer_core.evaluation.collect import MAX_BYTES, expected_samples, read_folds
+from mer_core.evaluation.collect import MAX_BYTES, expected_samples, read_folds, refuse_mixed
 
 CLASSES = ["negative", "positive"]
 SAMPLES = pd.DataFrame(
@@ -310,27 +310,53 @@ def test_any_bytes_are_read_or_refused(tmp_path, content, name):
         assert rows[["p_negative", "p_positive"]].sum(axis=1).between(0.999, 1.001).all()
 
 
-def test_folds_of_other_settings_are_refused_with_a_remedy(paths):
+def test_folds_of_other_settings_or_files_are_refused_with_a_remedy(paths):
     same = [SAMPLES, CLASSES, "v", (0, 1), False]
+    made = {"identity": "present", "cache": "faces"}
     for path in paths:
         fold = json.loads(path.with_name("fold.json").read_text())
-        fold["digests"] = fold["digests"] | {"identity": "present"}
+        start = {"initial_weights": f"run{fold['seed']}"}
+        fold["digests"] |= made | start
         path.with_name("fold.json").write_text(json.dumps(fold))
-    assert read_folds(paths, *same, "present").expected == len(paths)
-    with pytest.raises(
-        UserError, match=r"fold\.json: was made with other settings or code .*delete the folder"
-    ):
-        read_folds(paths, *same, "other")
+    present = {seed: made | {"initial_weights": f"run{seed}"} for seed in (0, 1)}
+    assert read_folds(paths, *same, present, weights_per_seed=True).expected == len(paths)
+    for key, words in [
+        ("identity", "settings or code"),
+        ("cache", "faces or inputs"),
+        ("initial_weights", "initial weights"),
+    ]:
+        changed = present | {1: present[1] | {key: "another"}}
+        with pytest.raises(
+            UserError,
+            match=rf"seed1/s1/fold\.json: was made with other {words} than .*delete the folder \S+ and run",
+        ):
+            read_folds(paths, *same, changed, weights_per_seed=True)
 
 
-def test_circumstances_of_the_folds_are_gathered(tmp_path):
-    given = [("cpu", "float32", "2.11"), ("NVIDIA H100", "bfloat16", "2.11"), ("cpu", "float32", "2.11")]
+def test_circumstances_of_the_folds_are_gathered_and_a_mixture_is_refused(tmp_path):
+    given = [("cpu", "float32", None), ("NVIDIA H100", "bfloat16", "12.8"), ("cpu", "float32", None)]
     paths = [
-        write_fold(tmp_path, subject, device=device, precision=precision, versions={"torch": torch})
-        for subject, (device, precision, torch) in zip(("s1", "s2", "s3"), given, strict=True)
+        write_fold(
+            tmp_path,
+            subject,
+            device=device,
+            precision=precision,
+            micro_batch=16,
+            versions={"torch": "2.11", "cuda": cuda},
+        )
+        for subject, (device, precision, cuda) in zip(("s1", "s2", "s3"), given, strict=True)
     ]
-    assert read(paths, seeds=(0,)).circumstances == {
+    folds = read(paths, seeds=(0,))
+    assert folds.circumstances == {
         "device": ["NVIDIA H100", "cpu"],
         "precision": ["bfloat16", "float32"],
+        "micro_batch": ["16"],
         "torch": ["2.11"],
+        "cuda": ["12.8"],
     }
+    with pytest.raises(
+        UserError, match=r"v: .*\(device NVIDIA H100 and cpu; precision bfloat16 and float32\); delete the"
+    ):
+        refuse_mixed(folds, "v", tmp_path)
+    alone = read(paths[::2], seeds=(0,), partial=True)
+    refuse_mixed(alone, "v", tmp_path)

@@ -347,17 +347,19 @@ def test_class_map_merges_labels_in_order_of_first_mention():
 
 def test_only_used_datasets_are_spelled_out():
     config = load_config(SHIPPED)
-    spelled = config.with_subjects({"casme2": ["sub01", "sub02"], "ckplus": ["S005"]})
+    spelled = config.with_subjects(["sub01", "sub02"])
     assert spelled.datasets["casme2"].subjects == ["sub01", "sub02"]
+    assert spelled.datasets["ckplus"].subjects is None, "nothing depends on who is in the source"
+    assert spelled.pretraining_splits == ["frame", "subject"]
     untransferred = copy.deepcopy(SHIPPED)
     untransferred["variants"] = untransferred["variants"][:2]
-    spelled = load_config(untransferred).with_subjects({"casme2": ["sub01", "sub02"]})
+    spelled = load_config(untransferred).with_subjects(["sub01", "sub02"])
     assert list(spelled.datasets) == ["casme2"]
     assert spelled.source is None
     with pytest.raises(UserError, match=r"datasets\.casme2\.root: no subject found"):
-        load_config(untransferred).with_subjects({"casme2": []})
+        load_config(untransferred).with_subjects([])
     with pytest.raises(UserError, match=r"datasets\.casme2\.subjects: only sub01; leaving one out needs two"):
-        load_config(untransferred).with_subjects({"casme2": ["sub01"]})
+        load_config(untransferred).with_subjects(["sub01"])
 
 
 def test_every_seed_may_have_a_pretraining_of_its_own():
@@ -367,7 +369,7 @@ def test_every_seed_may_have_a_pretraining_of_its_own():
 
 
 def test_folds_are_people_or_groups_of_them():
-    subjects = {"casme2": ["sub01", "sub02", "sub03"], "ckplus": ["S005"]}
+    subjects = ["sub01", "sub02", "sub03"]
     alone = load_config(SHIPPED).with_subjects(subjects)
     assert (alone.fold_names, alone.groups) == (["sub01", "sub02", "sub03"], None)
     grouped = load_config(SHIPPED | {"folds": {"groups": 2}}).with_subjects(subjects)

@@ -202,6 +202,7 @@ def test_circumstances_name_device_precision_and_peak_memory():
     told = device.circumstances(torch.device("cpu"), "bfloat16")
     assert (
         told["device"] == "cpu"
+        and told["instructions"] == torch.backends.cpu.get_cpu_capability()
         and told["precision"] == "bfloat16"
         and told["threads"] == torch.get_num_threads()
     )

@@ -80,6 +80,23 @@ def tables(shipped):
     return build_tables(shipped)
 
 
+def test_a_mixture_of_circumstances_is_said_under_every_table(tables):
+    def told(**by_name):
+        mixed = results(methods=["svm"])
+        for name, score in mixed.metrics.items():
+            score["circumstances"] = {"device": ["cpu"], "torch": ["2.11"]} | by_name.get(name, {})
+        return build_tables(mixed)
+
+    said = "Computed under different circumstances"
+    assert not any(said in note for table in told().values() for note in table.notes)
+    everybody = "v1, v2, v3, v4, v5, v6, v7"
+    for table in told(v2={"device": ["NVIDIA H100", "cpu"]}).values():
+        assert table.notes[-1] == f"{said}: device NVIDIA H100 (v2), cpu ({everybody})."
+    # Comparison methods always run on the CPU: no mixture with networks on a GPU.
+    on_a_gpu = {f"v{number}": {"device": ["NVIDIA H100"]} for number in range(1, 8)}
+    assert not any(said in note for table in told(**on_a_gpu).values() for note in table.notes)
+
+
 def rows_of(table):
     return list(zip(table.frame["method"], table.frame["variant"].fillna(""), strict=True))
 

@@ -7,7 +7,7 @@ import shutil
 from collections import Counter
 
 import pytest
-from checkout import Checkout
+from checkout import ROOT, Checkout
 
 from mer_core.images import image_size
 
@@ -237,7 +237,7 @@ def test_a_docstring_the_version_and_an_editors_backup_rerun_nothing(finished):
 
 def test_a_checkout_copied_elsewhere_reruns_nothing(finished, tmp_path):
     shutil.copytree(finished.folder, tmp_path / "copy", symlinks=True)
-    copy = copied(finished, tmp_path / "copy")
+    copy = copied_to(tmp_path / "copy", finished.config)
     assert copy.planned() == {}
     # Whoever loses Snakemake's records keeps what fits, and is told of what does not.
     shutil.rmtree(copy.folder / ".snakemake")
@@ -254,10 +254,11 @@ def test_a_checkout_copied_elsewhere_reruns_nothing(finished, tmp_path):
     assert copy.planned(config="changed.yaml")["train_fold"] == len(VARIANTS) * len(SUBJECTS)
 
 
-def copied(checkout, folder):
-    """A checkout that was copied with all its results."""
+def copied_to(folder, config, code=None):
+    """A folder in which Snakemake may run: a copied checkout, or one that uses another's code."""
     other = object.__new__(Checkout)
-    other.folder, other.config, other.results = folder, checkout.config, folder / "results" / "tiny"
+    other.folder, other.config, other.results = folder, config, folder / "results" / "tiny"
+    other.code = code or folder
     return other
 
 
@@ -287,6 +288,36 @@ def test_a_mended_copy_of_a_dataset_is_read_again(finished, tmp_path):
     for frame in frames:
         frame.write_bytes(whole)
     assert finished.planned(target, config="own.yaml") == {"read_dataset": 1}
+
+
+def test_the_workflow_as_a_module_of_another(tmp_path):
+    """The snippet of the documents, tried."""
+    Checkout(tmp_path / "mer", "tests/tiny.yaml")
+    shutil.copy(tmp_path / "mer/tests/tiny.yaml", tmp_path / "settings.yaml")
+    page = (ROOT / "docs" / "operations.md").read_text()
+    snippet = re.search(r"^```python\n(.*?module mer:.*?)^```$", page, flags=re.M | re.S)[1]
+    (tmp_path / "Snakefile").write_text(snippet)
+    outer = copied_to(tmp_path, "settings.yaml", tmp_path / "mer")
+    plan = outer.planned()
+    assert plan["mer_train_fold"] == len(VARIANTS) * len(SUBJECTS)
+    assert plan["mer_write_report"] == plan["summary"] == 1
+    listed = outer.run("--dry-run").stdout
+    assert "output: expressions/results/tiny/simulated/casme2" in listed
+    assert not re.search(r"[ (]results/tiny", listed), "every path has the prefix"
+
+
+def test_the_workflow_runs_from_another_directory_and_where_pathvars_say(finished, tmp_path):
+    elsewhere = copied_to(tmp_path, "tests/tiny.yaml", finished.folder)
+    (tmp_path / "tests").mkdir()
+    shutil.copy(finished.folder / "tests/tiny.yaml", tmp_path / "tests/tiny.yaml")
+    there = "--snakefile", str(finished.folder / "Snakefile")
+    plan = elsewhere.planned(*there)
+    assert plan["train_fold"] == len(VARIANTS) * len(SUBJECTS)
+    assert elsewhere.planned(*there, "--directory", str(finished.folder)) == {}
+    text = (finished.folder / "tests/tiny.yaml").read_text()
+    (finished.folder / "placed.yaml").write_text(text + "\npathvars: {results: out}\n")
+    listed = finished.run("--dry-run", config="placed.yaml").stdout
+    assert "output: out/simulated/casme2" in listed and "results/tiny" not in listed
 
 
 def test_settings_of_the_transfer_are_nothing_to_variants_that_start_at_random(finished):

@@ -4,10 +4,12 @@ from pathlib import Path
 
 from mer_core import job
 from mer_core.config.evaluation import Scoring
+from mer_core.container import seal
 from mer_core.csvs import read_csv
 from mer_core.datasets.manifest import read_manifest
-from mer_core.evaluation.collect import expected_samples, read_folds
+from mer_core.evaluation.collect import expected_samples, read_folds, refuse_mixed
 from mer_core.evaluation.statistics import score_variant
+from mer_core.provenance import file_digest
 
 
 def main(snakemake):
@@ -24,14 +26,26 @@ def main(snakemake):
         variant,
         params.seeds,
         settings.partial,
-        params.identity,
+        present(snakemake.input, params),
         params.weights_per_seed,
     )
+    if settings.mixed == "refuse":
+        refuse_mixed(folds, variant, paths[0].parents[2])
     scores = score_variant(variant, folds.predictions, params.classes, settings, folds.expected)
     job.write_json(snakemake.output.metrics, scores | {"circumstances": folds.circumstances})
     job.write_text(snakemake.output.predictions, folds.predictions.to_csv(index=False))
     accuracy, macro_f1 = scores["accuracy"]["mean"], scores["macro_f1"]["mean"]
     print(f"{variant}: accuracy {accuracy:.4f}, macro-F1 {macro_f1:.4f}, n = {scores['n']}")
+
+
+def present(files, params):
+    """What the folds of each seed must have been made with."""
+    digests = {"identity": params.identity}
+    digests |= {name: seal(files[name]) for name in ("cache", "features") if files.get(name)}
+    weights = files.get("weights") or [None] * len(params.seeds)
+    started = {path: path and file_digest(path) for path in {*weights}}
+    starts = [{} if files.get("features") else {"initial_weights": started[path]} for path in weights]
+    return {seed: digests | start for seed, start in zip(params.seeds, starts, strict=True)}
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import resource
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mer_core import job, provenance
+from mer_core import container, job, provenance
 from mer_core.baselines.classify import Training, classify
 from mer_core.baselines.features import read_features
 from mer_core.config.baselines import Baseline
 from mer_core.datasets import manifest
-from mer_core.datasets.folds import held_out
+from mer_core.datasets.folds import held_out, record
 from mer_core.errors import UserError
 
 _LOG = logging.getLogger(__name__)
@@ -68,8 +67,8 @@ def classify_folds(
         "configuration": provenance.value_digest(
             [baseline.model_dump(mode="json"), list(classes), seed, groups]
         ),
-        "features": provenance.value_digest(features.origin),
-        "manifest": provenance.value_digest(table[["sample_id", "subject", "label"]].to_numpy().tolist()),
+        "features": container.seal(described),
+        "manifest": manifest.digest(table),
         "code": code,
         "identity": identity,
     }
@@ -88,26 +87,24 @@ def classify_folds(
         predictions = table.loc[test, ["sample_id", "subject", "label"]]
         predictions["predicted"] = [classes[k] for k in scores.argmax(axis=1)]
         predictions[[f"p_{name}" for name in classes]] = scores
-        record = {
-            "variant": baseline.name,
-            "seed": seed,
-            "subject": fold,
-            "held_out": subjects,
-            "n_train": int((~test).sum()),
-            "n_test": int(test.sum()),
-            "n_absent": int((at < 0).sum()),
-            "n_train_per_class": dict(
-                zip(classes, np.bincount(training.labels, minlength=len(classes)).tolist(), strict=True)
+        counts = np.bincount(training.labels, minlength=len(classes)).tolist()
+        told = {
+            **record(
+                baseline.name,
+                seed,
+                fold,
+                subjects,
+                dict(zip(classes, counts, strict=True)),
+                test=int(test.sum()),
+                absent=int((at < 0).sum()),
             ),
             "classifier": details,
-            "device": "cpu",
-            "versions": provenance.versions(),
-            "peak_memory_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+            **provenance.circumstances(),
             "digests": digests,
             "seconds": {"classify": _since(started)},
         }
         _LOG.info("%s: %d of %d right, %s", fold, _hits(predictions), len(predictions), details)
-        job.write_json(folder / fold / "fold.json", record)
+        job.write_json(folder / fold / "fold.json", told)
         job.write_text(folder / fold / "predictions.csv", predictions.to_csv(index=False))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from mer_core.config.section import Draws, Real, Section, Seed
@@ -17,6 +19,9 @@ class Scoring(Section):
     seed: Seed
     """Of these draws, and of the permutations."""
     partial: bool
+    mixed: Literal["note", "refuse"] = "note"
+    """Folds of one variant that were made on different devices, in different precision, or with different
+    versions of torch, CUDA or cuDNN: said under every table, or refused."""
 
 
 class Evaluation(Scoring):

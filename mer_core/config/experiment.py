@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -340,24 +340,26 @@ class Config(Section):
             if init not in {"random", "pretrained"} and not Path(init).is_file():
                 raise UserError(f"{key}: no such file: {init}; give {others} a safetensors file")
 
-    def with_subjects(self, subjects: Mapping[str, list[str]]) -> Config:
-        """The same experiment with every used dataset's subjects spelled out, and no other dataset.
+    def with_subjects(self, every: Sequence[str]) -> Config:
+        """The same experiment with the target's subjects spelled out, and no dataset that is not used.
+
+        Of the source nothing depends on who is in it; its reader finds them.
+
+        Args:
+            every: subjects of the target.
 
         Raises:
-            UserError: a dataset has no subject, or one whose name cannot be a folder's.
+            UserError: there are fewer than two, a name cannot be a folder's, or `folds` does not fit.
         """
-        source = dump(self)
-        for name in self.used:
-            if not subjects[name] and name not in self.composites:
-                root = self.datasets[name].root
-                raise UserError(
-                    f"datasets.{name}.root: no subject found in {root}; give the dataset's folder"
-                )
-        source["datasets"] = {
-            name: source["datasets"][name] | {"subjects": list(subjects[name])} for name in self.used
-        }
+        source, every = dump(self), list(every)
+        if not every:
+            root = self.datasets[self.target].root
+            raise UserError(
+                f"datasets.{self.target}.root: no subject found in {root}; give the dataset's folder"
+            )
+        source["datasets"] = {name: source["datasets"][name] for name in self.used}
+        source["datasets"][self.target]["subjects"] = every
         source["source"] = self.source if self.source in self.used else None
-        every = list(subjects[self.target])
         if len(every) < 2:
             raise UserError(
                 f"datasets.{self.target}.subjects: only {every[0]}; leaving one out needs two at least"

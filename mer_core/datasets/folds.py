@@ -1,6 +1,9 @@
-"""Who is left out together: one subject, one group of them, or a whole dataset."""
+"""Who is left out together: one subject, one group of them, or a whole dataset; and what is recorded of it."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -45,3 +48,36 @@ def deal(manifest: pd.DataFrame, groups: int) -> dict[str, list[str]]:
         least = min(dealt, key=lambda group: (sizes[dealt[group]].sum(), len(dealt[group])))
         dealt[least].append(subject)
     return {group: sorted(subjects) for group, subjects in dealt.items()}
+
+
+def record(
+    name: str,
+    seed: int,
+    fold: str,
+    subjects: Sequence[str],
+    train: Mapping[str, int],
+    *,
+    test: int,
+    absent: int,
+) -> dict[str, Any]:
+    """What fold.json begins with, be it of a network or of a comparison method.
+
+    Args:
+        name: of the variant or comparison method.
+        seed: of the experiment.
+        fold: the subject, or the group, that is left out.
+        subjects: who that is.
+        train: training samples by class.
+        test: how many samples are predicted.
+        absent: how many included samples cannot be used.
+    """
+    return {
+        "variant": name,
+        "seed": seed,
+        "subject": fold,
+        "held_out": list(subjects),
+        "n_train": sum(train.values()),
+        "n_test": test,
+        "n_absent": absent,
+        "n_train_per_class": dict(train),
+    }

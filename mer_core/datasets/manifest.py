@@ -13,6 +13,7 @@ import pandera.pandas as pa
 
 from mer_core.csvs import REWRITE, parse_csv, write_csv
 from mer_core.errors import UserError
+from mer_core.provenance import value_digest
 
 APEX_SOURCES = ("annotated", "spotted", "midpoint", "none")
 _NAME = r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}"
@@ -135,6 +136,11 @@ def check(frame: pd.DataFrame, where: str | os.PathLike[str], remedy: str = REWR
 def included(frame: pd.DataFrame) -> pd.DataFrame:
     """The samples that take part, in order."""
     return frame[frame["included"]].reset_index(drop=True)
+
+
+def digest(frame: pd.DataFrame) -> str:
+    """Of what a model learns of a manifest: subjects and labels by sample."""
+    return value_digest(frame[["sample_id", "subject", "label"]].to_numpy().tolist())
 
 
 def is_to_be_spotted(frame: pd.DataFrame) -> pd.Series:

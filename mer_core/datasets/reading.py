@@ -60,7 +60,7 @@ def read_dataset(
             samples do not raise; `doctor.stop_on_errors` does.
     """
     findings = Findings(severity)
-    place = _root(name, settings, root)
+    place = located(name, settings, root)
     with _readable():
         samples = layout(settings.layout).read(name, settings, place, findings)
         checks.check_images(samples, place.path, findings)
@@ -73,6 +73,17 @@ def read_dataset(
     return frame, findings.table()
 
 
+def located(name: str, settings: Copy, root: Path) -> Root:
+    """A dataset's folder, and those that links in it may lead to.
+
+    Raises:
+        UserError: there is no such folder.
+    """
+    key = f"datasets.{name}"
+    beside = [_existing(Path(folder), f"{key}.link_roots") for folder in settings.link_roots]
+    return Root(_existing(root, f"{key}.root"), beside)
+
+
 def list_subjects(name: str, settings: Copy, root: Path) -> list[str]:
     """The subjects of a dataset, cheaply: those of the configuration, else those on disk.
 
@@ -81,7 +92,7 @@ def list_subjects(name: str, settings: Copy, root: Path) -> list[str]:
     """
     if settings.subjects is not None:
         return list(settings.subjects)
-    place = _root(name, settings, root)
+    place = located(name, settings, root)
     with _readable():
         return layout(settings.layout).list_subjects(settings, place)
 
@@ -92,12 +103,6 @@ def _listed(settings: Copy) -> list[str] | None:
     if settings.subjects is None and people and settings.root != SIMULATED:
         return people
     return settings.subjects
-
-
-def _root(name: str, settings: Copy, root: Path) -> Root:
-    key = f"datasets.{name}"
-    beside = [_existing(Path(folder), f"{key}.link_roots") for folder in settings.link_roots]
-    return Root(_existing(root, f"{key}.root"), beside)
 
 
 def _existing(root: Path, key: str) -> Path:

@@ -12,9 +12,18 @@ import pandas as pd
 
 from mer_core.csvs import parse_csv, read_csv
 from mer_core.errors import UserError
+from mer_core.provenance import mixture, occurring
 
 MAX_BYTES = 8 << 20  # a fold's file is some kilobytes, and takes a hundredfold in memory
 BEST_ON_TEST = "predicted_best_on_test"
+Digests = Mapping[str, str | None]
+# What of a fold's digests is held against the present files, in words.
+PRESENT = {
+    "identity": "settings or code",
+    "cache": "faces or inputs",
+    "features": "features",
+    "initial_weights": "initial weights",
+}
 REMEDY = "delete this fold's folder and run the same command again"
 
 
@@ -27,8 +36,7 @@ class Folds:
             predicted_best_on_test where the folds recorded it; sorted by seed, then by subject.
         expected: how many folds a complete experiment has, subjects (or groups of them) x seeds; of
             groups that are not there, each subject counts as one.
-        circumstances: what the folds' numbers depend on besides their settings (device, precision,
-            torch): the values that occur, more than one where folds were made under different circumstances.
+        circumstances: what the folds' numbers depend on besides their settings, `provenance.occurring`.
     """
 
     predictions: pd.DataFrame
@@ -54,7 +62,7 @@ def read_folds(
     variant: str,
     seeds: Sequence[int],
     partial: bool,
-    identity: str | None = None,
+    present: Mapping[int, Digests] | None = None,
     weights_per_seed: bool = False,
 ) -> Folds:
     """Read and check the predictions.csv of a variant's folds, each with the fold.json beside it.
@@ -68,7 +76,7 @@ def read_folds(
         variant: whose folds these must be.
         seeds: the seeds that must be there.
         partial: accept that folds are missing.
-        identity: that the folds must have recorded; None takes any.
+        present: what the folds of each seed must have recorded among their digests; None takes any.
         weights_per_seed: accept that the folds of one seed start from other weights than those of another.
 
     Returns:
@@ -85,8 +93,8 @@ def read_folds(
     records = []
     for path in sorted(Path(path) for path in paths):
         fold = _read_fold_json(path.with_name("fold.json"), variant, seeds)
-        if identity is not None:
-            refuse_stale(path.with_name("fold.json"), fold, identity)
+        if present is not None:
+            refuse_stale(path.with_name("fold.json"), fold, present[fold["seed"]])
         records.append(fold)
         digests = fold["digests"]
         shared = {k: v for k, v in digests.items() if not (weights_per_seed and k == "initial_weights")}
@@ -117,7 +125,7 @@ def read_folds(
             f"{variant}: only some folds have the column {BEST_ON_TEST}; delete its folds and run again"
         )
     folds = len(predictions[["seed", "fold"]].drop_duplicates())
-    return Folds(predictions, folds + len(wanted) - len(present), _circumstances(records))
+    return Folds(predictions, folds + len(wanted) - len(present), occurring(records))
 
 
 def read_pooled(path: Path) -> pd.DataFrame:
@@ -142,23 +150,36 @@ def _read_fold_json(path: Path, variant: str, seeds: Sequence[int]) -> dict[str,
     return fold
 
 
-def refuse_stale(path: Path, fold: Mapping[str, Any], identity: str) -> None:
-    """Refuse a fold that was made with other settings or code than the present ones.
+def refuse_stale(path: Path, fold: Mapping[str, Any], present: Digests) -> None:
+    """Refuse a fold that was made with other settings or code, or of other files, than the present ones.
 
     Snakemake reruns such a fold by its own record; here its record is lost, or the file came from elsewhere.
 
     Raises:
-        UserError: its digest `identity` is another.
+        UserError: one of its digests is another.
     """
-    if fold["digests"].get("identity") != identity:
-        method = path.parents[2]
+    other = [PRESENT[name] for name, digest in present.items() if fold["digests"].get(name) != digest]
+    if other:
         raise UserError(
-            f"{path}: was made with other settings or code than the present ones, and Snakemake has no "
-            f"record of it; delete the folder {method} and run the same command again"
+            f"{path}: was made with other {' and other '.join(other)} than the present ones, and Snakemake "
+            f"has no record of it; delete the folder {path.parents[2]} and run the same command again"
         )
 
 
-def refuse_stale_folds(folders: Iterable[Path], identity: str) -> None:
+def refuse_mixed(folds: Folds, variant: str, folder: Path) -> None:
+    """Refuse folds that were made under different circumstances.
+
+    Raises:
+        UserError: names them.
+    """
+    if mixed := mixture(folds.circumstances):
+        raise UserError(
+            f"{variant}: its folds were made under different circumstances ({mixed}); delete the folder "
+            f"{folder} and run the same command again on one kind of machine, or set evaluation.mixed: note"
+        )
+
+
+def refuse_stale_folds(folders: Iterable[Path], present: Digests) -> None:
     """The same of the folds that are there already; what is no record of a fold is left to `read_folds`."""
     for path in (Path(folder) / "fold.json" for folder in folders):
         try:
@@ -166,20 +187,7 @@ def refuse_stale_folds(folders: Iterable[Path], identity: str) -> None:
         except (OSError, ValueError):
             continue
         if isinstance(fold, dict) and isinstance(fold.get("digests"), dict):
-            refuse_stale(path, fold, identity)
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _circumstances(records: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
-    values = {
-        "device": [record.get("device") for record in records],
-        "precision": [record.get("precision") for record in records],
-        "torch": [_mapping(record.get("versions")).get("torch") for record in records],
-    }
-    return {name: sorted({str(value) for value in found if value}) for name, found in values.items()}
+            refuse_stale(path, fold, present)
 
 
 def _refuse_mixture(path: Path, ours: dict[str, Any], first_path: Path, theirs: dict[str, Any]) -> None:

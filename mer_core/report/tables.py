@@ -8,7 +8,7 @@ clip, and carries the test and the verdict; `difference` is accuracy minus the p
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -27,6 +27,7 @@ from mer_core.evaluation.statistics import (
     score_variant,
     verdict,
 )
+from mer_core.provenance import mixture
 from mer_core.report import megc2019, printed
 from mer_core.report.typeset import Row, Table, interval, make_table, number, p_value, text
 
@@ -129,6 +130,8 @@ def build_tables(results: Results) -> dict[str, Table]:
     tables = {name: _paper_table(number, name, results) for number, name in enumerate(TITLES, start=1)}
     tables |= {"per_class": _per_class_table(results), "transfer": _transfer_table(results)}
     tables |= {"parts": _parts_table(results)} if results.layouts else {}
+    if note := _mixture_note(results):
+        tables = {name: replace(table, notes=(*table.notes, note)) for name, table in tables.items()}
     return tables | ({"pretraining": _pretraining_table(results)} if results.pretrained else {})
 
 
@@ -409,6 +412,11 @@ def _pretraining_table(results: Results) -> Table:
             if unnamed
             else []
         ),
+        *(
+            f"The runs of {name} were made under different circumstances: {mixed}."
+            for name, selected in (results.pretrained or {}).items()
+            if (mixed := mixture(selected.get("circumstances", {})))
+        ),
     )
     caption = "Pretraining: accuracy on test images of the source dataset."
     sources = [name for name in results.simulated if name != results.dataset]
@@ -489,6 +497,24 @@ def _paper_notes(
                 f"Upper bound, not a result: at each fold's best epoch on its own test subject, {name} has "
                 f"accuracy {100 * bound['accuracy']:.2f} %, macro-F1 {bound['macro_f1']:.3f}."
             )
+
+
+def _mixture_note(results: Results) -> str:
+    """Under which different circumstances networks were trained, or comparison methods computed."""
+    networks = results.measured()
+    said = []
+    for group in (networks, [name for name in results.metrics if name not in networks]):
+        holders: dict[str, dict[str, list[str]]] = {}
+        for name in group:
+            for key, values in results.metrics[name].get("circumstances", {}).items():
+                for value in values:
+                    holders.setdefault(key, {}).setdefault(value, []).append(name)
+        said += [
+            f"{key} " + ", ".join(f"{value} ({', '.join(names)})" for value, names in sorted(found.items()))
+            for key, found in holders.items()
+            if len(found) > 1
+        ]
+    return f"Computed under different circumstances: {'; '.join(said)}." if said else ""
 
 
 def _never_notes(names: Iterable[str], results: Results) -> Iterator[str]:

@@ -12,10 +12,10 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from mer_core import container
 from mer_core.datasets import manifest
 from mer_core.errors import UserError
 from mer_core.faces.cache import read_cache
-from mer_core.provenance import value_digest
 
 _LOG = logging.getLogger(__name__)
 SUMMED_AT_ONCE = 64  # images whose pixels are added up in eight bytes each
@@ -33,7 +33,7 @@ class Samples:
         classes: class names in order.
         absent: sample_id of the included samples that have no aligned image.
         subjects: everyone in the manifest, with or without samples that can be used.
-        digests: `cache`, of the cache's attributes; `manifest`, of subjects and labels by sample.
+        digests: `cache`, its checksum; `manifest`, of subjects and labels by sample.
         mean, std: float32 (channels, 1, 1), per channel, of images in [0, 1] or of maps.
     """
 
@@ -118,10 +118,7 @@ def load(cache: Path, samples: Path, classes: Sequence[str], device: torch.devic
         classes=list(classes),
         absent=absent,
         subjects=set(everything["subject"]),
-        digests={
-            "cache": value_digest(aligned.attributes),
-            "manifest": value_digest(table[["sample_id", "subject", "label"]].to_numpy().tolist()),
-        },
+        digests={"cache": container.seal(cache), "manifest": manifest.digest(table)},
         mean=torch.zeros(channels, 1, 1, device=device),
         std=torch.ones(channels, 1, 1, device=device),
     )

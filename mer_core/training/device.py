@@ -6,7 +6,6 @@ import fcntl
 import itertools
 import logging
 import os
-import resource
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -177,22 +176,18 @@ def circumstances(device: torch.device, precision: Precision) -> dict[str, Any]:
         precision: as chosen.
 
     Returns:
-        device (its name), precision, threads, versions (on a GPU with cuda and cudnn), and
-        peak_memory_mb: of the GPU's allocator, or on the CPU the process's largest resident set, each
-        since the process started.
+        device (a GPU's name), precision, threads, versions (on a GPU with cuda and cudnn), on the CPU
+        instructions (AVX2, ...), and peak_memory_mb: of the GPU's allocator, or on the CPU the process's
+        largest resident set, each since the process started.
     """
-    versions = provenance.versions()
-    if device.type == "cuda":
-        name, peak = torch.cuda.get_device_name(device), torch.cuda.max_memory_allocated(device)
-        versions |= {"cuda": torch.version.cuda, "cudnn": str(torch.backends.cudnn.version())}
-    else:
-        name, peak = "cpu", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return {
-        "device": name,
-        "precision": precision,
-        "threads": torch.get_num_threads(),
-        "versions": versions,
-        "peak_memory_mb": round(peak / 2**20),
+    told = provenance.circumstances() | {"precision": precision, "threads": torch.get_num_threads()}
+    if device.type != "cuda":
+        return told | {"instructions": torch.backends.cpu.get_cpu_capability()}
+    libraries = {"cuda": torch.version.cuda, "cudnn": str(torch.backends.cudnn.version())}
+    return told | {
+        "device": torch.cuda.get_device_name(device),
+        "versions": told["versions"] | libraries,
+        "peak_memory_mb": round(torch.cuda.max_memory_allocated(device) / 2**20),
     }
 
 

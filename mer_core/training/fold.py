@@ -143,14 +143,15 @@ def train_fold(
     if settings.best_on_test:
         predictions["predicted_best_on_test"] = [classes[k] for k in upper_bound.answers]
     record = {
-        "variant": variant.name,
-        "seed": seed,
-        "subject": subject,
-        "held_out": held_out,
-        "n_train": len(train),
-        "n_test": len(test),
-        "n_absent": len(samples.absent),
-        "n_train_per_class": dict(zip(classes, samples.counts(train), strict=True)),
+        **folds.record(
+            variant.name,
+            seed,
+            subject,
+            held_out,
+            dict(zip(classes, samples.counts(train), strict=True)),
+            test=len(test),
+            absent=len(samples.absent),
+        ),
         "selection": settings.selection,
         **record,
         **device.circumstances(on, precision),

@@ -16,7 +16,7 @@ from mer_core import job
 from mer_core.evaluation.metrics import evaluate
 from mer_core.models.losses import build_loss, start_at_prior
 from mer_core.models.weights import load_weights, save_weights
-from mer_core.provenance import file_digest, value_digest
+from mer_core.provenance import file_digest, occurring, value_digest
 from mer_core.training import data, device, loop, splits
 from mer_core.training.checkpoint import Checkpoint
 from mer_core.training.fold import network_of
@@ -164,7 +164,7 @@ def select(
     Returns:
         The run, and what selected.json holds: run, split, rule, accuracy, and for each protocol the
         runs, mean, sd (None for a single run) and best of accuracy and macro-F1, n_train, n_test, and the
-        mean shares of siblings and of persons seen in training.
+        mean shares of siblings and of persons seen in training; and the circumstances that occur.
 
     Raises:
         ValueError: no run has this split.
@@ -193,6 +193,7 @@ def select(
         "accuracy": best["accuracy"],
         "macro_f1": best["macro_f1"],
         "protocols": protocols,
+        "circumstances": occurring(metrics),
     }
 
 
