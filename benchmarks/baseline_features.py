@@ -20,9 +20,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from mer_core.baselines.features import describe
+from mer_core.baselines.extraction import describe
 from mer_core.baselines.lbp import codes_on_planes
-from mer_core.config.baselines import BiWoof, Fdm, FlowImage, Lbp, LbpTop, Osw
+from mer_core.config.descriptors import BiWoof, Fdm, FlowImage, Lbp, LbpTop, Osw
 from mer_core.images import write_image
 from mer_core.motion.clip import AlignedFrames, Clip
 

@@ -26,7 +26,7 @@ rule extract_features:
         root=dataset_root,
         size=CONFIG.features.size,
         features=description_settings,
-        code=code_digest("workflow_scripts/extract_features.py"),
+        code=description_code,
     script:
         "../workflow_scripts/extract_features.py"
 

@@ -1,6 +1,5 @@
 """The checked configuration and what every rule needs of it."""
 
-from itertools import chain
 from pathlib import Path
 
 from mer_core.config import dump, load_config
@@ -23,46 +22,19 @@ def subjects_of(name):
     return list_subjects(name, dataset, Path(dataset.root))
 
 
-def check_folders():
-    """Refuse a dataset that is not there before anything is run."""
-    for name in CONFIG.used:
-        dataset = CONFIG.datasets[name]
-        if name not in CONFIG.composites and dataset.root != SIMULATED:
-            located(name, dataset, Path(dataset.root))
-
-
 try:
     # Snakemake's own key is not ours.
     settings = {key: value for key, value in config.items() if key != "pathvars"}
     CONFIG = load_config(settings, files=workflow.configfiles)
     CONFIG.check_weights()
-    check_folders()
+    for name in (name for name in CONFIG.used if name not in (*CONFIG.composites, *CONFIG.simulated)):
+        located(name, CONFIG.datasets[name], Path(CONFIG.datasets[name].root))
     CONFIG = CONFIG.with_subjects(subjects_of(CONFIG.target))
 except UserError as error:
     raise WorkflowError(str(error))
 
 logger.info(f"Configuration: {', then '.join(map(str, ['config.yaml', *workflow.overwrite_configfiles]))}")
 
-# Variants and comparison methods make the same files, one folder per fold.
-METHODS = [*CONFIG.variant, *CONFIG.baseline]
-FOLDS = {
-    method: collect(
-        "<results>/folds/{method}/seed{seed}/{subject}",
-        method=method,
-        seed=CONFIG.seeds_of(method),
-        subject=CONFIG.fold_names,
-    )
-    for method in METHODS
-}
-# Only networks have learning curves.
-HISTORIES = [f"{fold}/history.csv" for variant in CONFIG.variant for fold in FOLDS[variant]]
-# Every file of every fold: Snakemake makes a lost file anew only where it is asked for.
-EVERY_FOLD = [
-    *collect("{fold}/{file}", fold=[*chain(*FOLDS.values())], file=["predictions.csv", "fold.json"]),
-    *HISTORIES,
-]
-PRETRAINED = [variant.name for variant in CONFIG.variants if variant.init == "pretrained"]
-SIMULATED_DATASETS = CONFIG.simulated
 ON_DISK = [name for name in CONFIG.datasets if name not in CONFIG.composites]
 
 # A job on a cluster runs a Snakemake of its own, which would try again within the memory that was too little.

@@ -80,7 +80,7 @@ rule doctor:
     input:
         collect(
             "<results>/simulated/{dataset}",
-            dataset=[name for name in ON_DISK if name in SIMULATED_DATASETS],
+            dataset=[name for name in ON_DISK if name in CONFIG.simulated],
         ),
     log:
         "<logs>/doctor.log",

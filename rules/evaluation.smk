@@ -1,3 +1,4 @@
+PRETRAINED = [variant.name for variant in CONFIG.variants if variant.init == "pretrained"]
 TABLES = ["table1_loss", "table2_attention", "table3_methods", "per_class", "transfer"]
 TABLES += ["parts"] if CONFIG.target in CONFIG.composites else []
 TABLES += ["pretraining"] if PRETRAINED else []
@@ -7,7 +8,7 @@ FIGURES += [f"confusion_{method}" for method in METHODS]
 # Faces are drawn where the configuration allows it; subject by subject the script decides.
 FACES_SHOWN = {
     True: ON_DISK,
-    "simulated": [name for name in ON_DISK if name in SIMULATED_DATASETS],
+    "simulated": [name for name in ON_DISK if name in CONFIG.simulated],
     False: [],
 }[CONFIG.report.show_faces]
 ATTENTION_SHOWN = [
@@ -96,7 +97,7 @@ rule build_tables:
         losses={name: dump(loss) for name, loss in CONFIG.losses.items()},
         evaluation=dump(CONFIG.evaluation),
         target=CONFIG.target,
-        simulated=SIMULATED_DATASETS,
+        simulated=CONFIG.simulated,
         layouts=layouts_of_target,
         code=code_digest("workflow_scripts/build_tables.py"),
     script:
@@ -133,7 +134,7 @@ rule draw_figures:
     params:
         classes={name: dataset.class_names for name, dataset in CONFIG.datasets.items()},
         target=CONFIG.target,
-        simulated=SIMULATED_DATASETS,
+        simulated=CONFIG.simulated,
         confidence=CONFIG.evaluation.confidence,
         seed=CONFIG.evaluation.seed,
         code=code_digest("workflow_scripts/draw_figures.py"),
@@ -166,7 +167,7 @@ rule draw_faces:
     params:
         dataset=dataset_settings,
         report=dump(CONFIG.report),
-        simulated=SIMULATED_DATASETS,
+        simulated=CONFIG.simulated,
         code=code_digest("workflow_scripts/draw_faces.py"),
     script:
         "../workflow_scripts/draw_faces.py"
@@ -225,7 +226,7 @@ rule draw_attention:
         normalization=CONFIG.pretraining.normalization,
         reduction=CONFIG.reduction,
         report=dump(CONFIG.report),
-        simulated=SIMULATED_DATASETS,
+        simulated=CONFIG.simulated,
         code=code_digest("workflow_scripts/draw_attention.py"),
     script:
         "../workflow_scripts/draw_attention.py"

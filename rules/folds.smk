@@ -1,3 +1,25 @@
+from itertools import chain
+
+# Variants and comparison methods make the same files, one folder per fold.
+METHODS = [*CONFIG.variant, *CONFIG.baseline]
+FOLDS = {
+    method: collect(
+        "<results>/folds/{method}/seed{seed}/{subject}",
+        method=method,
+        seed=CONFIG.seeds_of(method),
+        subject=CONFIG.fold_names,
+    )
+    for method in METHODS
+}
+# Only networks have learning curves.
+HISTORIES = [f"{fold}/history.csv" for variant in CONFIG.variant for fold in FOLDS[variant]]
+# Every file of every fold: Snakemake makes a lost file anew only where it is asked for.
+EVERY_FOLD = [
+    *collect("{fold}/{file}", fold=[*chain(*FOLDS.values())], file=["predictions.csv", "fold.json"]),
+    *HISTORIES,
+]
+
+
 rule train_fold:
     """Train on every subject but one, or one group of them; predict what is left out."""
     input:

@@ -199,6 +199,12 @@ def description_settings(wildcards):
     return DESCRIPTIONS[wildcards.description]
 
 
+def description_code(wildcards):
+    """What describing clips means: the code of this kind alone, of all kinds."""
+    kind = DESCRIPTIONS[wildcards.description]["kind"]
+    return code_digest("workflow_scripts/extract_features.py", f"mer_core/baselines/descriptors/{kind}.py")
+
+
 def loss_settings(wildcards):
     """The loss that a variant names."""
     return dump(CONFIG.losses[CONFIG.variant[wildcards.variant].loss])
@@ -240,7 +246,7 @@ def parts_of(wildcards):
             "name": name,
             "layout": CONFIG.datasets[name].layout,
             "role": roles.get(name, "pretraining"),
-            "simulated": name in SIMULATED_DATASETS,
+            "simulated": name in CONFIG.simulated,
         }
         for name in learnt_from(wildcards.variant)
     ]

@@ -11,7 +11,7 @@ from sklearn.metrics import f1_score
 from mer_core.baselines.classify import Training, choose_cost, classify
 from mer_core.baselines.features import Features, write_features
 from mer_core.baselines.folds import classify_folds
-from mer_core.config.baselines import AdaBoost, Baseline, Lbp, SupportVectorMachine
+from mer_core.config.baselines import AdaBoost, Baseline, SupportVectorMachine
 from mer_core.datasets.manifest import assemble, new_sample, write_manifest
 from mer_core.errors import UserError
 from mer_core.evaluation.collect import expected_samples, read_folds
@@ -161,7 +161,7 @@ def run(folder, settings, labels=None):
         folder / "manifest.csv",
         people,
         folder / "seed3",
-        baseline=Baseline(name="lbp_apex", features=Lbp(), classifier=settings),
+        baseline=Baseline(name="lbp_apex", features={"kind": "lbp"}, classifier=settings),
         classes=CLASSES,
         seed=3,
         code="abc",
@@ -205,7 +205,7 @@ def test_a_subject_without_features_gets_no_rows(tmp_path):
         tmp_path / "manifest.csv",
         ["sub05"],
         tmp_path,
-        baseline=Baseline(name="lbp_apex", features=Lbp(), classifier=SVM),
+        baseline=Baseline(name="lbp_apex", features={"kind": "lbp"}, classifier=SVM),
         classes=CLASSES,
         seed=0,
     )
@@ -223,7 +223,7 @@ def test_a_foreign_label_is_refused(tmp_path):
             tmp_path / "manifest.csv",
             ["sub05"],
             tmp_path,
-            baseline=Baseline(name="lbp_apex", features=Lbp(), classifier=SVM),
+            baseline=Baseline(name="lbp_apex", features={"kind": "lbp"}, classifier=SVM),
             classes=CLASSES[:2],
             seed=0,
         )

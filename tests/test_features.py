@@ -5,8 +5,10 @@ import pandas as pd
 import pytest
 from baseline_samples import SIZE, clip_of, moving_clip, texture
 
-from mer_core.baselines.features import Features, describe, extract_features, read_features, write_features
-from mer_core.config.baselines import BiWoof, Fdm, FlowImage, Lbp, LbpTop, Osw
+from mer_core.baselines.extraction import describe, extract_features
+from mer_core.baselines.features import Features, read_features, write_features
+from mer_core.config.descriptors import BiWoof, Fdm, FlowImage, Lbp, LbpTop, Osw
+from mer_core.config.section import dump
 from mer_core.datasets.manifest import assemble, new_sample
 from mer_core.errors import UserError
 from mer_core.faces.cache import Aligned
@@ -199,7 +201,7 @@ class Dataset:
 
     def describe(self, settings, code="1", processes=1):
         given = self.faces, self.samples, self.root, self.output
-        extract_features(*given, settings=settings, size=SIZE, code=code, processes=processes)
+        extract_features(*given, settings=dump(settings), size=SIZE, code=code, processes=processes)
         return read_features(self.output)
 
 

@@ -9,7 +9,7 @@ from skimage.feature import local_binary_pattern
 
 from mer_core.baselines.blocks import block_of, edges
 from mer_core.baselines.lbp import bins_of, codes_on_planes, describe_clip, describe_image, labels_of
-from mer_core.config.baselines import Lbp, LbpTop
+from mer_core.config.descriptors import Lbp, LbpTop
 from mer_core.errors import UserError
 
 

@@ -6,16 +6,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from mer_core.baselines.flow_descriptors import (
+from mer_core.baselines.descriptors.bi_woof import oriented_flow
+from mer_core.baselines.descriptors.fdm import (
     dynamics_map,
-    flow_image,
     head_motion,
     iterated_direction,
-    oriented_flow,
     principal_direction,
-    strain_weights,
 )
-from mer_core.config.baselines import BiWoof, Fdm, FlowImage, Osw
+from mer_core.baselines.descriptors.flow import flow_image
+from mer_core.baselines.descriptors.osw import strain_weights
+from mer_core.config.descriptors import BiWoof, Fdm, FlowImage, Osw
 
 # Whole numbers: with them equal angles and opposite vectors are common.
 VECTORS = arrays(np.float64, st.tuples(st.integers(0, 12), st.just(2)), elements=st.integers(-3, 3))

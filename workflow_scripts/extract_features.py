@@ -1,10 +1,7 @@
 """Describe the clips of the target in one way; clips whose sources are unchanged are kept."""
 
-from pydantic import TypeAdapter
-
 from mer_core import job
-from mer_core.baselines.features import extract_features
-from mer_core.config.baselines import Description
+from mer_core.baselines.extraction import extract_features
 from mer_core.datasets.manifest import read_manifest
 from mer_core.faces.cache import read_cache
 
@@ -16,7 +13,7 @@ def main(snakemake):
         read_manifest(snakemake.input.manifest),
         params.root,
         snakemake.output[0],
-        settings=TypeAdapter(Description).validate_python(params.features),
+        settings=params.features,
         size=params.size,
         code=params.code,
         processes=snakemake.threads,

@@ -26,3 +26,9 @@ def block_of(length: int, blocks: int) -> np.ndarray:
 def grid_of(height: int, width: int, blocks: int) -> np.ndarray:
     """The number of the block, row by row, of each pixel; int64 (height, width). Raises as `edges`."""
     return block_of(height, blocks)[:, None] * blocks + block_of(width, blocks)
+
+
+def sums_of(values: np.ndarray, blocks: int) -> np.ndarray:
+    """Sums over the blocks of a grid; float64 (blocks * blocks,)."""
+    grid = grid_of(*values.shape, blocks)
+    return np.bincount(grid.ravel(), values.ravel().astype(float), blocks**2)

@@ -8,14 +8,16 @@ with an application to facial expressions, TPAMI 29(6), 2007.
 from __future__ import annotations
 
 from functools import cache
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from skimage.feature import local_binary_pattern
 
 from mer_core.baselines.blocks import block_of, grid_of
-from mer_core.config.baselines import Lbp, LbpTop
 from mer_core.errors import UserError
+
+if TYPE_CHECKING:
+    from mer_core.config.descriptors import Lbp, LbpTop
 
 Codes = Literal["u2", "full"]
 

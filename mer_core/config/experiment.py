@@ -12,6 +12,7 @@ from mer_core.config.alignment import Alignment
 from mer_core.config.baselines import Baseline, Features
 from mer_core.config.compute import Compute
 from mer_core.config.datasets import SIMULATED, Copy, Doctor
+from mer_core.config.descriptors import Description
 from mer_core.config.evaluation import Evaluation
 from mer_core.config.inputs import AnyInput, Input
 from mer_core.config.layouts.casme2 import Casme2
@@ -45,6 +46,13 @@ class AnyVariant(Variant):
     def network_kind(self) -> str:
         """The network's name."""
         return self.network.kind
+
+
+class AnyBaseline(Baseline):
+    """One comparison method: how a sample is described, and how descriptions are classified."""
+
+    features: Description
+    """How a sample is described, by its kind."""
 
 
 class Groups(Section):
@@ -86,7 +94,7 @@ class Config(Section):
     pretraining: Pretraining
     transfer: Transfer
     features: Features
-    baselines: list[Baseline]
+    baselines: list[AnyBaseline]
     evaluation: Evaluation
     report: Report
     compute: Compute
@@ -256,7 +264,7 @@ class Config(Section):
         return {variant.name: variant for variant in self.variants}
 
     @property
-    def baseline(self) -> Mapping[str, Baseline]:
+    def baseline(self) -> Mapping[str, AnyBaseline]:
         """Comparison methods by name."""
         return {row.name: row for row in self.baselines}
 
@@ -272,10 +280,10 @@ class Config(Section):
 
     @property
     def simulated(self) -> list[str]:
-        """The datasets that are simulated, or in part."""
+        """The used datasets that are simulated, or in part."""
         return [
             name
-            for name in self.datasets
+            for name in self.used
             if any(self.datasets[part].root == SIMULATED for part in self.parts_of(name))
         ]
 

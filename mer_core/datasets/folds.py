@@ -1,4 +1,4 @@
-"""Who is left out together: one subject, one group of them, or a whole dataset; and what is recorded of it."""
+"""Who is left out together: one subject, one group, or a whole dataset; and what is recorded of it."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from mer_core.config.section import dump
 from mer_core.evaluation.clips import confidence, first_seed
 from mer_core.report import page
 from mer_core.report.captions import basis, describe
-from mer_core.report.finding import finding, simulated
+from mer_core.report.finding import finding
 from mer_core.report.page import Picture, Section
 from mer_core.report.tables import Table
 
@@ -100,7 +100,7 @@ def render(report: ReportInput) -> str:
         report.config,
         title=f"Micro-expression recognition: {report.config.experiment}",
         subtitle=f"{report.config.target}, leave one subject out: {basis(score)}",
-        banner=BANNER if simulated(report.config) else "",
+        banner=BANNER if report.config.simulated else "",
         finding=finding(report.config, report.metrics, report.tables),
         sections=[
             _results(report),
@@ -176,7 +176,7 @@ def _answers(
 
 
 def _data(report: ReportInput) -> Section:
-    drawn = simulated(report.config)
+    drawn = report.config.simulated
     section, found, columns = Section("Data"), [], {}
     for name, dataset in report.datasets.items():
         columns[f"{name} ({'simulated' if name in drawn else 'own copy'})"] = _quality(dataset)

@@ -46,7 +46,7 @@ def finding(settings: Config, metrics: Mapping[str, Score], tables: Mapping[str,
         missing, that people are few, that data are simulated.
     """
     score = best(metrics)
-    real = printed.comparable(score["classes"], settings.target in simulated(settings))
+    real = printed.comparable(score["classes"], settings.target in settings.simulated)
     pairs = (
         (LOSS, _loss_pair(settings, tables)),
         (ATTENTION, _attention_pair(settings, tables)),
@@ -62,11 +62,6 @@ def finding(settings: Config, metrics: Mapping[str, Score], tables: Mapping[str,
 def best(metrics: Mapping[str, Score]) -> Score:
     """The scores of the row with the highest macro-F1, comparison methods included; of equals the first."""
     return max(metrics.values(), key=lambda score: score["macro_f1"]["mean"])
-
-
-def simulated(settings: Config) -> list[str]:
-    """Names of the datasets that the simulation drew."""
-    return [name for name in settings.used if name in settings.simulated]
 
 
 def _best_sentence(settings: Config, score: Score, rows: int, tables: Mapping[str, Table]) -> str:
@@ -156,7 +151,7 @@ def _caveats(settings: Config, metrics: Mapping[str, Score]) -> Iterator[str]:
             f"With {people} people the intervals are too narrow: of those called 95 %, about "
             f"{COVERAGE_OF_SIX['macro_f1']} in 100 hold the truth."
         )
-    drawn = simulated(settings)
+    drawn = settings.simulated
     if settings.target in drawn:
         yield f"{_listed(drawn)} simulated, so no number on this page says anything about people."
     elif drawn:

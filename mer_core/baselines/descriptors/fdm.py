@@ -1,38 +1,24 @@
-"""Descriptions of a flow by blocks: principal directions, orientations, strain weights."""
+"""Facial dynamics map: principal directions of the flow in cuboids (Xu et al. 2017)."""
 
 from __future__ import annotations
 
 import itertools
+from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 
-from mer_core.baselines.blocks import edges, grid_of
-from mer_core.config.baselines import BiWoof, Fdm, FlowImage, Osw
-from mer_core.motion.strain import optical_strain
+from mer_core.baselines.blocks import edges
+
+if TYPE_CHECKING:
+    from mer_core.config.descriptors import Fdm
+    from mer_core.motion.clip import Clip
 
 TOLERANCE = 0.1  # pixels within which a flow counts as equal to the head's
 
 
-def strain_weights(flows: np.ndarray, settings: Osw) -> np.ndarray:
-    """Weights of the blocks of optical strain weighted LBP-TOP.
-
-    Strain is averaged over each block, then over time (Liong et al. 2016; the version of 2014 sums), and
-    divided by the largest block's. The normaliser is not stated in what we could read: an assumption.
-
-    Args:
-        flows: float32 (T - 1, H, W, 2) between consecutive frames.
-        settings: blocks, strain, and the radii, whose margins LBP-TOP does not code.
-
-    Returns:
-        float32 (blocks * blocks,) from 0 to 1; zeros for a clip without any strain.
-    """
-    radius_x, radius_y, _ = settings.radii
-    strain = np.mean([optical_strain(flow, settings.strain) for flow in flows], axis=0)
-    coded = strain[radius_y:-radius_y, radius_x:-radius_x]
-    sums, counts = _by_block(coded, settings.blocks), _by_block(np.ones_like(coded), settings.blocks)
-    means = sums / counts
-    return (means / max(means.max(), np.finfo(np.float32).tiny)).astype(np.float32)
+def describe(clip: Clip, settings: Fdm) -> np.ndarray:
+    """float32, as `dynamics_map`."""
+    return dynamics_map(clip.flows(settings.flow), settings)
 
 
 def dynamics_map(flows: np.ndarray, settings: Fdm) -> np.ndarray:
@@ -130,41 +116,3 @@ def iterated_direction(vectors: np.ndarray) -> np.ndarray:
         if (ahead == chosen).all() or not ahead.any():
             return total / max(len(vectors), 1)
         total, chosen = vectors[ahead].sum(axis=0), ahead
-
-
-def oriented_flow(flow: np.ndarray, settings: BiWoof) -> np.ndarray:
-    """Bi-weighted oriented optical flow (Bi-WOOF), as in the authors' code.
-
-    In every block the orientations are counted, each weighted by its length; the histogram is divided by its
-    sum and multiplied by the block's summed strain; the whole has Euclidean length 1. Blocks do not
-    overlap (the authors' share a line of pixels).
-
-    Args:
-        flow: float32 (H, W, 2) from onset to apex.
-        settings: blocks, bins, strain.
-
-    Returns:
-        float32 (blocks * blocks, bins); the first bin begins at -180 degrees. Zeros where nothing moves.
-    """
-    right, down = flow[..., 0], flow[..., 1]
-    turn = (np.arctan2(down, right) + np.pi) / (2 * np.pi)
-    orientation = np.minimum((turn * settings.bins).astype(int), settings.bins - 1)
-    grid = grid_of(*flow.shape[:2], settings.blocks) * settings.bins + orientation
-    shape = (settings.blocks**2, settings.bins)
-    histograms = np.bincount(grid.ravel(), np.hypot(right, down).ravel(), np.prod(shape)).reshape(shape)
-    tiny = np.finfo(float).tiny
-    histograms /= np.maximum(histograms.sum(axis=1, keepdims=True), tiny)
-    histograms *= _by_block(optical_strain(flow, settings.strain), settings.blocks)[:, None]
-    return (histograms / max(np.linalg.norm(histograms), tiny)).astype(np.float32)
-
-
-def flow_image(flow: np.ndarray, settings: FlowImage) -> np.ndarray:
-    """A flow averaged down to a small image; float32 (2, size, size), right and down, in pixels."""
-    small = cv2.resize(flow, (settings.size, settings.size), interpolation=cv2.INTER_AREA)
-    return np.moveaxis(small, -1, 0)
-
-
-def _by_block(values: np.ndarray, blocks: int) -> np.ndarray:
-    """Sums over the blocks of a grid; float64 (blocks * blocks,)."""
-    grid = grid_of(*values.shape, blocks)
-    return np.bincount(grid.ravel(), values.ravel().astype(float), blocks**2)

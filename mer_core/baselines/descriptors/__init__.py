@@ -1,0 +1,1 @@
+"""How a clip is described: one module for each kind, imported by its name; `describe(clip, settings)`."""
