@@ -52,6 +52,7 @@ bench: $(READY)
 	$(call measure,peak_memory,peak_memory.py)
 	$(call measure,baseline_features,baseline_features.py)
 	$(call measure,baseline_folds,baseline_folds.py)
+	$(call measure,predict,predict.py)
 
 clean:
 	@echo "Removes .venv and the test caches; results/ is yours to delete."

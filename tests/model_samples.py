@@ -15,7 +15,7 @@ SCORES = {
 }
 
 
-def write_model(folder, *, network=None, channels=3, input=None, simulated=(), **options):
+def write_model(folder, *, network=None, channels=3, input=None, simulated=(), size=48, **options):
     """A model of random weights, with all that a trained one has."""
     network = network or {"kind": "resnet18", "attention": "dual", "reduction": 16}
     torch.manual_seed(0)
@@ -27,7 +27,7 @@ def write_model(folder, *, network=None, channels=3, input=None, simulated=(), *
         "classes": CLASSES,
         "input": input,
         "alignment": Alignment(
-            mode="landmarks", size=48, eye_distance=0.24, eye_center=(0.5, 0.35), color="rgb"
+            mode="landmarks", size=size, eye_distance=0.24, eye_center=(0.5, 0.35), color="rgb"
         ),
         "channels": channels,
         "mean": [0.5] * channels,
