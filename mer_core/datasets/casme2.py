@@ -18,6 +18,7 @@ from mer_core.datasets import frames, workbook
 from mer_core.datasets.annotated import Candidate, Key, clip_key, find_frames
 from mer_core.datasets.defects import Findings
 from mer_core.datasets.frames import Root, Series
+from mer_core.datasets.manifest import NAME
 from mer_core.datasets.published import Published
 from mer_core.datasets.tables import find_table, read_rows
 from mer_core.datasets.trees import Listing, find_clips, find_foreign, tree_above
@@ -54,7 +55,7 @@ KINDS = ("raw_selected", "raw", "cropped")
 # With the (1) that a second part of a download gets.
 _SUBJECT = re.compile(r"(?:s|sub|subject)[ _-]?0*([1-9][0-9]?)(?: ?\([0-9]\))?", re.IGNORECASE)
 _NUMBER = re.compile(r"0*([1-9][0-9]?)(?:\.0)?")
-_CLIP = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+_CLIP = re.compile(NAME)
 
 
 def read(name: str, settings: Casme2, root: Root, findings: Findings) -> list[dict[str, Any]]:

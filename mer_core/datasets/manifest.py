@@ -16,7 +16,8 @@ from mer_core.errors import UserError
 from mer_core.provenance import value_digest
 
 APEX_SOURCES = ("annotated", "spotted", "midpoint", "none")
-_NAME = r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}"
+# As of config.section, which needs pydantic and training does without.
+NAME = r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}"
 _PLAIN = "letters, digits, - and _"
 
 
@@ -45,10 +46,10 @@ def _row_check(check: Any, name: str) -> pa.Check:
 SCHEMA = pa.DataFrameSchema(
     {
         "sample_id": _text(pa.Check.str_matches(r"^[^/]+/[^/]", name="dataset/sample"), unique=True),
-        "dataset": _text(pa.Check.str_matches(rf"^{_NAME}$", name=_PLAIN)),
-        "subject": _text(pa.Check.str_matches(rf"^{_NAME}$", name=_PLAIN)),
+        "dataset": _text(pa.Check.str_matches(rf"^{NAME}$", name=_PLAIN)),
+        "subject": _text(pa.Check.str_matches(rf"^{NAME}$", name=_PLAIN)),
         "clip": _text(),
-        "label": _text(pa.Check.str_matches(rf"^({_NAME})?$", name=_PLAIN)),
+        "label": _text(pa.Check.str_matches(rf"^({NAME})?$", name=_PLAIN)),
         "label_raw": _text(),
         "onset": _frame_number(),
         "apex": _frame_number(),

@@ -17,6 +17,7 @@ import cv2
 import dlib
 import numpy as np
 
+from mer_core.datasets.frames import IMAGE_SUFFIXES
 from mer_core.errors import UserError
 from mer_core.images import read_image
 from mer_core.simulation.plan import simulated_subjects, stream
@@ -34,7 +35,6 @@ from mer_core.simulation.warping import (
 
 PACKAGED = "packaged"
 DETECTION_EDGE = 1280
-SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp"}
 
 # How people differ in shape: control points and (outward, down) in hundredths of the eye distance, per
 # unit of a standard normal number.
@@ -136,7 +136,7 @@ def portrait_files(folder: Path) -> list[Path]:
     """Portraits in a folder and below it; where some are named `*_neutral.*`, only those."""
     if not folder.is_dir():
         raise UserError(f"simulation.faces: {folder} is no folder; name one, or say {PACKAGED}")
-    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
     return [path for path in files if path.stem.endswith("_neutral")] or files
 
 
