@@ -1,5 +1,5 @@
 PRETRAINED = [variant.name for variant in CONFIG.variants if variant.init == "pretrained"]
-TABLES = ["table1_loss", "table2_attention", "table3_methods", "per_class", "transfer"]
+TABLES = ["table1_loss", "table2_attention", "table3_methods", "methods", "per_class", "transfer"]
 TABLES += ["parts"] if CONFIG.target in CONFIG.composites else []
 TABLES += ["pretraining"] if PRETRAINED else []
 FIGURES = ["class_distribution", "variants", "variants_narrow", "subject_accuracy", "learning_curves"]
@@ -94,6 +94,8 @@ rule build_tables:
     params:
         variants=dump(CONFIG.variants),
         transductive=[row.name for row in CONFIG.baselines if row.classifier.transductive],
+        seen={name: seen_in_words(name) for name in METHODS},
+        by_flow=[row.name for row in CONFIG.baselines if hasattr(row.features, "flow")],
         losses={name: dump(loss) for name, loss in CONFIG.losses.items()},
         evaluation=dump(CONFIG.evaluation),
         target=CONFIG.target,

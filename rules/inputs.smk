@@ -131,6 +131,14 @@ def seen_by(dataset):
     return path
 
 
+def seen_in_words(name):
+    """What a variant or a comparison method sees of a clip."""
+    if name in CONFIG.baseline:
+        return CONFIG.baseline[name].features.kind
+    seen = CONFIG.input_of(CONFIG.variant[name])
+    return f"apex, {CONFIG.alignment.size}" if seen is None else f"{seen.kind}, {seen.size}"
+
+
 def not_seen(wildcards):
     """The samples of the target without a face and, of a variant with an input, without what it needs."""
     variant = CONFIG.variant.get(wildcards.variant)

@@ -333,6 +333,26 @@ def test_folds_of_other_settings_or_files_are_refused_with_a_remedy(paths):
             read_folds(paths, *same, changed, weights_per_seed=True)
 
 
+def test_cost_is_of_the_folds_that_trained(tmp_path):
+    given = [(2.0, 100), (4.0, 100), (9.0, 100)]
+    paths = [
+        write_fold(
+            tmp_path,
+            subject,
+            seconds={"load": 1.0, "train": seconds},
+            n_test=3,
+            parameters=size,
+            multiply_adds=7,
+        )
+        for subject, (seconds, size) in zip(("s1", "s2", "s3"), given, strict=True)
+    ]
+    assert read(paths, seeds=(0,)).cost == {"parameters": 100, "multiply_adds": 7, "seconds": 5.0}
+    last = json.loads(paths[0].with_name("fold.json").read_text())
+    del last["parameters"], last["multiply_adds"]
+    paths[0].with_name("fold.json").write_text(json.dumps(last | {"n_test": 0}))
+    assert read(paths, seeds=(0,)).cost == {"parameters": 100, "multiply_adds": 7, "seconds": 7.5}
+
+
 def test_circumstances_of_the_folds_are_gathered_and_a_mixture_is_refused(tmp_path):
     given = [("cpu", "float32", None), ("NVIDIA H100", "bfloat16", "12.8"), ("cpu", "float32", None)]
     paths = [

@@ -89,6 +89,7 @@ def test_a_fold_writes_its_three_files(dataset, tmp_path):
     assert (fold["variant"], fold["seed"], fold["subject"]) == ("plain", 0, "s1")
     assert (fold["n_train"], fold["n_test"], fold["n_absent"]) == (9, 3, 0)
     assert fold["n_train_per_class"] == {"happiness": 3, "disgust": 3, "others": 3}
+    assert fold["parameters"] == 11_179_077 - 512 * 2 - 2 and fold["multiply_adds"] > 1_000_000
     assert set(fold["seconds"]) == {"load", "train", "predict", "write"}
     assert fold["digests"]["code"] == "abc" and fold["digests"]["initial_weights"] is None
 

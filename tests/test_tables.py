@@ -566,3 +566,65 @@ def test_written_tables_are_read_back(tables, tmp_path):
         assert again[name].notes == tuple(table.notes)
         pd.testing.assert_frame_equal(again[name].shown, table.shown)
         assert (tmp_path / f"{name}.csv").exists()
+
+
+NETWORKS = [
+    Variant(name="before", attention="dual", loss="fl"),
+    Variant(name="transferred", attention="dual", loss="fl", init="pretrained"),
+    Variant(name="small", network={"kind": "ststnet"}, input="flow_strain", loss="ce"),
+]
+
+
+def with_methods(fewer=0, **kwargs):
+    """Rows of which the network `small` answered fewer clips."""
+    given = results(NETWORKS, methods=("flow_a", "flow_b", "texture"), by_flow=("flow_a", "flow_b"), **kwargs)
+    rows = {**given.predictions, "small": given.predictions["small"].iloc[fewer:]}
+    metrics = {
+        name: score_variant(name, one, printed.CLASSES, SETTINGS)
+        | {"cost": {"parameters": 2485, "multiply_adds": 390_800, "seconds": 1.5}, "left_out": 0}
+        for name, one in rows.items()
+    }
+    metrics["small"]["left_out"] = fewer
+    return replace(given, predictions=rows, metrics=metrics, seen={"small": "flow_strain, 28"})
+
+
+def test_every_method_is_tested_against_the_transferred_row_and_the_best_on_flow():
+    given = with_methods(fewer=7)
+    table = build_tables(given)["methods"]
+    frame = table.frame.set_index("variant")
+    assert frame.index.dropna().tolist() == [*given.metrics]
+    small = frame.loc["small"]
+    assert (small["n"], small["left_out"], small["n_transferred"], small["n_flow"]) == (93, 7, 93, 93)
+    common = given.predictions["transferred"].iloc[7:]
+    assert small["gain_transferred"] == pytest.approx(
+        small["macro_f1"] - score_variant("", common, printed.CLASSES, SETTINGS)["macro_f1"]["mean"]
+    )
+    best = max(("flow_a", "flow_b"), key=lambda name: frame.loc[name, "macro_f1"])
+    assert np.isnan(frame.loc["transferred", "gain_transferred"]) and np.isnan(frame.loc[best, "gain_flow"])
+    tested = frame[["p_transferred", "p_flow"]].stack().dropna()
+    adjusted = frame[["p_holm_transferred", "p_holm_flow"]].stack().dropna()
+    assert adjusted.tolist() == pytest.approx(holm(tested.tolist())) and len(tested) == 10
+    shown = table.shown.set_index("Variant").loc["small"]
+    assert shown["Clips"] == "93 (7 left out)" and shown["Sees"] == "flow_strain, 28"
+    assert (shown["Method"], shown["Parameters"], shown["Multiply-adds (million)"]) == (
+        "STSTNet",
+        "2,485",
+        "0.391",
+    )
+    assert "UF1 0.735; 3 classes" in shown["Note"] and "no difference" in " ".join(table.notes)
+    assert "Left out" in " ".join(table.notes) and f"Gain on {best}" in table.shown
+
+
+def test_a_figure_too_good_on_real_clips_calls_for_a_search_for_leaks():
+    given = with_methods()
+    perfect = given.predictions["small"].assign(predicted=lambda frame: frame["label"])
+    score = score_variant("small", perfect, printed.CLASSES, SETTINGS)
+    given = replace(
+        given,
+        predictions={**given.predictions, "small": perfect},
+        metrics={**given.metrics, "small": score},
+    )
+    hints = [note for note in build_tables(given)["methods"].notes if "leak" in note]
+    assert len(hints) == 1 and hints[0].startswith("small:")
+    simulated = replace(given, simulated=["casme2"])
+    assert not [note for note in build_tables(simulated)["methods"].notes if "leak" in note]

@@ -34,6 +34,8 @@ def main(snakemake):
         pretrained=selected,
         transductive=params.transductive,
         layouts=params.layouts,
+        seen=params.seen,
+        by_flow=params.by_flow,
     )
     tables = build_tables(results)
     write_tables(tables, Path(snakemake.output.json))

@@ -15,8 +15,10 @@ from mer_core.provenance import file_digest
 def main(snakemake):
     params = snakemake.params
     settings = Scoring.model_validate(params.evaluation)
-    absent = {sample for path in snakemake.input.failures for sample in read_csv(path).sample_id}
-    samples = expected_samples(read_manifest(snakemake.input.manifest), absent)
+    # First the samples without a face, then those without what the row's input needs.
+    absent = [{*read_csv(path).sample_id} for path in snakemake.input.failures]
+    manifest = read_manifest(snakemake.input.manifest)
+    samples = expected_samples(manifest, set().union(*absent))
     paths = [Path(path) for path in snakemake.input.predictions]
     variant = snakemake.wildcards.variant
     folds = read_folds(
@@ -32,7 +34,9 @@ def main(snakemake):
     if settings.mixed == "refuse":
         refuse_mixed(folds, variant, paths[0].parents[2])
     scores = score_variant(variant, folds.predictions, params.classes, settings, folds.expected)
-    job.write_json(snakemake.output.metrics, scores | {"circumstances": folds.circumstances})
+    left_out = len(expected_samples(manifest, absent[0])) - len(samples)
+    told = {"circumstances": folds.circumstances, "cost": folds.cost, "left_out": left_out}
+    job.write_json(snakemake.output.metrics, scores | told)
     job.write_text(snakemake.output.predictions, folds.predictions.to_csv(index=False))
     accuracy, macro_f1 = scores["accuracy"]["mean"], scores["macro_f1"]["mean"]
     print(f"{variant}: accuracy {accuracy:.4f}, macro-F1 {macro_f1:.4f}, n = {scores['n']}")

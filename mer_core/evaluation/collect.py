@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import statistics
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,11 +38,13 @@ class Folds:
         expected: how many folds a complete experiment has, subjects (or groups of them) x seeds; of
             groups that are not there, each subject counts as one.
         circumstances: what the folds' numbers depend on besides their settings, `provenance.occurring`.
+        cost: parameters and multiply_adds of a network, None of other methods; seconds, the median of a fold.
     """
 
     predictions: pd.DataFrame
     expected: int
     circumstances: dict[str, list[str]]
+    cost: dict[str, float | None]
 
 
 def expected_samples(manifest: pd.DataFrame, absent: Collection[str]) -> pd.DataFrame:
@@ -125,7 +128,7 @@ def read_folds(
             f"{variant}: only some folds have the column {BEST_ON_TEST}; delete its folds and run again"
         )
     folds = len(predictions[["seed", "fold"]].drop_duplicates())
-    return Folds(predictions, folds + len(wanted) - len(present), occurring(records))
+    return Folds(predictions, folds + len(wanted) - len(present), occurring(records), _cost(records))
 
 
 def read_pooled(path: Path) -> pd.DataFrame:
@@ -188,6 +191,16 @@ def refuse_stale_folds(folders: Iterable[Path], present: Digests) -> None:
             continue
         if isinstance(fold, dict) and isinstance(fold.get("digests"), dict):
             refuse_stale(path, fold, present)
+
+
+def _cost(records: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
+    # A fold whose subject has no sample that can be used has trained nothing.
+    trained = [record for record in records if record.get("n_test", 1)]
+    seconds = [sum(record.get("seconds", {}).values()) for record in trained]
+    sizes = {name: [record.get(name) for record in trained] for name in ("parameters", "multiply_adds")}
+    return {name: found[0] if found else None for name, found in sizes.items()} | {
+        "seconds": statistics.median(seconds) if seconds else None
+    }
 
 
 def _refuse_mixture(path: Path, ours: dict[str, Any], first_path: Path, theirs: dict[str, Any]) -> None:

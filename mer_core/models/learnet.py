@@ -2,7 +2,7 @@
 
 Verma, Vipparthi, Singh and Murala, LEARNet: dynamic imaging network for micro expression recognition, IEEE
 Transactions on Image Processing 29, 2020. Layers from the authors' Keras code, its uneven padding written
-out.
+out. Assumed: all of the training, which is published nowhere.
 """
 
 from __future__ import annotations

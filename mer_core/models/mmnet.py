@@ -2,6 +2,7 @@
 
 Li, Sui, Zhu and Zhao, MMNet: muscle motion-guided network for micro-expression recognition, IJCAI 2022.
 Layers from the authors' code, without what it declares and never runs.
+Assumed: the alignment. Onset and apex are those annotated, where the authors draw neighbours within a frame.
 """
 
 from __future__ import annotations

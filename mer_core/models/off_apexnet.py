@@ -2,7 +2,7 @@
 
 Gan, Liong, Yau, Huang and Tan, OFF-ApexNet on micro-expression recognition system, Signal Processing: Image
 Communication 74, 2019. The layers are those of an independent implementation, whose number of parameters is
-the published one.
+the published one. Assumed: the activation of the convolutions, the optimiser and its epochs.
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 Xia, Peng, Khor and Zhao, Revealing the invisible with model and data shrinking for composite-database
 micro-expression recognition, IEEE Transactions on Image Processing 29, 2020. Layers from the authors' code.
+Assumed: how flow is estimated, the edge of 60 pixels, 100 epochs at a constant rate (their text says 20,
+their code defaults to 100, and the decay that it creates is never applied).
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """STSTNet: three shallow streams over horizontal flow, vertical flow and strain.
 
 Liong, Gan, See, Khor and Huang, Shallow triple stream three-dimensional CNN (STSTNet) for micro-expression
-recognition, FG 2019. "Three-dimensional" counts the channels: nothing is convolved along time.
+recognition, FG 2019. "Three-dimensional" counts the channels: nothing is convolved along time. Assumed: the
+settings of the flow, and how much of the face the crop shows.
 """
 
 from __future__ import annotations

@@ -54,6 +54,8 @@ class Results:
         pretrained: selected.json of each pretrained variant, by name.
         transductive: names of the methods whose training sees the unlabelled clips of the subject left out.
         layouts: of the parts that the target is put together of, by name; none where it is one dataset.
+        seen: what each row sees of a clip, in words, by its name.
+        by_flow: names of the comparison methods that measure flow.
     """
 
     metrics: Mapping[str, Mapping[str, Any]]
@@ -67,6 +69,8 @@ class Results:
     pretrained: Mapping[str, Mapping[str, Any]] | None = None
     transductive: Sequence[str] = ()
     layouts: Mapping[str, str] = field(default_factory=dict)
+    seen: Mapping[str, str] = field(default_factory=dict)
+    by_flow: Sequence[str] = ()
 
     @property
     def classes(self) -> list[str]:
@@ -124,10 +128,11 @@ def build_tables(results: Results) -> dict[str, Table]:
     """All tables by name.
 
     Returns:
-        table1_loss, table2_attention, table3_methods, per_class, transfer; parts where the target is put
-        together of several datasets; pretraining where something was pretrained.
+        table1_loss, table2_attention, table3_methods, methods, per_class, transfer; parts where the target is
+        put together of several datasets; pretraining where something was pretrained.
     """
     tables = {name: _paper_table(number, name, results) for number, name in enumerate(TITLES, start=1)}
+    tables["methods"] = _methods_table(results)
     tables |= {"per_class": _per_class_table(results), "transfer": _transfer_table(results)}
     tables |= {"parts": _parts_table(results)} if results.layouts else {}
     if note := _mixture_note(results):
@@ -260,6 +265,90 @@ def _score_columns(score: Mapping[str, Any]) -> Row:
             columns[name if key == "mean" else f"{name}_{key}"] = None if value is None else scale * value
     counts = {name: score[name] for name in ("n", "folds", "folds_expected")}
     return columns | counts | {"seeds": len(score["seeds"])}
+
+
+def _methods_table(results: Results) -> Table:
+    """Every row: what it sees, what it costs, what it scores, and its tests against two rows."""
+    transferred = next((name for name, key in _keys(results).items() if key == printed.ROWS[-1].key), None)
+    flow = max(
+        results.by_flow, key=lambda name: results.metrics[name]["macro_f1"]["mean"], default=None
+    )  # of equals the first
+    rows = [_method_row(name, transferred, flow, results) for name in results.metrics]
+    # One family of tests: both columns together.
+    p_values = iter(holm([row[f"p_{side}"] for side in ("transferred", "flow") for row in rows]))
+    for side in ("transferred", "flow"):
+        for row in rows:
+            row[f"p_holm_{side}"] = next(p_values)
+    columns = {
+        "Method": text("method"),
+        "Variant": text("variant"),
+        "Macro-F1": interval("macro_f1", "{:.3f}"),
+        f"Gain on {transferred}": interval("gain_transferred", "{:+.3f}"),
+        f"p against {transferred} (Holm)": p_value("p_holm_transferred"),
+        f"Gain on {flow}": interval("gain_flow", "{:+.3f}"),
+        f"p against {flow} (Holm)": p_value("p_holm_flow"),
+        "Sees": text("seen"),
+        "Clips": _clips,
+        "Parameters": number("parameters", "{:,}"),
+        "Multiply-adds (million)": number("millions", "{:,.3g}"),
+        "Seconds per fold": number("seconds", "{:.1f}"),
+        "Note": text("note", missing=""),
+    }
+    shown = {header: cell for header, cell in columns.items() if not header.split(" (")[0].endswith(" None")}
+    caption = _caption("All methods", results.metrics, results)
+    return make_table([*rows, results.floor], shown, caption, _methods_notes(rows, flow, results))
+
+
+def _method_row(name: str, transferred: str | None, flow: str | None, results: Results) -> Row:
+    score, variant = results.metrics[name], results.measured().get(name)
+    source = printed.SOURCES.get(variant.network_kind) if variant else None
+    cost = score.get("cost", {})
+    row = {
+        "kind": "measured",
+        "method": source.name if source else "ResNet18" if variant else "comparison method",
+        "variant": name,
+        "seen": results.seen.get(name),
+        **_score_columns(score),
+        "left_out": score.get("left_out"),
+        "parameters": cost.get("parameters"),
+        "millions": None if cost.get("multiply_adds") is None else cost["multiply_adds"] / 1e6,
+        "seconds": cost.get("seconds"),
+        "note": f"its source: {source.figure}; assumed here: {source.assumed}" if source else "",
+    }
+    for side, other in (("transferred", transferred), ("flow", flow)):
+        tested = results.compare(other, name)
+        row |= {
+            f"gain_{side}": tested and tested.gain,
+            f"gain_{side}_low": tested and tested.gain_low,
+            f"gain_{side}_high": tested and tested.gain_high,
+            f"p_{side}": tested and tested.p_permutation,
+            f"n_{side}": tested and tested.n,
+        }
+    return row
+
+
+def _clips(row: Row) -> str:
+    return f"{row['n']} ({row['left_out']} left out)" if row.get("left_out") else f"{row['n']}"
+
+
+def _methods_notes(rows: Sequence[Row], flow: str | None, results: Results) -> Iterator[str]:
+    yield _interval_note(results.metrics, results)
+    if any(row["left_out"] for row in rows):
+        yield (
+            "Left out: clips with a face that lack what the row sees, an onset on disk or motion at all. "
+            "Tests take the clips that both rows answered."
+        )
+    if flow and len(results.by_flow) > 1:
+        yield f"{flow} is the best of {len(results.by_flow)} methods on flow, by this very figure."
+    if any(row["note"] for row in rows):
+        yield "Figures of sources count other classes, clips or epochs, so no difference to them is taken."
+    if printed.comparable(results.classes, results.dataset in results.simulated):
+        for row in rows:
+            if row["macro_f1"] > printed.ALARM:
+                yield (
+                    f"{row['variant']}: macro-F1 above {printed.ALARM:.2f} on five real classes; look for a "
+                    "leak before you believe it."
+                )
 
 
 def _per_class_table(results: Results) -> Table:

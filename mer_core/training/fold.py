@@ -17,6 +17,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
+from torch.utils.flop_counter import FlopCounterMode
 
 from mer_core import job
 from mer_core.datasets import folds
@@ -125,6 +126,7 @@ def train_fold(
         )
         record |= {"epochs": len(history)} | history.iloc[-1][["loss", "accuracy"]].to_dict()
         record["parameters"] = sum(parameter.numel() for parameter in model.parameters())
+        record["multiply_adds"] = multiply_adds(model, samples)
         record["micro_batch"] = int(history["micro_batch"].iloc[-1])
         if settings.best_on_test:
             record["upper_bound_best_on_test"] = {
@@ -237,6 +239,16 @@ class Recipe:
         watch |= {"reduction": self.loss.reduction, "groups": groups}
         watch |= {"average_epochs": self.settings.average_epochs, "current_statistics": True}
         return model, loop.fit(model, samples, part, criterion, self.settings, draw, **watch)
+
+
+@torch.no_grad()
+def multiply_adds(model: nn.Module, samples: data.Samples) -> int:
+    """Of the convolutions and matrix products of one answer; the model is left in evaluation mode."""
+    model.eval()
+    one = samples.normalize(samples.pixels(torch.zeros(1, dtype=torch.int64, device=samples.images.device)))
+    with FlopCounterMode(display=False) as counted:
+        model(one)
+    return counted.get_total_flops() // 2
 
 
 def choose_epochs(
