@@ -4,6 +4,7 @@ import itertools
 import json
 import math
 import time
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -132,9 +133,13 @@ def test_a_clock_that_goes_back_makes_no_negative_duration(dataset, tmp_path, mo
     assert pd.read_csv(tmp_path / "history.csv")["images_per_second"].min() > 0
 
 
-@pytest.mark.parametrize("selection", ["last", "inner"])
-def test_the_held_out_subject_has_no_influence_on_the_weights(tmp_path, selection):
+@pytest.mark.parametrize(("selection", "maps"), [("last", False), ("inner", False), ("last", True)])
+def test_the_held_out_subject_has_no_influence_on_the_weights(tmp_path, selection, maps):
+    """Neither by its pictures nor by its labels: on photographs, and on the maps of an input."""
     dataset = write_dataset(tmp_path)
+    if maps:
+        faces = caches.read_cache(dataset[0])
+        caches.write_cache(dataset[0], replace(faces, images=(faces.images / 50).astype(np.float16)))
     settings = FOLD.model_copy(
         update={
             "keep_weights": True,
