@@ -338,6 +338,8 @@ def _methods_notes(rows: Sequence[Row], flow: str | None, results: Results) -> I
             "Left out: clips with a face that lack what the row sees, an onset on disk or motion at all. "
             "Tests take the clips that both rows answered."
         )
+    if any(row[f"p_{side}"] is not None for row in rows for side in ("transferred", "flow")):
+        yield "p: permutation of whole subjects; Holm-adjusted over both columns as one family."
     if flow and len(results.by_flow) > 1:
         yield f"{flow} is the best of {len(results.by_flow)} methods on flow, by this very figure."
     if any(row["note"] for row in rows):
