@@ -83,5 +83,5 @@ def read(root, settings, **severity):
     """Manifest, indexed by the sample's name without the dataset's, and defects."""
     samples, defects = read_dataset(settings.layout, settings, root, severity)
     # Copies of a few clips lack classes; what is said of them is tested by the doctor.
-    defects = defects[defects["defect"] != "absent_class"].reset_index(drop=True)
+    defects = defects[~defects["defect"].isin(["absent_class", "unlisted_class"])].reset_index(drop=True)
     return samples.set_index(samples.sample_id.str.removeprefix(f"{settings.layout}/")), defects

@@ -277,7 +277,7 @@ def test_rows_that_see_motion_are_refused_where_there_is_none():
         {"name": "row", "attention": "dual", "loss": "focal", "input": "difference"}
         | {"training": {"augmentation": {"brightness": 0, "contrast": 0}}}
     ]
-    with pytest.raises(UserError, match=r"baselines\.bi_woof: .* photographs has single images") as caught:
+    with pytest.raises(UserError, match=r"baselines\.flow_svm: .* photographs has single images") as caught:
         load_config(settings)
     assert "variants.row: input 'difference' needs clips" in str(caught.value)
     assert len(str(caught.value).splitlines()) == 2

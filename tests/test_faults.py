@@ -63,6 +63,7 @@ class Disturbed(Checkout):
         shutil.copytree(self.folder, folder, symlinks=True)
         other = object.__new__(Disturbed)
         other.folder, other.config, other.results = folder, self.config, folder / "results" / "faults"
+        other.code = folder
         return other
 
     def lose(self, *patterns):

@@ -182,7 +182,8 @@ def sections():
     while todo:
         found = todo.pop().__subclasses__()
         todo += found
-        yield from found
+        # A model's description is made of sections, too, and is no part of the configuration.
+        yield from (model for model in found if model.__module__.startswith("mer_core.config."))
 
 
 def sections_in(annotation):

@@ -232,7 +232,7 @@ def test_finding_starts_with_the_best_row_and_the_floor(made_up):
     score = max(made_up.metrics.values(), key=lambda one: one["macro_f1"]["mean"])["macro_f1"]
     floor = made_up.tables["table1_loss"].frame.query("kind == 'floor'").iloc[0]
     assert first == (
-        f"Of all rows, the network cbam is the best, with macro-F1 {score['mean']:.3f} (interval "
+        f"Of all rows, the network ststnet is the best, with macro-F1 {score['mean']:.3f} (interval "
         f"{score['low']:.3f} to {score['high']:.3f}), which is above the floor: always answering 'others' "
         f"gives {floor['macro_f1']:.3f}."
     )
