@@ -486,7 +486,7 @@ def test_the_clips_hold_every_answer_with_its_probability(made_up, html):
     hits = sum((frame["predicted"] == frame["label"]).astype(int) for frame in made_up.predictions.values())
     assert [int(row[3]) for row in rows] == hits.tolist()
     missed, solved = (hits == 0).sum(), (hits == len(made_up.predictions)).sum()
-    assert f"Of 54 clips, {missed} are missed by every one of 7 rows and {solved} by none" in Page(html).text
+    assert f"Of 54 clips, {missed} are missed by every one of 8 rows and {solved} by none" in Page(html).text
 
 
 def test_the_clips_show_the_first_seed_and_what_was_not_predicted(made_up):
@@ -574,7 +574,7 @@ def test_structure_serves_a_screen_reader(html):
 
 def test_captions_say_on_how_much_a_figure_rests(html):
     captions = Page(html).contents["figcaption"]
-    assert len(captions) == KINDS + 7
+    assert len(captions) == KINDS + 8
     without = 4  # classes, faces, attention and time
     said = sum("54 clips, 6 subjects, 6 folds, 1 seed" in caption for caption in captions)
     assert said == len(captions) - without
