@@ -7,7 +7,7 @@ import multiprocessing
 import os
 import struct
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -118,6 +118,12 @@ class Finished:
             self._file.write(head + content)
             self._file.flush()
         self._places[key] = (place + _HEAD.size, len(content))
+
+    def keep(self, pieces: Iterable[tuple[str, bytes]], wanted: Container[str]) -> None:
+        """Keep those pieces of an earlier output that are wanted and not there yet; see `add`."""
+        for key, content in pieces:
+            if key in wanted and key not in self:
+                self.add(key, content)
 
     def _read_piece(self) -> tuple[str, bytes] | None:
         head = self._file.read(_HEAD.size)

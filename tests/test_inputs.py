@@ -208,3 +208,18 @@ def test_an_input_of_nothing_is_refused(copy):
     )  # fmt: skip
     with pytest.raises(UserError, match=r"no sample has what this input needs: .*c2: the onset"):
         built((root, only, samples))
+
+
+@pytest.mark.parametrize("kind", [inputs.FlowMaps, inputs.FlowClip])
+def test_a_run_that_is_stopped_before_it_writes_goes_on_from_what_it_drew(copy, kind, monkeypatch):
+    options = {"frames": 8} if kind is inputs.FlowClip else {}
+    with monkeypatch.context() as stopped:
+        stopped.setattr(build, "write_cache", lambda *given: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            built(copy, kind, **options)
+    drawn = []
+    monkeypatch.setattr(
+        build, "draw", lambda clip, *given: drawn.append(clip.sample_id) or draw(clip, *given)
+    )
+    cache, _ = built(copy, kind, **options)
+    assert len(cache.sample_id) == 2 and set(drawn) <= {"faces/sub01/c2"}

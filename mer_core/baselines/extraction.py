@@ -116,6 +116,5 @@ def _keep(path: str | Path, wanted: set[str], finished: Finished) -> None:
     except UserError as error:
         _LOG.info("nothing is kept of an earlier run: %s", error)
         return
-    for origin, values in zip(earlier.origin, earlier.values, strict=True):
-        if origin in wanted and origin not in finished:
-            finished.add(origin, values.tobytes())
+    contents = (values.tobytes() for values in earlier.values)
+    finished.keep(zip(earlier.origin, contents, strict=True), wanted)

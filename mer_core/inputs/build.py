@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from mer_core import csvs, provenance
 from mer_core.batch import Finished, workers
-from mer_core.config.inputs import Input
+from mer_core.config.inputs import FlowClip, Input
 from mer_core.errors import UserError
 from mer_core.faces.cache import Aligned, read_cache, write_cache
 from mer_core.inputs.maps import draw
@@ -73,14 +73,14 @@ def build_input(
                 messages[key] = drawn
             else:
                 finished.add(key, drawn.tobytes())
-                shape = drawn.shape
         kept = [place for place, key in enumerate(origin) if key in finished]
         if not kept:
             raise UserError(
                 f"{path}: no sample has what this input needs: {next(iter(messages.values()), 'no face')}"
             )
-        if not todo or len(messages) == len(todo):
-            shape = read_cache(path).images.shape[1:]
+        # As settings tell it: a killed run may have left every piece, and no cache.
+        times = [settings.frames] if isinstance(settings, FlowClip) else []
+        shape = (*times, settings.size, settings.size, -1)
         images = np.stack(
             [np.frombuffer(finished[origin[place]], np.float16).reshape(shape) for place in kept]
         )
@@ -137,6 +137,5 @@ def _keep(path: str | Path, wanted: set[str], finished: Finished) -> None:
     except UserError as error:
         _LOG.info("nothing is kept of an earlier run: %s", error)
         return
-    for origin, image in zip(earlier.origin, earlier.images, strict=True):
-        if origin in wanted and origin not in finished:
-            finished.add(origin, image.tobytes())
+    contents = (image.tobytes() for image in earlier.images)
+    finished.keep(zip(earlier.origin, contents, strict=True), wanted)
