@@ -65,7 +65,7 @@ def _errors(
     dataset: Casme2, simulation: Simulation, alignment: Alignment, blink: int
 ) -> dict[str, np.ndarray]:
     """Absolute errors of the guesses, one per clip."""
-    truth = {(clip.subject, clip.name): clip for clip in plan(simulation.size, simulation.seed).clips}
+    truth = {(clip.subject, clip.name): clip for clip in plan("casme2", simulation.size, simulation.seed)}
     finder = FaceFinder()
     errors = defaultdict(list)
     with tempfile.TemporaryDirectory() as folder:

@@ -43,7 +43,7 @@ rule simulate_dataset:
         layout=layout_of,
         simulation=dump(CONFIG.simulation),
         faces=portraits,
-        code=code_digest("workflow_scripts/simulate_dataset.py"),
+        code=writer_code,
     script:
         "../workflow_scripts/simulate_dataset.py"
 

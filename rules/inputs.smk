@@ -94,6 +94,12 @@ def reader_code(wildcards):
     return code_digest("workflow_scripts/read_dataset.py", f"mer_core/datasets/{layout}.py")
 
 
+def writer_code(wildcards):
+    """What writing a stand-in means: of the layouts that have a module of their own, the code of its alone."""
+    module = module_of(layout_of(wildcards)).replace(".", "/")
+    return code_digest("workflow_scripts/simulate_dataset.py", f"{module}.py")
+
+
 def memory(wildcards, attempt):
     """Twice as much on the second try."""
     return f"{CONFIG.compute.memory_mb * attempt}MB"

@@ -13,8 +13,7 @@ from mer_core.config.layouts.smic import Smic
 from mer_core.config.simulation import Simulation
 from mer_core.datasets.reading import list_subjects, published, read_dataset
 from mer_core.simulation.plan import SIZES, people_used, plan, simulated_subjects
-from mer_core.simulation.samm import simulate_samm
-from mer_core.simulation.smic import simulate_smic
+from mer_core.simulation.writers import simulate
 
 TINY = Simulation(
     size="tiny", faces="packaged", frames="key", casme2_tree="cropped", micro_strength=0.5, seed=0
@@ -26,14 +25,14 @@ SMIC = Smic(layout="smic", root="simulated", classes=SMIC_CLASSES)
 @pytest.fixture(scope="module")
 def roots(tmp_path_factory):
     folder = tmp_path_factory.mktemp("simulated")
-    simulate_samm(folder / "samm", TINY)
-    simulate_smic(folder / "smic", TINY)
+    simulate("samm", folder / "samm", TINY)
+    simulate("smic", folder / "smic", TINY)
     return folder
 
 
 @pytest.mark.parametrize("settings", [SAMM, SMIC], ids=["samm", "smic"])
 def test_the_full_plan_has_the_published_counts(settings):
-    clips = plan("full", 0).of(settings.layout)
+    clips = plan(settings.layout, "full", 0)
     assert Counter(clip.label.lower() for clip in clips) == published(settings).labels
     people = set(published(settings).subjects) - {"025"}
     assert {clip.subject for clip in clips} == people == set(simulated_subjects(settings.layout, "full"))
@@ -45,7 +44,7 @@ def test_what_is_written_is_read(roots, settings):
     samples, defects = read_dataset(settings.layout, settings, roots / settings.layout, {})
     clips = {
         clip.name.replace("s", "s0", settings.layout == "smic"): clip
-        for clip in plan("tiny", 0).of(settings.layout)
+        for clip in plan(settings.layout, "tiny", 0)
     }
     assert samples.included.all()
     assert dict(zip(samples["clip"], samples.label_raw, strict=True)) == {
@@ -86,7 +85,7 @@ def test_people_of_whom_nothing_is_used_are_not_listed(size):
     for settings in (only, drop):
         used = {
             clip.subject
-            for clip in plan(size, 0).samm
+            for clip in plan("samm", size, 0)
             if clip.label in ("Anger", "Surprise")
             and (settings is only or clip.onset < clip.apex_cell < clip.offset)
         }

@@ -74,7 +74,7 @@ def ckplus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_full_casme2_has_the_published_counts() -> None:
-    clips = plan("full", 0).clips
+    clips = plan("casme2", "full", 0)
     assert Counter(clip.label for clip in clips) == {
         "others": 99,
         "disgust": 63,
@@ -97,7 +97,7 @@ def test_full_casme2_has_the_published_counts() -> None:
 
 
 def test_full_ckplus_has_the_published_counts() -> None:
-    sequences = plan("full", 0).sequences
+    sequences = plan("ckplus", "full", 0)
     labels = Counter(sequence.label for sequence in sequences)
     assert labels.pop("") == 593 - 327
     assert labels == {
@@ -117,24 +117,24 @@ def test_full_ckplus_has_the_published_counts() -> None:
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("seed", [0, 7])
 def test_plans_suit_their_purpose(size: str, seed: int) -> None:
-    drawn = plan(size, seed)
-    assert {clip.subject for clip in drawn.clips} == set(simulated_subjects("casme2", size))
-    assert {sequence.subject for sequence in drawn.sequences} == set(simulated_subjects("ckplus", size))
-    assert {clip.label for clip in drawn.clips} >= FIVE
+    clips, sequences = plan("casme2", size, seed), plan("ckplus", size, seed)
+    assert {clip.subject for clip in clips} == set(simulated_subjects("casme2", size))
+    assert {sequence.subject for sequence in sequences} == set(simulated_subjects("ckplus", size))
+    assert {clip.label for clip in clips} >= FIVE
     if size == "tiny":
         for subject in simulated_subjects("casme2", size):
-            assert len({clip.label for clip in drawn.clips if clip.subject == subject} & FIVE) >= 3
+            assert len({clip.label for clip in clips if clip.subject == subject} & FIVE) >= 3
     if size == "demo":
-        assert 1 in Counter(clip.subject for clip in drawn.clips).values()
-    kept = [clip.subject for clip in drawn.clips if clip.label not in ("sadness", "fear")]
+        assert 1 in Counter(clip.subject for clip in clips).values()
+    kept = [clip.subject for clip in clips if clip.label not in ("sadness", "fear")]
     assert set(kept) == set(simulated_subjects("casme2", size)), "nobody has only classes that are left out"
 
 
 def test_the_plan_depends_on_the_seed_alone() -> None:
-    first = plan("demo", 3)
+    first = plan("casme2", "demo", 3)
     plan.cache_clear()
-    assert plan("demo", 3) == first
-    assert plan("demo", 4) != first
+    assert plan("casme2", "demo", 3) == first
+    assert plan("casme2", "demo", 4) != first
 
 
 def test_the_plan_loads_no_image_library() -> None:
@@ -146,7 +146,9 @@ def test_the_plan_loads_no_image_library() -> None:
     assert answer.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("clip", plan("full", 0).clips[::10], ids=lambda clip: f"{clip.subject}-{clip.name}")
+@pytest.mark.parametrize(
+    "clip", plan("casme2", "full", 0)[::10], ids=lambda clip: f"{clip.subject}-{clip.name}"
+)
 def test_a_clip_rises_to_its_apex_and_falls(clip: Clip) -> None:
     curve = [clip.intensity(number) for number in clip.frames("all")]
     peak = clip.apex - clip.onset
@@ -157,7 +159,7 @@ def test_a_clip_rises_to_its_apex_and_falls(clip: Clip) -> None:
 
 
 def test_key_frames_leave_something_to_spot() -> None:
-    for clip in plan("full", 0).clips:
+    for clip in plan("casme2", "full", 0):
         frames = clip.frames("key")
         assert {clip.onset, clip.apex, clip.offset} <= set(frames)
         assert len(frames) == 3 if clip.apex_cell == clip.apex else 5 <= len(frames) <= 9
@@ -414,9 +416,8 @@ def test_same_seed_same_bytes_whatever_the_processes(casme2: Path, tmp_path: Pat
 def test_another_tree_holds_whole_pictures_and_all_frames(tmp_path: Path, monkeypatch) -> None:
     from mer_core.simulation import writers
 
-    drawn = plan("tiny", 1)
-    clips = tuple(clip for clip in drawn.clips if clip.subject == "sub04")[:1]
-    monkeypatch.setattr(writers, "plan", lambda size, seed: type(drawn)(clips, ()))
+    clips = tuple(clip for clip in plan("casme2", "tiny", 1) if clip.subject == "sub04")[:1]
+    monkeypatch.setattr(writers, "plan", lambda layout, size, seed: clips)
     simulate_casme2(tmp_path / "raw", settings(casme2_tree="raw_selected", frames="all", seed=1))
     (clip,) = clips
     folder = tmp_path / "raw/CASME2_RAW_selected/sub04" / clip.name

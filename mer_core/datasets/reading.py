@@ -24,8 +24,8 @@ def layout(name: str) -> ModuleType:
 
     It holds SETTINGS, the layout's section of the configuration; PUBLISHED, what its authors say that it
     holds, or a function of the settings that tells it; read(name, settings, root, findings), its samples; and
-    list_subjects(settings, root). It is imported by its name, so that the code of one layout is no part of
-    what another's samples depend on.
+    list_subjects(settings, root), the people on disk. It is imported by its name, so that the code of one
+    layout is no part of what another's samples depend on.
     """
     return importlib.import_module(f"mer_core.datasets.{name}")
 
@@ -85,7 +85,7 @@ def located(name: str, settings: Copy, root: Path) -> Root:
 
 
 def list_subjects(name: str, settings: Copy, root: Path) -> list[str]:
-    """The subjects of a dataset, cheaply: those of the configuration, else those on disk.
+    """The subjects of a dataset, cheaply: those of the configuration, else of the released set, else on disk.
 
     Raises:
         UserError: they must be looked up on disk, and the folder is missing or of another layout.
@@ -93,6 +93,8 @@ def list_subjects(name: str, settings: Copy, root: Path) -> list[str]:
     if settings.subjects is not None:
         return list(settings.subjects)
     place = located(name, settings, root)
+    if (listed := _listed(settings)) is not None:
+        return listed
     with _readable():
         return layout(settings.layout).list_subjects(settings, place)
 

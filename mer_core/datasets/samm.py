@@ -9,26 +9,17 @@ from __future__ import annotations
 import re
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
-from mer_core.config.datasets import SIMULATED
 from mer_core.config.layouts.samm import Samm
-from mer_core.datasets import frames, workbook
-from mer_core.datasets.annotated import Candidate, Key, clip_key, find_frames
-from mer_core.datasets.defects import Findings
-from mer_core.datasets.frames import Root, Series
+from mer_core.datasets import frames
+from mer_core.datasets.annotated import Key, clip_key
+from mer_core.datasets.frames import Root
+from mer_core.datasets.layouts import ClipLayout, list_people, read_clips
 from mer_core.datasets.published import Published
-from mer_core.datasets.tables import find_table, read_rows
-from mer_core.datasets.trees import (
-    Listing,
-    check_people,
-    find_clips,
-    find_foreign,
-    is_cropped,
-    tree_above,
-)
+from mer_core.datasets.tables import Table
+from mer_core.datasets.trees import tree_above
 
 # The released file has notes in its first 13 rows.
 COLUMNS = {
@@ -40,7 +31,6 @@ COLUMNS = {
     "action_units": ("Action Units",),
 }
 LABELS = {"emotion": ("Estimated Emotion", "Emotion"), "objective": ("Objective Classes", "Objective Class")}
-KINDS = ("whole", "cropped")
 _SUBJECTS = tuple(f"{n:03d}" for n in range(6, 38) if n not in (8, 27, 29))
 _EMOTIONS = {
     **{"anger": 57, "happiness": 26, "other": 26, "surprise": 15},
@@ -65,50 +55,6 @@ SETTINGS = Samm
 PUBLISHED = _published
 
 
-def read(name: str, settings: Samm, root: Root, findings: Findings) -> list[dict[str, Any]]:
-    """One sample per annotated clip: its apex frame.
-
-    Args:
-        name: of the dataset in the configuration.
-        settings: of the dataset.
-        root: the dataset's folder or any folder inside.
-        findings: where defects go.
-
-    Returns:
-        Manifest rows, in the order of the table.
-
-    Raises:
-        UserError: there is no annotation table or no tree of frames, or it cannot be chosen.
-    """
-    listing = [*frames.walk(root)]
-    columns = COLUMNS | {"label": LABELS[settings.labels]}
-    optional = ["action_units", "subject"]
-    if settings.workbook is None:
-        key = f"datasets.{name}.workbook"
-        example = "SAMM_Micro_FACS_Codes_v2.xlsx"
-        path = find_table(root, listing, _may_be_table, columns, optional, key, example)
-    else:
-        path = frames.spelled(root.path, settings.workbook)
-    table = workbook.read_table(path, columns, optional)
-    samples = read_rows(name, settings, table, path.name, _named, findings)
-    candidates = _find_clips(name, settings, root, listing)
-    check_people(candidates, lambda folder: _subject(folder.parent.name), root, findings)
-    foreign = find_foreign(listing, partial(_place, root))
-    find_frames(name, settings, samples, candidates, KINDS, foreign, root, findings)
-    return samples
-
-
-def list_subjects(settings: Samm, root: Root) -> list[str]:
-    """Those of the released set, whatever of it is there; of a simulated copy, those on disk."""
-    if settings.root != SIMULATED:
-        return _published(settings).people(settings.classes)
-    return sorted({clip.key[0] for clip in _find_clips("samm", settings, root, [*frames.walk(root)])})
-
-
-def _may_be_table(name: str) -> bool:
-    return "samm" in name.lower() and "long" not in name.lower()
-
-
 def _named(cells: pd.Series) -> tuple[str, str] | None:
     """Subject and clip by the clip's name, which a cell of the subject must not contradict."""
     key = _key(cells["clip"])
@@ -129,17 +75,28 @@ def _subject(text: str) -> str | None:
     return f"{int(match[1]):03d}" if match else None
 
 
-def _find_clips(name: str, settings: Samm, root: Root, listing: Listing) -> list[Candidate]:
-    def kind(tree: Path, _: Series) -> str:
-        return "cropped" if is_cropped(root, tree) else "whole"
-
-    example = "006/006_1_2/006_05562.jpg"
-    return find_clips(name, settings.frames, root, listing, partial(_place, root), kind, example)
-
-
 def _place(root: Root, folder: Path) -> tuple[Path, Key] | None:
     key = _key(folder.name)
     if key is None:
         return None
     above = folder.parent
     return tree_above(root, above if _subject(above.name) else folder), clip_key(*key)
+
+
+def _layout(settings: Samm) -> ClipLayout:
+    return ClipLayout(
+        example="006/006_1_2/006_05562.jpg",
+        place=_place,
+        table=Table(
+            columns=COLUMNS | {"label": LABELS[settings.labels]},
+            named=_named,
+            may_be=lambda file: "samm" in file.lower() and "long" not in file.lower(),
+            example="SAMM_Micro_FACS_Codes_v2.xlsx",
+            optional=("action_units", "subject"),
+        ),
+        person=lambda root, folder: _subject(folder.parent.name),
+    )
+
+
+read = partial(read_clips, _layout)
+list_subjects = partial(list_people, _layout)

@@ -7,29 +7,24 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from mer_core.config.datasets import SIMULATED
+import pandas as pd
+
 from mer_core.config.layouts.smic import Smic
 from mer_core.datasets import frames, workbook
-from mer_core.datasets.annotated import Candidate, Key, clip_key, find_frames
+from mer_core.datasets.annotated import Candidate, Key, clip_key
 from mer_core.datasets.checks import assign_class
 from mer_core.datasets.defects import Findings
-from mer_core.datasets.frames import Root, Series
+from mer_core.datasets.frames import Root
+from mer_core.datasets.layouts import ClipLayout, list_people, read_clips
 from mer_core.datasets.manifest import new_sample
 from mer_core.datasets.published import Published
-from mer_core.datasets.tables import find_table, read_rows
-from mer_core.datasets.trees import (
-    Listing,
-    check_people,
-    find_clips,
-    find_foreign,
-    is_cropped,
-    tree_above,
-)
+from mer_core.datasets.tables import Table
+from mer_core.datasets.trees import folders_above, tree_above
 
 # Of SMIC-E. The last frame is a formula, which files written by some programs hold no value of.
 COLUMNS = {
@@ -41,7 +36,6 @@ COLUMNS = {
     "length": ("TotalMF1", "TotalMF"),
     "label": ("Emotion",),
 }
-OPTIONAL = ("subject", "apex", "length", "label")
 LABELS = {"ne": "negative", "po": "positive", "sur": "surprise"}
 KINDS = ("whole", "cropped")
 CAMERAS = frozenset({"HS", "VIS", "NIR"})
@@ -71,90 +65,34 @@ SETTINGS = Smic
 PUBLISHED = _published
 
 
-def read(name: str, settings: Smic, root: Root, findings: Findings) -> list[dict[str, Any]]:
-    """One sample per clip, its apex not annotated.
-
-    Args:
-        name: of the dataset in the configuration.
-        settings: of the dataset.
-        root: the dataset's folder or any folder inside.
-        findings: where defects go.
-
-    Returns:
-        Manifest rows by subject and clip, or in the order of SMIC-E's table.
-
-    Raises:
-        UserError: there is no tree of frames, or no table where it is asked for.
-    """
-    listing = [*frames.walk(root)]
-    candidates = _find_clips(name, settings, root, listing)
-    check_people(candidates, partial(_person, root), root, findings)
-    if settings.extended:
-        samples = _annotated(name, settings, root, listing, findings)
-    else:
-        samples = [*_cut(name, settings, root, candidates, findings)]
-    foreign = find_foreign(listing, partial(_place, root, settings))
-    find_frames(name, settings, samples, candidates, KINDS, foreign, root, findings)
-    return samples
-
-
-def list_subjects(settings: Smic, root: Root) -> list[str]:
-    """Those of the camera, whatever of them is there; of a simulated copy, those on disk."""
-    if settings.root != SIMULATED:
-        return _published(settings).people(settings.classes)
-    return sorted({clip.key[0] for clip in _find_clips("smic", settings, root, [*frames.walk(root)])})
-
-
 def _cut(
-    name: str, settings: Smic, root: Root, candidates: Iterable[Candidate], findings: Findings
-) -> Iterator[dict[str, Any]]:
+    name: str, settings: Smic, root: Root, candidates: Sequence[Candidate], findings: Findings
+) -> list[dict[str, Any]]:
     """A manifest row for every clip that is cut to its expression: from its first file to its last."""
     by_key: dict[Key, list[Candidate]] = defaultdict(list)
     for clip in candidates:
         by_key[clip.key].append(clip)
+    samples = []
     for key in sorted(by_key, key=lambda key: frames.natural_key("/".join(key))):
         best = min(by_key[key], key=lambda one: (KINDS.index(one.kind), -len(one.series.files)))
         numbers, where = best.series.files, root.relative(best.folder)
         sample = new_sample(name, *key, onset=min(numbers), offset=max(numbers))
-        label = _label(key)
-        for clip in by_key[key]:
-            told = _folder_label(root, clip.folder)
-            if told not in (label, None):
-                action = f"used as {label}, the folder says {told}"
-                findings.add(
-                    "contradicted_label", action, row=sample["sample_id"], file=root.relative(clip.folder)
-                )
-        assign_class(sample, label, settings.classes, findings, where)
+        assign_class(sample, _label(key), settings.classes, findings, where)
         if sample["included"] and len(numbers) < 3:
             findings.leave_out(sample, "impossible_interval", f"{len(numbers)} frames", where)
-        yield sample
+        samples.append(sample)
+    return samples
 
 
-def _annotated(
-    name: str, settings: Smic, root: Root, listing: Listing, findings: Findings
-) -> list[dict[str, Any]]:
-    """A manifest row for every clip in the table of SMIC-E; of several expressions in a clip, the first."""
-    if settings.workbook is None:
-        key, example = f"datasets.{name}.workbook", "SMIC-HS-E_annotation.xlsx"
-        path = find_table(root, listing, partial(_may_be_table, settings), COLUMNS, OPTIONAL, key, example)
-    else:
-        path = frames.spelled(root.path, settings.workbook)
-    table = workbook.read_table(path, COLUMNS, OPTIONAL)
-    keys = table["clip"].map(_key)
-    # What stands below the table are notes.
-    table = table[keys.notna() | table["onset"].map(workbook.whole_number).notna()].assign(action_units="")
-    for number, cells in table.iterrows():
-        if (clip := keys[number]) is None:
-            continue
-        label, told = _label(clip), frames.plain(cells["label"])
-        if told not in (label, ""):
-            row, where = f"{name}/{'/'.join(clip)}", f"{path.name}:{number}"
-            findings.add("contradicted_label", f"used as {label}, the table says {told}", row=row, file=where)
-        table.loc[number, "label"] = label
+def _mend(table: pd.DataFrame) -> pd.DataFrame:
+    """SMIC-E's table without the notes below it, and with the offsets that are formulas without a value."""
+    keys, onsets = table["clip"].map(_key), table["onset"].map(workbook.whole_number)
+    table = table[keys.notna() | onsets.notna()].assign(action_units="")
+    for row, cells in table.iterrows():
         onset, length = (workbook.whole_number(cells[column]) for column in ("onset", "length"))
         if not cells["offset"] and onset is not None and length is not None:
-            table.loc[number, "offset"] = str(onset + length - 1)
-    return read_rows(name, settings, table, path.name, lambda cells: _key(cells["clip"]), findings)
+            table.loc[row, "offset"] = str(onset + length - 1)
+    return table
 
 
 def _may_be_table(settings: Smic, name: str) -> bool:
@@ -175,46 +113,58 @@ def _label(key: Key) -> str:
     return LABELS[key[1].split("_")[1]]
 
 
-def _find_clips(name: str, settings: Smic, root: Root, listing: Listing) -> list[Candidate]:
-    def kind(tree: Path, _: Series) -> str:
-        return "cropped" if is_cropped(root, tree) else "whole"
-
-    of = f"{settings.camera}_long/" if settings.extended else f"{settings.camera}/s1/micro/negative/"
-    place = partial(_place, root, settings)
-    return find_clips(name, settings.frames, root, listing, place, kind, f"{of}s1_ne_01/image563854.bmp")
-
-
-def _place(root: Root, settings: Smic, folder: Path) -> tuple[Path, Key] | None:
+def _place(settings: Smic, root: Root, folder: Path) -> tuple[Path, Key] | None:
     """The tree and clip of a folder, if it shows a micro-expression by the camera that is asked for."""
-    key = _key(folder.name)
-    above = [_tokens(parent.name) for parent in _above(root, folder)]
-    camera = next((tokens & CAMERAS for tokens in above if len(tokens & CAMERAS) == 1), {settings.camera})
-    is_extended = any(tokens & {"LONG", "E"} and tokens & {"SMIC", *CAMERAS} for tokens in above)
+    key, above = _key(folder.name), folders_above(root, folder)
+    said = [_tokens(parent.name) for parent in above]
+    camera = next((tokens & CAMERAS for tokens in said if len(tokens & CAMERAS) == 1), {settings.camera})
+    is_extended = any(tokens & {"LONG", "E"} and tokens & {"SMIC", *CAMERAS} for tokens in said)
     if (
         key is None
         or camera != {settings.camera}
         or is_extended != settings.extended
-        or any({"NON", "MICRO"} <= tokens or "NONMICRO" in tokens for tokens in above)
+        or any({"NON", "MICRO"} <= tokens or "NONMICRO" in tokens for tokens in said)
     ):
         return None
-    subject = next((parent for parent in _above(root, folder) if _SUBJECT.fullmatch(parent.name)), folder)
+    subject = next((parent for parent in above if _SUBJECT.fullmatch(parent.name)), folder)
     return tree_above(root, subject), clip_key(*key)
 
 
-def _above(root: Root, folder: Path) -> list[Path]:
-    """The folders above, the nearest first, up to the root."""
-    return [parent for parent in folder.parents if parent.is_relative_to(root.path)]
-
-
 def _person(root: Root, folder: Path) -> str | None:
-    matches = (_SUBJECT.fullmatch(parent.name) for parent in _above(root, folder))
+    matches = (_SUBJECT.fullmatch(parent.name) for parent in folders_above(root, folder))
     return next((f"s{int(match[1]):02d}" for match in matches if match), None)
 
 
 def _folder_label(root: Root, folder: Path) -> str | None:
-    names = (frames.plain(parent.name) for parent in _above(root, folder))
+    names = (frames.plain(parent.name) for parent in folders_above(root, folder))
     return next((name for name in names if name in LABELS.values()), None)
 
 
 def _tokens(name: str) -> set[str]:
     return {*re.split(r"[^A-Z]+", name.upper())}
+
+
+def _layout(settings: Smic) -> ClipLayout:
+    of = f"{settings.camera}_long/" if settings.extended else f"{settings.camera}/s1/micro/negative/"
+    table = Table(
+        columns=COLUMNS,
+        named=lambda cells: _key(cells["clip"]),
+        may_be=partial(_may_be_table, settings),
+        example="SMIC-HS-E_annotation.xlsx",
+        optional=("subject", "apex", "length", "label"),
+        mend=_mend,
+        label_of=_label,
+    )
+    return ClipLayout(
+        example=f"{of}s1_ne_01/image563854.bmp",
+        place=partial(_place, settings),
+        table=table if settings.extended else None,
+        cut=None if settings.extended else _cut,
+        kinds=KINDS,
+        person=_person,
+        folder_label=_folder_label,
+    )
+
+
+read = partial(read_clips, _layout)
+list_subjects = partial(list_people, _layout)

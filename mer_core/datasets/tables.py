@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,75 +17,99 @@ from mer_core.datasets.checks import assign_class
 from mer_core.datasets.defects import Findings
 from mer_core.datasets.frames import Root
 from mer_core.datasets.manifest import new_sample
+from mer_core.datasets.trees import Listing
 from mer_core.errors import UserError
 
 
-def find_table(
-    root: Root,
-    listing: Sequence[tuple[Path, Sequence[str]]],
-    may_be: Callable[[str], bool],
-    columns: Mapping[str, Sequence[str]],
-    optional: Sequence[str],
-    key: str,
-    example: str,
-) -> Path:
-    """The one table that annotates a dataset: under its root, else in one of the two folders above.
+@dataclass(frozen=True)
+class Table:
+    """How a dataset's annotation table looks.
 
-    The root may be a folder of frames inside the dataset's, so the table may lie above it. Of several that
-    hold the columns, all must say the same.
+    Attributes:
+        columns: subject, clip, onset, apex, offset, action_units, label and what else `mend` needs -> the
+            accepted header names, best first.
+        named: subject and clip of a row as the dataset spells them; None where it names none.
+        may_be: whether a file of this name may be a table of the dataset.
+        example: of its name, for messages.
+        optional: columns that may be missing, and are empty then.
+        mend: what else must happen to the table, with column `where` (file and row) for defects.
+        label_of: the label that a clip's name tells, where that counts rather than the table's.
+    """
+
+    columns: Mapping[str, Sequence[str]]
+    named: Callable[[pd.Series], Key | None]
+    may_be: Callable[[str], bool]
+    example: str
+    optional: Sequence[str] = ("action_units",)
+    mend: Callable[[pd.DataFrame], pd.DataFrame] = lambda table: table
+    label_of: Callable[[Key], str] | None = None
+
+
+def read_table_of(
+    name: str, settings: AnnotatedClips, form: Table, root: Root, listing: Listing
+) -> pd.DataFrame:
+    """The table that annotates a dataset: the configured one, else the one that is found.
+
+    The root may be a folder of frames inside the dataset's, so the table may lie above it: it is looked for
+    under the root, else in one of the two folders above. Of several that hold the columns, all must say the
+    same.
 
     Args:
+        name: of the dataset in the configuration.
+        settings: of the dataset.
+        form: how its table looks.
         root: the dataset's folder.
-        listing: folders under the root with the names of their files, as `frames.walk` gives them.
-        may_be: whether a file of this name may be a table of the dataset.
-        columns: as for `workbook.read_table`.
-        optional: as for `workbook.read_table`.
-        key: of the configuration that names a table.
-        example: of a table's name, for the message.
+        listing: of the root.
+
+    Returns:
+        Text columns as `form` names them, and `where`: file and row, as a spreadsheet counts.
 
     Raises:
-        UserError: there is no table, or it cannot be told which one is meant.
+        UserError: there is no table, it is damaged, or it cannot be told which one is meant.
     """
+    if settings.workbook is None:
+        path = _find(root, listing, form, f"datasets.{name}.workbook")
+    else:
+        path = frames.spelled(root.path, settings.workbook)
+    table = workbook.read_table(path, form.columns, form.optional)
+    return form.mend(table.assign(where=[f"{path.name}:{row}" for row in table.index]))
+
+
+def _find(root: Root, listing: Listing, form: Table, key: str) -> Path:
     above = [root.path.parent, root.path.parent.parent]
     for level in [listing, *([(folder, _files(folder))] for folder in above)]:
-        paths = [folder / name for folder, names in level for name in names if _is_table(name, may_be)]
+        paths = [folder / name for folder, names in level for name in names if _is_table(name, form.may_be)]
         if len(paths) == 1:
             return paths[0]
-        fitting = [(path, table) for path in paths if (table := _read(path, columns, optional)) is not None]
+        fitting = [(path, table) for path in paths if (table := _read(path, form)) is not None]
         if fitting and all(_say_the_same(table, fitting[0][1]) for _, table in fitting):
             return fitting[0][0]
         if paths:
             found = [path for path, _ in fitting] or paths
             shown = ", ".join(os.path.relpath(path, root.path) for path in found[:5])
             raise UserError(f"{root.path}: which table annotates the clips? found {shown}; name it in {key}")
-    raise UserError(f"{root.path}: no annotation table ({example}); {_remedy(root, may_be, key)}")
+    raise UserError(f"{root.path}: no annotation table ({form.example}); {_remedy(root, form.may_be, key)}")
 
 
 def read_rows(
-    name: str,
-    settings: AnnotatedClips,
-    table: pd.DataFrame,
-    file: str,
-    named: Callable[[pd.Series], tuple[str, str] | None],
-    findings: Findings,
+    name: str, settings: AnnotatedClips, form: Table, table: pd.DataFrame, findings: Findings
 ) -> list[dict[str, Any]]:
     """A manifest row for every row of a table that names a clip; impossible ones are left out.
 
     Args:
         name: of the dataset in the configuration.
         settings: of the dataset.
-        table: columns subject, clip, onset, apex, offset, action_units, label, as text.
-        file: its name.
-        named: subject and clip of a row as the dataset spells them; None where it names none.
+        form: how the dataset's tables look.
+        table: as `read_table_of` gives it.
         findings: where defects go.
     """
     samples: dict[Key, dict[str, Any]] = {}
     written: dict[Key, tuple[str, ...]] = {}
-    for number, cells in table.iterrows():
-        where = f"{file}:{number}"
-        if (names := named(cells)) is None:
+    for row, cells in table.iterrows():
+        where = cells["where"]
+        if (names := form.named(cells)) is None:
             shown = f"subject {cells['subject'][:40]!r}, clip {cells['clip'][:40]!r}"
-            findings.add("bad_name", f"left out: {shown}", row=f"row {number}", file=where)
+            findings.add("bad_name", f"left out: {shown}", row=f"row {row}", file=where)
             continue
         numbers = {key: workbook.whole_number(cells[key]) for key in ("onset", "apex", "offset")}
         sample = new_sample(name, *names, action_units=cells["action_units"], **numbers)
@@ -96,7 +121,13 @@ def read_rows(
             findings.add(kind, "the earlier row is used", row=sample["sample_id"], file=where)
             continue
         samples[key], written[key] = sample, content
-        assign_class(sample, cells["label"], settings.classes, findings, where)
+        label = cells["label"]
+        if form.label_of is not None:
+            label, told = form.label_of(names), frames.plain(label)
+            if told not in (label, ""):
+                action = f"used as {label}, the table says {told}"
+                findings.add("contradicted_label", action, row=sample["sample_id"], file=where)
+        assign_class(sample, label, settings.classes, findings, where)
         if sample["included"]:
             check_interval(sample, cells, settings.missing_apex, where, findings)
     return list(samples.values())
@@ -113,9 +144,9 @@ def _files(folder: Path) -> list[str]:
         return []
 
 
-def _read(path: Path, columns: Mapping[str, Sequence[str]], optional: Sequence[str]) -> pd.DataFrame | None:
+def _read(path: Path, form: Table) -> pd.DataFrame | None:
     try:
-        return workbook.read_table(path, columns, optional)
+        return workbook.read_table(path, form.columns, form.optional)
     except UserError:
         return None
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from mer_core.datasets import frames
-from mer_core.datasets.annotated import Candidate, Key
+from mer_core.datasets.annotated import Candidate, Key, clip_key
 from mer_core.datasets.defects import Findings
 from mer_core.datasets.frames import Root, Series
 from mer_core.errors import UserError
@@ -73,6 +74,11 @@ def find_foreign(listing: Listing, place: Place) -> dict[Key, Path]:
     return found
 
 
+def folders_above(root: Root, folder: Path) -> list[Path]:
+    """The folders above one, the nearest first, up to the root."""
+    return [parent for parent in folder.parents if parent.is_relative_to(root.path)]
+
+
 def tree_above(root: Root, subject: Path) -> Path:
     """The folder above a subject's, never above the root."""
     return subject.parent if subject.parent.is_relative_to(root.path) else root.path
@@ -102,3 +108,31 @@ def check_people(
         if person not in (clip.key[0], None):
             action = f"counted as {clip.key[0]}, among the clips of {person}; move it there"
             findings.add("other_person", action, file=root.relative(clip.folder))
+
+
+def check_labels(
+    samples: Iterable[Mapping[str, Any]],
+    candidates: Iterable[Candidate],
+    label_of: Callable[[Path], str | None],
+    root: Root,
+    findings: Findings,
+) -> None:
+    """Note clips in the folder of a label other than the one that they are used as.
+
+    Args:
+        samples: manifest rows, with the label that counts.
+        candidates: the folders of clips.
+        label_of: the label that the folders above a clip's tell; None where they tell none.
+        root: the dataset's folder.
+        findings: where defects go.
+    """
+    used: dict[Key, Mapping[str, Any]] = {}
+    for sample in samples:
+        used.setdefault(clip_key(sample["subject"], sample["clip"]), sample)
+    for clip in candidates:
+        if (told := label_of(clip.folder)) is None or (sample := used.get(clip.key)) is None:
+            continue
+        if told != sample["label_raw"]:
+            action = f"used as {sample['label_raw']}, the folder says {told}"
+            where = root.relative(clip.folder)
+            findings.add("contradicted_label", action, row=sample["sample_id"], file=where)

@@ -20,7 +20,7 @@ import numpy as np
 from mer_core.datasets.frames import IMAGE_SUFFIXES
 from mer_core.errors import UserError
 from mer_core.images import read_image
-from mer_core.simulation.plan import simulated_subjects, stream
+from mer_core.simulation.plan import clip_set, simulated_subjects, stream
 from mer_core.simulation.warping import (
     CANVAS,
     EYE_DISTANCE,
@@ -102,8 +102,8 @@ def cast(folder: Path, size: str, seed: int, dataset: str) -> list[tuple[Path, .
     """Which portraits make each subject.
 
     Nobody is in two data sets, and every CASME II subject is one person. CK+ has more subjects than some
-    folders have people; the subjects beyond are even mixtures of two CK+ people. So are all those of SAMM and
-    SMIC, of other pairs.
+    folders have people; the subjects beyond are even mixtures of two CK+ people. So are all those of other
+    sets, of other pairs.
 
     Returns:
         Per subject one path, or two to be mixed.
@@ -125,7 +125,7 @@ def cast(folder: Path, size: str, seed: int, dataset: str) -> list[tuple[Path, .
         return [(path,) for path in files[:casme2]]
     pool = files[casme2:]
     if dataset != "ckplus":
-        step = {"samm": 2, "smic": 3}[dataset]
+        step = clip_set(dataset).step
         count = len(simulated_subjects(dataset, size))
         return [(pool[i % len(pool)], pool[(i + step) % len(pool)]) for i in range(count)]
     pairs = [(path, pool[(i + 1) % len(pool)]) for i, path in enumerate(pool)]

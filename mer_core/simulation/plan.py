@@ -5,11 +5,14 @@ The Snakefile imports this module at every dry run, so it needs NumPy and nothin
 
 from __future__ import annotations
 
+import importlib
 import math
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -60,36 +63,6 @@ CKPLUS_CLASSES: dict[str, dict[str, int]] = {
         "surprise": 83,
     },
 }
-# SAMM without 025, of whom there is Other alone.
-SAMM_CLIPS: dict[str, tuple[int, ...]] = {
-    "tiny": (4, 4, 3),
-    "demo": (8, 6, 5, 4, 2),
-    "full": (20, 15, 12, 10, 9, 9, 8, 8, 7, 7, 6, 6, 5, 5, 4, 4, 4, 3, 3, 3, 2, 2, 2, 1, 1, 1, 1, 1),
-}
-SAMM_CLASSES: dict[str, dict[str, int]] = {
-    "tiny": {"Anger": 4, "Happiness": 3, "Surprise": 3, "Other": 1},
-    "demo": {"Anger": 9, "Happiness": 4, "Surprise": 3, "Contempt": 3, "Disgust": 2, "Other": 4},
-    "full": {
-        "Anger": 57,
-        "Happiness": 26,
-        "Surprise": 15,
-        "Contempt": 12,
-        "Disgust": 9,
-        "Fear": 8,
-        "Sadness": 6,
-        "Other": 26,
-    },
-}
-SMIC_CLIPS: dict[str, tuple[int, ...]] = {
-    "tiny": (4, 4, 3),
-    "demo": (8, 6, 5, 4, 2),
-    "full": (6, 6, 39, 19, 2, 4, 13, 4, 7, 9, 10, 10, 4, 7, 2, 22),
-}
-SMIC_CLASSES: dict[str, dict[str, int]] = {
-    "tiny": {"negative": 4, "positive": 4, "surprise": 3},
-    "demo": {"negative": 11, "positive": 8, "surprise": 6},
-    "full": {"negative": 70, "positive": 51, "surprise": 43},
-}
 SIZES = tuple(CASME2_CLIPS)
 
 # What each class looks like: FACS action units and how often (relative), after EMFACS and the criteria
@@ -109,7 +82,7 @@ COMBINATIONS: dict[str, dict[str, float]] = {
 }
 # A micro-expression of surprise rarely drops the jaw.
 MICRO_SURPRISE = {"1+2": 5, "1+2+5": 3, "1+2+25": 2, "2+5": 1, "5": 1, "1+2+26": 1}
-# What SAMM and SMIC call otherwise.
+# What the other data sets of micro-expressions call otherwise.
 MICRO = COMBINATIONS | {
     "other": COMBINATIONS["others"],
     "positive": COMBINATIONS["happiness"],
@@ -192,38 +165,90 @@ class Sequence:
         return [1, *range(self.length - last + 1, self.length + 1)]
 
 
+Sheets = dict[str, list[list[Any]]]
+"""Rows of cells by the name of their sheet."""
+
+
 @dataclass(frozen=True)
-class Plan:
-    """Everything the writers need to know; equal for equal size and seed."""
+class ClipSet:
+    """A data set of clips as it is simulated: who is in it, what is seen, and how it lies on disk.
 
-    clips: tuple[Clip, ...]
-    sequences: tuple[Sequence, ...]
-    samm: tuple[Clip, ...] = ()
-    smic: tuple[Clip, ...] = ()
+    Attributes:
+        names: of its subjects; sizes other than `full` have the first of them.
+        counts: clips per subject by size.
+        classes: clips per label by size.
+        length: of clips in frames: median, spread of its logarithm, shortest, longest.
+        start: the lowest onset, and the first number above the highest.
+        name: of a clip, from its subject, its place among those of the subject, and its label.
+        fps: frames per second of a clip.
+        file: where a frame lies, from the clip, its place in the plan and the frame's number.
+        step: how far apart in the cast the two stand who are mixed to a person, other than in other sets.
+        tables: the annotation tables of the clips, by where they lie.
+        cell: action units as the tables have them.
+        flaws: what is wrong with the annotations.
+        grey: whether the images have one channel.
+        finish: what else lies in the folder.
+    """
 
-    def of(self, dataset: str) -> tuple[Clip, ...] | tuple[Sequence, ...]:
-        """The recordings of a data set."""
-        return {"casme2": self.clips, "ckplus": self.sequences, "samm": self.samm, "smic": self.smic}[dataset]
+    names: list[str]
+    counts: dict[str, tuple[int, ...]]
+    classes: dict[str, dict[str, int]]
+    length: tuple[float, float, int, int]
+    start: tuple[int, int]
+    name: Callable[[str, int, str], str]
+    fps: Callable[[Clip], int]
+    file: Callable[[Clip, int, int], str]
+    step: int
+    tables: Callable[[list[Clip]], dict[str, Sheets]] = lambda clips: {}
+    cell: Callable[[tuple[ActionUnit, ...], np.random.Generator], int | str] = lambda units, rng: as_cell(
+        units
+    )
+    flaws: Callable[[list[Clip], np.random.Generator], list[Clip]] = lambda clips, rng: clips
+    grey: bool = False
+    finish: Callable[[Path, list[Clip]], None] = lambda folder, clips: None
+
+    def people(self, size: str) -> list[str]:
+        """The subjects of a size."""
+        return self.names[: len(self.counts[size])]
+
+    def draw(self, size: str, rng: np.random.Generator) -> list[Clip]:
+        """Lay out the clips of a size."""
+        places = dict(zip(self.people(size), self.counts[size], strict=True))
+        median, spread, shortest, longest = self.length
+        clips = []
+        for subject, labels in deal(self.classes[size], places, rng).items():
+            for number, label in enumerate(labels, start=1):
+                length = int(np.clip(np.rint(median * np.exp(rng.normal(0, spread))), shortest, longest))
+                onset = int(rng.integers(*self.start))
+                apex = onset + round((length - 1) * rng.uniform(0.3, 0.7))
+                units = draw_units(MICRO[label.lower()], rng)
+                name, cell = self.name(subject, number, label), self.cell(units, rng)
+                clips.append(Clip(subject, name, label, onset, apex, onset + length - 1, units, apex, cell))
+        return self.flaws(clips, rng)
 
 
-def simulated_subjects(dataset: str, size: str) -> list[str]:
+def module_of(layout: str) -> str:
+    """The module that lays out the simulated stand-in of a layout."""
+    return __name__ if layout in ("casme2", "ckplus") else f"mer_core.simulation.{layout}"
+
+
+def clip_set(layout: str) -> ClipSet:
+    """A data set that a module of its own describes, imported by its name so that none depends on others."""
+    return importlib.import_module(module_of(layout)).CLIPS
+
+
+def simulated_subjects(layout: str, size: str) -> list[str]:
     """Names of the subjects of a simulated data set, whatever the seed.
 
     Args:
-        dataset: casme2 (`sub01`, ...), ckplus (`S005`, `S010`, ...), samm (`006`, ...) or smic (`s01`, ...).
+        layout: casme2 (`sub01`, ...), ckplus (`S005`, `S010`, ...), or one with a module of its own.
         size: one of `SIZES`.
     """
-    if dataset == "casme2":
+    if layout == "casme2":
         return [f"sub{n:02d}" for n in range(1, len(CASME2_CLIPS[size]) + 1)]
-    if dataset == "ckplus":
+    if layout == "ckplus":
         return ["S005", *(f"S{n:03d}" for n in range(10, 9 + CKPLUS_SUBJECTS[size][0]))]
-    if dataset == "samm":
-        people = [n for n in range(6, 38) if n not in (8, 25, 27, 29)]
-        return [f"{n:03d}" for n in people[: len(SAMM_CLIPS[size])]]
-    if dataset == "smic":
-        people = [n for n in range(1, 21) if n not in (7, 10, 16, 17)]
-        return [f"s{n:02d}" for n in people[: len(SMIC_CLIPS[size])]]
-    raise ValueError(f"no simulation of {dataset!r}")
+    return clip_set(layout).people(size)
 
 
 def people_used(dataset: Copy, size: str, seed: int) -> list[str]:
@@ -239,25 +264,26 @@ def people_used(dataset: Copy, size: str, seed: int) -> list[str]:
     labels = {label.casefold() for label, name in dataset.classes.items() if name is not None}
     used = {
         clip.subject
-        for clip in plan(size, seed).of(dataset.layout)
+        for clip in plan(dataset.layout, size, seed)
         if clip.label.casefold() in labels and clip.is_kept(dataset.missing_apex)
     }
     return [subject for subject in everybody if subject in used]
 
 
-@lru_cache(maxsize=4)
-def plan(size: str, seed: int) -> Plan:
-    """Lay out all data sets.
+@lru_cache(maxsize=16)
+def plan(layout: str, size: str, seed: int) -> tuple[Clip, ...] | tuple[Sequence, ...]:
+    """Lay out the recordings of a data set.
 
     Args:
+        layout: as for `simulated_subjects`.
         size: one of `SIZES`.
         seed: everything but the subjects' names and the counts depends on it.
     """
-    clips = _casme2(size, stream(seed, "clips"))
-    sequences = _ckplus(size, stream(seed, "sequences"))
-    samm = _samm(size, stream(seed, "clips of SAMM"))
-    smic = _smic(size, stream(seed, "clips of SMIC"))
-    return Plan(tuple(clips), tuple(sequences), tuple(samm), tuple(smic))
+    if layout == "casme2":
+        return tuple(_casme2(size, stream(seed, "clips")))
+    if layout == "ckplus":
+        return tuple(_ckplus(size, stream(seed, "sequences")))
+    return tuple(clip_set(layout).draw(size, stream(seed, f"clips of {layout.upper()}")))
 
 
 def stream(seed: int, purpose: str, *index: int) -> np.random.Generator:
@@ -267,15 +293,15 @@ def stream(seed: int, purpose: str, *index: int) -> np.random.Generator:
 
 def _casme2(size: str, rng: np.random.Generator) -> list[Clip]:
     subjects = simulated_subjects("casme2", size)
-    labels = _deal(CASME2_CLASSES[size], dict(zip(subjects, CASME2_CLIPS[size], strict=True)), rng)
+    labels = deal(CASME2_CLASSES[size], dict(zip(subjects, CASME2_CLIPS[size], strict=True)), rng)
     clips = []
     for subject, of_subject in labels.items():
         for name, label in zip(_clip_names(len(of_subject), rng), of_subject, strict=True):
             length = int(np.clip(np.rint(61 * np.exp(rng.normal(0, 0.35))), 24, 141))
             onset = int(rng.integers(16, 300))
             apex = onset + round((length - 1) * rng.uniform(0.3, 0.7))
-            units = _draw_units(MICRO_SURPRISE if label == "surprise" else COMBINATIONS[label], rng)
-            cell = _units_cell(units)
+            units = draw_units(MICRO_SURPRISE if label == "surprise" else COMBINATIONS[label], rng)
+            cell = as_cell(units)
             clips.append(Clip(subject, name, label, onset, apex, onset + length - 1, units, apex, cell))
     return _with_flaws(clips, rng)
 
@@ -297,50 +323,12 @@ def _with_flaws(clips: list[Clip], rng: np.random.Generator) -> list[Clip]:
     return flawed
 
 
-def _samm(size: str, rng: np.random.Generator) -> list[Clip]:
-    places = dict(zip(simulated_subjects("samm", size), SAMM_CLIPS[size], strict=True))
-    clips = []
-    for subject, labels in _deal(SAMM_CLASSES[size], places, rng).items():
-        for number, label in enumerate(labels, start=1):
-            length = int(np.clip(np.rint(74 * np.exp(rng.normal(0, 0.25))), 30, 101))
-            onset = int(rng.integers(83, 12300))
-            apex = onset + round((length - 1) * rng.uniform(0.3, 0.7))
-            units = _draw_units(MICRO[label.lower()], rng)
-            # Intensities behind the numbers, as coders of FACS write them.
-            cell = "+".join(f"{unit.side}{unit.number}{rng.choice([*'ABC', ''])}" for unit in units)
-            name = f"{subject}_{1 + number % 7}_{number}"
-            clips.append(Clip(subject, name, label, onset, apex, onset + length - 1, units, apex, cell))
-    # Apexes of the real table: past the offset, before the onset, and one frame after it.
-    past, before, next_to = rng.permutation(len(clips))[:3].tolist()
-    clips[past] = replace(clips[past], apex_cell=clips[past].apex + 1000)
-    clips[before] = replace(clips[before], apex_cell=clips[before].onset // 10)
-    clips[next_to] = replace(
-        clips[next_to], apex=clips[next_to].onset + 1, apex_cell=clips[next_to].onset + 1
-    )
-    return clips
-
-
-def _smic(size: str, rng: np.random.Generator) -> list[Clip]:
-    places = dict(zip(simulated_subjects("smic", size), SMIC_CLIPS[size], strict=True))
-    clips = []
-    for subject, labels in _deal(SMIC_CLASSES[size], places, rng).items():
-        for number, label in enumerate(labels, start=1):
-            length = int(np.clip(np.rint(34 * np.exp(rng.normal(0, 0.3))), 11, 58))
-            onset = int(rng.integers(7700, 600000))
-            apex = onset + round((length - 1) * rng.uniform(0.3, 0.7))
-            token = {"negative": "ne", "positive": "po", "surprise": "sur"}[label]
-            name = f"s{int(subject[1:])}_{token}_{number:02d}"
-            units = _draw_units(MICRO[label], rng)
-            clips.append(Clip(subject, name, label, onset, apex, onset + length - 1, units, None, ""))
-    return clips
-
-
 def _ckplus(size: str, rng: np.random.Generator) -> list[Sequence]:
     subjects = simulated_subjects("ckplus", size)
     labelled = sorted(rng.permutation(subjects)[: CKPLUS_SUBJECTS[size][1]].tolist())
     classes, total = CKPLUS_CLASSES[size], CKPLUS_SEQUENCES[size]
     counts = _even(sum(classes.values()), labelled, rng)
-    labels: dict[str, list[str]] = {subject: [] for subject in subjects} | _deal(classes, counts, rng)
+    labels: dict[str, list[str]] = {subject: [] for subject in subjects} | deal(classes, counts, rng)
     # The rest has no emotion file; every subject without a label gets its first sequences from it.
     silent = [s for s in subjects if s not in labelled]
     extra = total - sum(classes.values())
@@ -353,12 +341,12 @@ def _ckplus(size: str, rng: np.random.Generator) -> list[Sequence]:
         for number, index in enumerate(order, start=1):
             label = labels[subject][index]
             shown = label or str(rng.choice(list(classes)))
-            units = _draw_units(COMBINATIONS[shown], rng)
+            units = draw_units(COMBINATIONS[shown], rng)
             sequences.append(Sequence(subject, f"{number:03d}", label, int(rng.integers(10, 36)), units))
     return sequences
 
 
-def _deal(classes: dict[str, int], places: dict[str, int], rng: np.random.Generator) -> dict[str, list[str]]:
+def deal(classes: dict[str, int], places: dict[str, int], rng: np.random.Generator) -> dict[str, list[str]]:
     """Deal labels like cards, class after class, to subjects who have places left.
 
     A subject so gets as many different classes as it can hold. Those with most places come first, so
@@ -381,7 +369,8 @@ def _even(total: int, subjects: list[str], rng: np.random.Generator) -> dict[str
     return dict(zip(rng.permutation(subjects).tolist(), shares, strict=True))
 
 
-def _draw_units(combinations: dict[str, float], rng: np.random.Generator) -> tuple[ActionUnit, ...]:
+def draw_units(combinations: dict[str, float], rng: np.random.Generator) -> tuple[ActionUnit, ...]:
+    """One of the combinations, by their shares, with intensities."""
     weights = np.array(list(combinations.values()), dtype=float)
     text = str(rng.choice(list(combinations), p=weights / weights.sum()))
     overall = rng.uniform(0.75, 1.0)
@@ -393,8 +382,8 @@ def _draw_units(combinations: dict[str, float], rng: np.random.Generator) -> tup
     return tuple(units)
 
 
-def _units_cell(units: tuple[ActionUnit, ...]) -> int | str:
-    """As the table has it: a number where there is one two-sided unit, else text."""
+def as_cell(units: tuple[ActionUnit, ...]) -> int | str:
+    """Action units as tables have them: a number where there is one two-sided unit, else text."""
     if len(units) == 1 and not units[0].side:
         return units[0].number
     return "+".join(f"{unit.side}{unit.number}" for unit in units)

@@ -1,49 +1,57 @@
-"""Writes the fast camera of a simulated SMIC as the real one lies on disk, with its oddities."""
+"""The fast camera of a simulated SMIC as the real one lies on disk, with its oddities."""
 
 from __future__ import annotations
 
-import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
-from mer_core.config.simulation import Simulation
-from mer_core.simulation.plan import Clip, plan, stream
-from mer_core.simulation.recording import Actor, Camera
-from mer_core.simulation.writers import draw_all, draw_frame, new_folder, save
+import numpy as np
 
-TREE = "SMIC_all_raw/HS"
-FRAMES_PER_SECOND = 100
+from mer_core.simulation.plan import Clip, ClipSet
+
+TOKENS = {"negative": "ne", "positive": "po", "surprise": "sur"}
 
 
-def simulate_smic(root: str | os.PathLike[str], settings: Simulation, processes: int = 1) -> None:
-    """Write simulated SMIC HS: one folder of frames per clip, and one that shows no expression.
-
-    Args:
-        root, settings, processes: as for `writers.simulate_casme2`.
-
-    Raises:
-        UserError: the folder of portraits does not serve, or `root` cannot be written.
-    """
-    with new_folder(Path(root)) as folder:
-        draw_all("smic", _draw_clip, folder, settings, processes)
-        first = _folder(folder, plan(settings.size, settings.seed).smic[0])
-        shutil.copytree(first, first.parents[2] / "non_micro" / first.name)
-
-
-def _folder(folder: Path, clip: Clip) -> Path:
+def _name(subject: str, number: int, label: str) -> str:
     # Neither the person's number nor the clip's is padded as in the names of subjects elsewhere.
-    return folder / TREE / clip.name.split("_")[0] / "micro" / clip.label / clip.name
+    return f"s{int(subject[1:])}_{TOKENS[label]}_{number:02d}"
 
 
-def _draw_clip(folder: Path, settings: Simulation, actor: Actor, number: int, clip: Clip) -> int:
-    camera = Camera.draw(stream(settings.seed, "clip of SMIC", number))
-    target = _folder(folder, clip)
-    target.mkdir(parents=True)
+def _file(clip: Clip, place: int, frame: int) -> str:
     # The real ones are bmp, at a megabyte each: one clip shows that they are read.
-    suffix = "jpg" if number else "bmp"
-    frames = clip.frames(settings.frames)
-    for frame in frames:
-        noise = stream(settings.seed, "clip noise of SMIC", number, frame)
-        image = draw_frame(settings, actor, clip, frame, camera, FRAMES_PER_SECOND, noise)
-        save(target / f"image{frame:06d}.{suffix}", image)
-    return len(frames)
+    folder = f"SMIC_all_raw/HS/{clip.name.split('_')[0]}/micro/{clip.label}/{clip.name}"
+    return f"{folder}/image{frame:06d}.{'jpg' if place else 'bmp'}"
+
+
+def _without_apex(clips: list[Clip], _: np.random.Generator) -> list[Clip]:
+    return [replace(clip, apex_cell=None, units_cell="") for clip in clips]
+
+
+def _finish(folder: Path, clips: list[Clip]) -> None:
+    """A clip that shows no expression."""
+    first = (folder / _file(clips[0], 0, 0)).parent
+    shutil.copytree(first, first.parents[2] / "non_micro" / first.name)
+
+
+CLIPS = ClipSet(
+    names=[f"s{n:02d}" for n in range(1, 21) if n not in (7, 10, 16, 17)],
+    counts={
+        "tiny": (4, 4, 3),
+        "demo": (8, 6, 5, 4, 2),
+        "full": (6, 6, 39, 19, 2, 4, 13, 4, 7, 9, 10, 10, 4, 7, 2, 22),
+    },
+    classes={
+        "tiny": {"negative": 4, "positive": 4, "surprise": 3},
+        "demo": {"negative": 11, "positive": 8, "surprise": 6},
+        "full": {"negative": 70, "positive": 51, "surprise": 43},
+    },
+    length=(34, 0.3, 11, 58),
+    start=(7700, 600000),
+    name=_name,
+    fps=lambda clip: 100,
+    file=_file,
+    step=3,
+    flaws=_without_apex,
+    finish=_finish,
+)

@@ -1,4 +1,4 @@
-"""Writes simulated CASME II and CK+ as the real ones lie on disk, with their oddities."""
+"""Writes simulated data sets as the real ones lie on disk: CASME II and CK+, and what modules describe."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import os
 import re
 import shutil
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -24,7 +24,7 @@ from mer_core.config.simulation import Simulation
 from mer_core.errors import UserError
 from mer_core.job import NO_ROOM, check_not_orphaned
 from mer_core.simulation.identities import identity
-from mer_core.simulation.plan import Clip, Sequence, plan, simulated_subjects, stream
+from mer_core.simulation.plan import Clip, Sequence, Sheets, clip_set, plan, simulated_subjects, stream
 from mer_core.simulation.recording import Actor, Camera
 from mer_core.simulation.warping import CANVAS, EYE_DISTANCE, EYES, Window
 
@@ -61,10 +61,10 @@ def simulate_casme2(root: str | os.PathLike[str], settings: Simulation, processe
     Raises:
         UserError: the folder of portraits does not serve, or `root` cannot be written.
     """
-    clips = plan(settings.size, settings.seed).clips
+    clips = plan("casme2", settings.size, settings.seed)
     with new_folder(Path(root)) as folder:
         draw_all("casme2", _draw_clip, folder, settings, processes)
-        _write_workbook(folder / WORKBOOK, clips)
+        write_workbook(folder / WORKBOOK, _casme2_sheets(clips))
         # As in copies that people have: a stray shortcut, and a clip without a row in the table.
         tree = folder / CASME2_TREES[settings.casme2_tree]
         (tree / clips[0].subject / "Desktop - Shortcut.lnk").write_bytes(b"L\x00\x00\x00")
@@ -81,11 +81,34 @@ def simulate_ckplus(root: str | os.PathLike[str], settings: Simulation, processe
     Raises:
         UserError: the folder of portraits does not serve, or `root` cannot be written.
     """
-    sequences = plan(settings.size, settings.seed).sequences
+    sequences = plan("ckplus", settings.size, settings.seed)
     with new_folder(Path(root)) as folder:
         draw_all("ckplus", _draw_sequence, folder, settings, processes)
         for place in ("", "cohn-kanade-images", f"cohn-kanade-images/{sequences[0].subject}", "Emotion"):
             (folder / place / ".DS_Store").write_bytes(b"\x00\x00\x00\x01Bud1")
+
+
+def simulate(layout: str, root: str | os.PathLike[str], settings: Simulation, processes: int = 1) -> None:
+    """Write the stand-in for a data set: its tables, and its recordings.
+
+    Args:
+        layout: of the data set.
+        root, settings, processes: as for `simulate_casme2`.
+
+    Raises:
+        UserError: the folder of portraits does not serve, or `root` cannot be written.
+    """
+    own = {"casme2": simulate_casme2, "ckplus": simulate_ckplus}
+    if layout in own:
+        own[layout](root, settings, processes)
+        return
+    clips = [*plan(layout, settings.size, settings.seed)]
+    kind = clip_set(layout)
+    with new_folder(Path(root)) as folder:
+        draw_all(layout, partial(_draw_clip_of, layout), folder, settings, processes)
+        for name, sheets in kind.tables(clips).items():
+            write_workbook(folder / name, sheets)
+        kind.finish(folder, clips)
 
 
 Draw = Callable[[Path, Simulation, Actor, int, Any], int]
@@ -95,7 +118,7 @@ Draw = Callable[[Path, Simulation, Actor, int, Any], int]
 def draw_all(dataset: str, draw: Draw, folder: Path, settings: Simulation, processes: int) -> None:
     """Draw every subject's recordings, in this process or in several."""
     count = len(simulated_subjects(dataset, settings.size))
-    recordings = plan(settings.size, settings.seed).of(dataset)
+    recordings = plan(dataset, settings.size, settings.seed)
     frames = sum(len(recording.frames(settings.frames)) for recording in recordings)
     draw_one = partial(_draw_subject, dataset, draw, folder, settings)
     with (
@@ -110,7 +133,7 @@ def _draw_subject(dataset: str, draw: Draw, folder: Path, settings: Simulation, 
     """Draw the recordings of one subject; returns the number of frames."""
     subject = simulated_subjects(dataset, settings.size)[index]
     actor = Actor(identity(settings.faces, settings.size, settings.seed, dataset, index))
-    recordings = enumerate(plan(settings.size, settings.seed).of(dataset))
+    recordings = enumerate(plan(dataset, settings.size, settings.seed))
     own = [(number, recording) for number, recording in recordings if recording.subject == subject]
     return sum(draw(folder, settings, actor, number, recording) for number, recording in own)
 
@@ -128,6 +151,21 @@ def _draw_clip(folder: Path, settings: Simulation, actor: Actor, number: int, cl
         noise = stream(settings.seed, "clip noise", number, frame)
         image = draw_frame(settings, actor, clip, frame, camera, FRAMES_PER_SECOND, noise, window)
         save(target / f"{prefix}{frame}.jpg", image)
+    return len(frames)
+
+
+def _draw_clip_of(
+    layout: str, folder: Path, settings: Simulation, actor: Actor, number: int, clip: Clip
+) -> int:
+    kind, name = clip_set(layout), layout.upper()
+    camera = Camera.draw(stream(settings.seed, f"clip of {name}", number))
+    frames = clip.frames(settings.frames)
+    for frame in frames:
+        noise = stream(settings.seed, f"clip noise of {name}", number, frame)
+        image = draw_frame(settings, actor, clip, frame, camera, kind.fps(clip), noise)
+        path = folder / kind.file(clip, number, frame)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save(path, cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) if kind.grey else image)
     return len(frames)
 
 
@@ -179,17 +217,24 @@ def _crop(camera: Camera, rng: np.random.Generator) -> Window:
     return Window(round(x - width / 2), top, width, height)
 
 
-def _write_workbook(path: Path, clips: tuple[Clip, ...]) -> None:
-    book = openpyxl.Workbook()
-    sheet = book.active
-    sheet.title = "Sheet1"
-    sheet.append(HEADER)
+def _casme2_sheets(clips: Iterable[Clip]) -> Sheets:
+    rows: list[list[Any]] = [[*HEADER]]
     for clip in clips:
-        subject = clip.subject.removeprefix("sub")
-        interval = (clip.onset, clip.apex_cell, clip.offset)
-        sheet.append((subject, clip.name, None, *interval, None, clip.units_cell, clip.label))
-    book.create_sheet("Sheet2")
-    book.create_sheet("Sheet3")
+        interval = [clip.onset, clip.apex_cell, clip.offset]
+        number = clip.subject.removeprefix("sub")
+        rows.append([number, clip.name, None, *interval, None, clip.units_cell, clip.label])
+    return {"Sheet1": rows, "Sheet2": [], "Sheet3": []}
+
+
+def write_workbook(path: Path, sheets: Sheets) -> None:
+    """Write a workbook that does not tell when it was written; xlsx, whatever its name ends in."""
+    book = openpyxl.Workbook()
+    book.remove(book.active)
+    for name, rows in sheets.items():
+        sheet = book.create_sheet(name)
+        for row in rows:
+            sheet.append(row)
+    path.parent.mkdir(parents=True, exist_ok=True)
     book.save(path)
     forget_time(path)
 

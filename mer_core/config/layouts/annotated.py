@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 from mer_core.config.datasets import Copy
+from mer_core.config.section import PathText
 
 
 class AnnotatedClips(Copy):
@@ -13,6 +14,10 @@ class AnnotatedClips(Copy):
     has_clips: ClassVar[bool] = True
     has_motion: ClassVar[bool] = True
 
+    workbook: PathText | None = None
+    """The annotation table (xlsx, xls or csv) when it lies elsewhere; null finds it under root."""
+    frames: Literal["auto", "whole", "cropped"] = "auto"
+    """Which frames to use when a copy holds both: auto prefers the whole heads."""
     missing_apex: Literal["spot", "midpoint", "drop", "keep", "keep_later"] = "spot"
     """Where the apex is not annotated, or annotated as onset or offset: spot finds the frame of the largest
     motion, midpoint takes the middle of the clip, drop leaves the clip out; keep takes what is annotated as

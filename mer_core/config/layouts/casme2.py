@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 from mer_core.config.layouts.annotated import AnnotatedClips
-from mer_core.config.section import PathText
 
 
 class Casme2(AnnotatedClips):
@@ -14,5 +13,4 @@ class Casme2(AnnotatedClips):
     fps: ClassVar[float | None] = 200.0
 
     layout: Literal["casme2"]
-    workbook: PathText | None = None
     frames: Literal["auto", "raw", "raw_selected", "cropped"] = "auto"

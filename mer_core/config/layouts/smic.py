@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Literal
 
 from mer_core.config.layouts.annotated import AnnotatedClips
-from mer_core.config.section import PathText
 
 
 class Smic(AnnotatedClips):
@@ -16,10 +15,6 @@ class Smic(AnnotatedClips):
     """HS is the fast camera; VIS and NIR show events of HS once more."""
     extended: bool = False
     """Take the long clips of SMIC-E, whose expressions a table tells, in place of the clips cut to them."""
-    workbook: PathText | None = None
-    """The annotation table of SMIC-E when it lies elsewhere; null finds it under root."""
-    frames: Literal["auto", "whole", "cropped"] = "auto"
-    """Which frames to use when a copy holds both: auto prefers the whole heads."""
     missing_apex: Literal["spot", "midpoint"] = "spot"
     """SMIC tells no apex: spot finds the frame of the largest motion, midpoint the middle of the clip."""
     frame_numbers: Literal["annotated"] = "annotated"

@@ -1,0 +1,102 @@
+"""A layout of annotated clips: what is particular to one, and the one way to read them all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+from mer_core.config.layouts.annotated import AnnotatedClips
+from mer_core.datasets import frames
+from mer_core.datasets.annotated import Candidate, Key, find_frames
+from mer_core.datasets.defects import Findings
+from mer_core.datasets.frames import Root, Series
+from mer_core.datasets.tables import Table, read_rows, read_table_of
+from mer_core.datasets.trees import Listing, check_labels, check_people, find_clips, find_foreign, is_cropped
+
+Settings = TypeVar("Settings", bound=AnnotatedClips)
+Cut = Callable[[str, Settings, Root, Sequence[Candidate], Findings], list[dict[str, Any]]]
+
+
+def whole_or_cropped(root: Root, tree: Path, _: Series) -> str:
+    """What a clip's frames show, where folders named as crops hold crops and the others whole heads."""
+    return "cropped" if is_cropped(root, tree) else "whole"
+
+
+@dataclass(frozen=True)
+class ClipLayout:
+    """What is particular to a dataset of annotated clips.
+
+    Attributes:
+        example: of a clip's files, for messages.
+        place: the tree and the clip that a folder belongs to by its name, None for a folder that is no
+            clip's. Takes the root and the folder.
+        table: where and how the clips are annotated.
+        cut: how samples are made of the clips themselves, where no table tells them.
+        kinds: what frames can show, best first.
+        kind: which of these a clip's frames show. Takes the root, the tree and the frames.
+        person: the subject that the folders above a clip's tell, None where they tell none. A clip that its
+            own name gives to another is a defect. Takes the root and the clip's folder.
+        folder_label: likewise the label; one other than the sample's is a defect.
+    """
+
+    example: str
+    place: Callable[[Root, Path], tuple[Path, Key] | None]
+    table: Table | None = None
+    cut: Cut | None = None
+    kinds: tuple[str, ...] = ("whole", "cropped")
+    kind: Callable[[Root, Path, Series], str] = whole_or_cropped
+    person: Callable[[Root, Path], str | None] = lambda root, folder: None
+    folder_label: Callable[[Root, Path], str | None] = lambda root, folder: None
+
+
+Describe = Callable[[Settings], ClipLayout]
+
+
+def read_clips(
+    describe: Describe[Settings], name: str, settings: Settings, root: Root, findings: Findings
+) -> list[dict[str, Any]]:
+    """One sample per annotated clip: its apex frame.
+
+    Args:
+        describe: the layout under the settings.
+        name: of the dataset in the configuration.
+        settings: of the dataset.
+        root: the dataset's folder or any folder inside.
+        findings: where defects go.
+
+    Returns:
+        Manifest rows, in the order of the table, or by subject and clip where there is none.
+
+    Raises:
+        UserError: there is no annotation table or no tree of frames, or it cannot be chosen.
+    """
+    layout = describe(settings)
+    listing = [*frames.walk(root)]
+    if layout.table is not None:
+        table = read_table_of(name, settings, layout.table, root, listing)
+        samples = read_rows(name, settings, layout.table, table, findings)
+    candidates = _find(layout, name, settings, root, listing)
+    if layout.cut is not None:
+        samples = layout.cut(name, settings, root, candidates, findings)
+    check_people(candidates, partial(layout.person, root), root, findings)
+    check_labels(samples, candidates, partial(layout.folder_label, root), root, findings)
+    foreign = find_foreign(listing, partial(layout.place, root))
+    find_frames(name, settings, samples, candidates, layout.kinds, foreign, root, findings)
+    return samples
+
+
+def list_people(describe: Describe[Settings], settings: Settings, root: Root) -> list[str]:
+    """The subjects of whom there are clips on disk."""
+    listing = [*frames.walk(root)]
+    found = _find(describe(settings), settings.layout, settings, root, listing)
+    return sorted({clip.key[0] for clip in found}, key=frames.natural_key)
+
+
+def _find(
+    layout: ClipLayout, name: str, settings: AnnotatedClips, root: Root, listing: Listing
+) -> list[Candidate]:
+    place, kind = partial(layout.place, root), partial(layout.kind, root)
+    return find_clips(name, settings.frames, root, listing, place, kind, layout.example)
