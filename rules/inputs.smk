@@ -96,8 +96,8 @@ def reader_code(wildcards):
 
 def writer_code(wildcards):
     """What writing a stand-in means: of the layouts that have a module of their own, the code of its alone."""
-    module = module_of(layout_of(wildcards)).replace(".", "/")
-    return code_digest("workflow_scripts/simulate_dataset.py", f"{module}.py")
+    own = module_of(layout_of(wildcards)).replace(".", "/")
+    return code_digest("workflow_scripts/simulate_dataset.py", f"{own}.py")
 
 
 def memory(wildcards, attempt):
