@@ -21,6 +21,7 @@ ROOT = Path(__file__).parent.parent
 LIBRARY = sorted((ROOT / "mer_core").rglob("*.py"))
 SCRIPTS = sorted((ROOT / "workflow_scripts").glob("*.py"))
 LAYOUTS = sorted((ROOT / "mer_core" / "config" / "layouts").glob("[!_]*.py"))
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 RULE_FILES = sorted((ROOT / "rules").glob("*.smk"))
 
 # A room may import itself and what lies below it.
@@ -87,10 +88,11 @@ def reached(*entries):
     return names, files
 
 
-def test_layouts_do_not_know_each_other():
-    paths = (ROOT / "mer_core" / "datasets").glob("*.py")
-    layouts = {path.stem: path for path in paths if re.search(r"^SETTINGS = ", path.read_text(), flags=re.M)}
-    assert {"casme2", "ckplus", "tabular"} <= set(layouts)
+@pytest.mark.parametrize(("room_of", "marked"), [("datasets", "SETTINGS"), ("simulation", "CLIPS")])
+def test_layouts_do_not_know_each_other(room_of, marked):
+    paths = (ROOT / "mer_core" / room_of).glob("*.py")
+    layouts = {path.stem: path for path in paths if re.search(rf"^{marked} = ", path.read_text(), flags=re.M)}
+    assert {"samm", "smic"} <= set(layouts)
     for name, path in layouts.items():
         known = {part for module in imports(path) for part in module.split(".")}
         assert not known & (layouts.keys() - {name}), f"{path}: what two layouts share stands beside them"
@@ -355,6 +357,28 @@ def pinned(environment):
     return {
         name.lower().replace("_", "-"): version for name, version in (line.split("==") for line in pip["pip"])
     }
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_of_documents_lead_somewhere(path):
+    for link in re.findall(r"\]\(([^)\s]+)\)", path.read_text()):
+        if re.match(r"\w+:", link):
+            continue
+        file, _, heading = link.partition("#")
+        target = (path.parent / file) if file else path
+        assert target.exists(), f"{path}: {link}"
+        if heading:
+            names = re.findall(r"^#+ (.+)$", target.read_text(), flags=re.M)
+            assert heading in {re.sub(r"[^\w -]", "", name.lower()).replace(" ", "-") for name in names}, link
+
+
+def test_every_dataset_has_a_page():
+    contents = (ROOT / "docs" / "data.md").read_text()
+    for path in LAYOUTS:
+        if path.stem not in {"annotated", "composite", "tabular"}:
+            assert f"[{path.stem}](datasets/" in contents
+    for page in (ROOT / "docs" / "datasets").glob("*.md"):
+        assert f"(datasets/{page.name})" in contents
 
 
 def test_every_failure_in_the_documents_is_one_that_a_test_makes():
