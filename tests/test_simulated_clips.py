@@ -5,9 +5,11 @@ from collections import Counter
 import openpyxl
 import pytest
 from PIL import Image
+from test_casme3 import CLASSES as CASME3_CLASSES
 from test_samm import CLASSES as SAMM_CLASSES
 from test_smic import CLASSES as SMIC_CLASSES
 
+from mer_core.config.layouts.casme3 import Casme3
 from mer_core.config.layouts.samm import Samm
 from mer_core.config.layouts.smic import Smic
 from mer_core.config.simulation import Simulation
@@ -19,45 +21,51 @@ TINY = Simulation(
     size="tiny", faces="packaged", frames="key", casme2_tree="cropped", micro_strength=0.5, seed=0
 )
 SAMM = Samm(layout="samm", root="simulated", classes=SAMM_CLASSES | {"Other": "other"})
-SMIC = Smic(layout="smic", root="simulated", classes=SMIC_CLASSES)
+SETS = [
+    SAMM,
+    Smic(layout="smic", root="simulated", classes=SMIC_CLASSES),
+    Casme3(layout="casme3", root="simulated", classes=CASME3_CLASSES | {"others": "others"}),
+]
+DEFECTS = {
+    "samm": {"apex_outside": 2},
+    "smic": {},
+    "casme3": {"repaired_interval": 1, "degenerate_apex": 1},
+}
+USUAL = ["one_class_subject", "frame_gaps", "key_frames_only"]
+each_set = pytest.mark.parametrize("settings", SETS, ids=lambda settings: settings.layout)
 
 
 @pytest.fixture(scope="module")
 def roots(tmp_path_factory):
     folder = tmp_path_factory.mktemp("simulated")
-    simulate("samm", folder / "samm", TINY)
-    simulate("smic", folder / "smic", TINY)
+    for settings in SETS:
+        simulate(settings.layout, folder / settings.layout, TINY)
     return folder
 
 
-@pytest.mark.parametrize("settings", [SAMM, SMIC], ids=["samm", "smic"])
+@each_set
 def test_the_full_plan_has_the_published_counts(settings):
-    clips = plan(settings.layout, "full", 0)
-    assert Counter(clip.label.lower() for clip in clips) == published(settings).labels
-    people = set(published(settings).subjects) - {"025"}
-    assert {clip.subject for clip in clips} == people == set(simulated_subjects(settings.layout, "full"))
-    assert len({(clip.subject, clip.name) for clip in clips}) == len(clips)
+    clips, known = plan(settings.layout, "full", 0), published(settings)
+    assert Counter(clip.label.lower() for clip in clips) == known.labels
+    everybody = set(simulated_subjects(settings.layout, "full"))
+    assert {clip.subject for clip in clips} == everybody
+    assert not known.subjects or everybody == set(known.subjects) - {"025"}
+    assert len({(clip.subject, clip.name, clip.onset) for clip in clips}) == len(clips)
 
 
-@pytest.mark.parametrize("settings", [SAMM, SMIC], ids=["samm", "smic"])
+@each_set
 def test_what_is_written_is_read(roots, settings):
     samples, defects = read_dataset(settings.layout, settings, roots / settings.layout, {})
-    clips = {
-        clip.name.replace("s", "s0", settings.layout == "smic"): clip
+    assert samples.included.all()
+    read = samples[["subject", "label_raw", "onset", "offset"]].itertuples(index=False, name=None)
+    assert {*read} == {
+        (clip.subject, clip.label.lower(), clip.onset, clip.offset)
         for clip in plan(settings.layout, "tiny", 0)
     }
-    assert samples.included.all()
-    assert dict(zip(samples["clip"], samples.label_raw, strict=True)) == {
-        name: clip.label.lower() for name, clip in clips.items()
-    }
-    for row in samples.to_dict("records"):
-        clip = clips[row["clip"]]
-        assert (row["onset"], row["offset"], row["fps"]) == (clip.onset, clip.offset, settings.fps)
-    unknown = Counter({"samm": {"apex_outside": 2}, "smic": {}}[settings.layout])
-    assert (
-        Counter(defects.defect[~defects.defect.isin(["one_class_subject", "frame_gaps", "key_frames_only"])])
-        == unknown
-    )
+    annotated = samples[samples.apex_source == "annotated"]
+    truth = {(clip.subject, clip.onset): clip.apex for clip in plan(settings.layout, "tiny", 0)}
+    assert all(truth[row.subject, row.onset] == row.apex for row in annotated.itertuples())
+    assert Counter(defects.defect[~defects.defect.isin([*USUAL, "absent_class"])]) == DEFECTS[settings.layout]
     place = list_subjects(settings.layout, settings, roots / settings.layout)
     assert place == people_used(settings, "tiny", 0) == sorted(set(samples.subject))
 
@@ -76,6 +84,16 @@ def test_quirks_of_samm(roots):
 def test_quirks_of_smic(roots):
     assert {path.suffix for path in roots.glob("smic/**/*.*")} == {".bmp", ".jpg"}
     assert [*roots.glob("smic/SMIC_all_raw/HS/s1/non_micro/s1_*")]
+
+
+def test_quirks_of_casme3(roots):
+    book = openpyxl.load_workbook(roots / "casme3" / "cas(me)3_part_A_ME_label_JpgIndex_v2.xlsx")
+    assert book.sheetnames == ["label", "Sheet1", "Sheet3"]
+    rows = [*book["label"].values][1:]
+    assert all(isinstance(cell, str) for row in rows for cell in row)
+    assert len({row[:2] for row in rows}) < len(rows)
+    assert [*roots.glob("casme3/part_A/spNo.1/a/depth/*.png")]
+    assert all(not path.name.startswith("0") for path in roots.glob("casme3/part_A/*/*/color/*.jpg"))
 
 
 @pytest.mark.parametrize("size", SIZES)

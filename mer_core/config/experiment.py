@@ -16,6 +16,7 @@ from mer_core.config.descriptors import Description
 from mer_core.config.evaluation import Evaluation
 from mer_core.config.inputs import AnyInput, Input
 from mer_core.config.layouts.casme2 import Casme2
+from mer_core.config.layouts.casme3 import Casme3
 from mer_core.config.layouts.ckplus import Ckplus
 from mer_core.config.layouts.composite import Composite
 from mer_core.config.layouts.samm import Samm
@@ -33,7 +34,9 @@ from mer_core.errors import UserError
 
 MAX_VALUES = 100_000  # of a configuration, aliases followed; the shipped one holds 200
 
-AnyDataset = Annotated[Casme2 | Ckplus | Composite | Samm | Smic | Tabular, Field(discriminator="layout")]
+AnyDataset = Annotated[
+    Casme2 | Casme3 | Ckplus | Composite | Samm | Smic | Tabular, Field(discriminator="layout")
+]
 
 
 class AnyVariant(Variant):

@@ -53,7 +53,12 @@ def clip_key(subject: str, clip: str) -> Key:
 
 
 def check_interval(
-    sample: dict[str, Any], cells: Mapping[str, str], rule: str, where: str, findings: Findings
+    sample: dict[str, Any],
+    cells: Mapping[str, str],
+    rule: str,
+    where: str,
+    findings: Findings,
+    longest: float | None = None,
 ) -> None:
     """Refuse impossible intervals; empty an apex that cannot be one, so that the rule applies.
 
@@ -63,9 +68,15 @@ def check_interval(
         rule: `missing_apex` of the configuration.
         where: file and row.
         findings: where defects go.
+        longest: how many frames an interval may span; None is no limit.
     """
     onset, apex, offset = sample["onset"], sample["apex"], sample["offset"]
-    if onset is None or offset is None or offset <= onset:
+    if (
+        onset is None
+        or offset is None
+        or offset <= onset
+        or (longest is not None and offset - onset > longest)
+    ):
         findings.leave_out(
             sample, "impossible_interval", f"onset {cells['onset']!r}, offset {cells['offset']!r}", where
         )

@@ -37,7 +37,11 @@ DEFECTS: dict[str, tuple[str, str]] = {
     ),
     "impossible_interval": (
         "error",
-        "Onset or offset is no frame number, or the offset is not after the onset.",
+        "Onset or offset is no frame number, the offset is not after the onset, or ten seconds after it.",
+    ),
+    "repaired_interval": (
+        "warning",
+        "Onset, apex and offset are out of order in the table; another one of the copy has them in order.",
     ),
     "missing_apex": ("warning", "The apex is not annotated; the rule `missing_apex` applies."),
     "degenerate_apex": ("warning", "The apex equals onset or offset; the rule `missing_apex` applies."),

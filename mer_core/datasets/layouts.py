@@ -76,7 +76,7 @@ def read_clips(
     layout = describe(settings)
     listing = [*frames.walk(root)]
     if layout.table is not None:
-        table = read_table_of(name, settings, layout.table, root, listing)
+        table = read_table_of(name, settings, layout.table, root, listing, findings)
         samples = read_rows(name, settings, layout.table, table, findings)
     candidates = _find(layout, name, settings, root, listing)
     if layout.cut is not None:
@@ -89,10 +89,16 @@ def read_clips(
 
 
 def list_people(describe: Describe[Settings], settings: Settings, root: Root) -> list[str]:
-    """The subjects of whom there are clips on disk."""
+    """The subjects that the table annotates under a label in use; where there is none, those on disk."""
+    layout, name = describe(settings), settings.layout
     listing = [*frames.walk(root)]
-    found = _find(describe(settings), settings.layout, settings, root, listing)
-    return sorted({clip.key[0] for clip in found}, key=frames.natural_key)
+    if layout.table is None:
+        found = _find(layout, name, settings, root, listing)
+        return sorted({clip.key[0] for clip in found}, key=frames.natural_key)
+    findings = Findings({})
+    table = read_table_of(name, settings, layout.table, root, listing, findings)
+    samples = read_rows(name, settings, layout.table, table, findings)
+    return sorted({sample["subject"] for sample in samples if sample["label"]}, key=frames.natural_key)
 
 
 def _find(

@@ -84,7 +84,7 @@ def _cut(
     return samples
 
 
-def _mend(table: pd.DataFrame) -> pd.DataFrame:
+def _mend(table: pd.DataFrame, *_: Any) -> pd.DataFrame:
     """SMIC-E's table without the notes below it, and with the offsets that are formulas without a value."""
     keys, onsets = table["clip"].map(_key), table["onset"].map(workbook.whole_number)
     table = table[keys.notna() | onsets.notna()].assign(action_units="")

@@ -20,6 +20,9 @@ from mer_core.datasets.manifest import new_sample
 from mer_core.datasets.trees import Listing
 from mer_core.errors import UserError
 
+Beside = Callable[["Table"], "pd.DataFrame | None"]
+"""Another table of a copy, None where there is none."""
+
 
 @dataclass(frozen=True)
 class Table:
@@ -32,8 +35,12 @@ class Table:
         may_be: whether a file of this name may be a table of the dataset.
         example: of its name, for messages.
         optional: columns that may be missing, and are empty then.
-        mend: what else must happen to the table, with column `where` (file and row) for defects.
+        rank: of a file by its name, the lowest first, where copies hold several versions.
+        mend: what else must happen to the table, which has a column `where` (file and row) for defects. Takes
+            the table, and a function that finds another one of the copy.
         label_of: the label that a clip's name tells, where that counts rather than the table's.
+        repeats: whether several rows annotate one clip: sample ids then hold the onset.
+        longest: seconds beyond which an interval is mistyped; None where there is no limit.
     """
 
     columns: Mapping[str, Sequence[str]]
@@ -41,12 +48,15 @@ class Table:
     may_be: Callable[[str], bool]
     example: str
     optional: Sequence[str] = ("action_units",)
-    mend: Callable[[pd.DataFrame], pd.DataFrame] = lambda table: table
+    rank: Callable[[str], int] = lambda file: 0
+    mend: Callable[[pd.DataFrame, Beside, Findings], pd.DataFrame] = lambda table, beside, findings: table
     label_of: Callable[[Key], str] | None = None
+    repeats: bool = False
+    longest: float | None = 10.0
 
 
 def read_table_of(
-    name: str, settings: AnnotatedClips, form: Table, root: Root, listing: Listing
+    name: str, settings: AnnotatedClips, form: Table, root: Root, listing: Listing, findings: Findings
 ) -> pd.DataFrame:
     """The table that annotates a dataset: the configured one, else the one that is found.
 
@@ -60,6 +70,7 @@ def read_table_of(
         form: how its table looks.
         root: the dataset's folder.
         listing: of the root.
+        findings: where defects go.
 
     Returns:
         Text columns as `form` names them, and `where`: file and row, as a spreadsheet counts.
@@ -67,18 +78,34 @@ def read_table_of(
     Raises:
         UserError: there is no table, it is damaged, or it cannot be told which one is meant.
     """
+    key = f"datasets.{name}.workbook"
     if settings.workbook is None:
-        path = _find(root, listing, form, f"datasets.{name}.workbook")
+        path = _find(root, listing, form, f"name it in {key}")
+        if path is None:
+            raise UserError(
+                f"{root.path}: no annotation table ({form.example}); {_remedy(root, form.may_be, key)}"
+            )
     else:
         path = frames.spelled(root.path, settings.workbook)
+
+    def beside(other: Table) -> pd.DataFrame | None:
+        found = _find(root, listing, other, "leave one of them there")
+        return None if found is None else _read_with_rows(found, other)
+
+    return form.mend(_read_with_rows(path, form), beside, findings)
+
+
+def _read_with_rows(path: Path, form: Table) -> pd.DataFrame:
     table = workbook.read_table(path, form.columns, form.optional)
-    return form.mend(table.assign(where=[f"{path.name}:{row}" for row in table.index]))
+    return table.assign(where=[f"{path.name}:{row}" for row in table.index])
 
 
-def _find(root: Root, listing: Listing, form: Table, key: str) -> Path:
+def _find(root: Root, listing: Listing, form: Table, remedy: str) -> Path | None:
     above = [root.path.parent, root.path.parent.parent]
     for level in [listing, *([(folder, _files(folder))] for folder in above)]:
         paths = [folder / name for folder, names in level for name in names if _is_table(name, form.may_be)]
+        best = min((form.rank(path.name) for path in paths), default=0)
+        paths = [path for path in paths if form.rank(path.name) == best]
         if len(paths) == 1:
             return paths[0]
         fitting = [(path, table) for path in paths if (table := _read(path, form)) is not None]
@@ -87,8 +114,8 @@ def _find(root: Root, listing: Listing, form: Table, key: str) -> Path:
         if paths:
             found = [path for path, _ in fitting] or paths
             shown = ", ".join(os.path.relpath(path, root.path) for path in found[:5])
-            raise UserError(f"{root.path}: which table annotates the clips? found {shown}; name it in {key}")
-    raise UserError(f"{root.path}: no annotation table ({form.example}); {_remedy(root, form.may_be, key)}")
+            raise UserError(f"{root.path}: which table annotates the clips? found {shown}; {remedy}")
+    return None
 
 
 def read_rows(
@@ -103,8 +130,8 @@ def read_rows(
         table: as `read_table_of` gives it.
         findings: where defects go.
     """
-    samples: dict[Key, dict[str, Any]] = {}
-    written: dict[Key, tuple[str, ...]] = {}
+    samples: dict[tuple[str, ...], dict[str, Any]] = {}
+    written: dict[tuple[str, ...], tuple[str, ...]] = {}
     for row, cells in table.iterrows():
         where = cells["where"]
         if (names := form.named(cells)) is None:
@@ -113,7 +140,10 @@ def read_rows(
             continue
         numbers = {key: workbook.whole_number(cells[key]) for key in ("onset", "apex", "offset")}
         sample = new_sample(name, *names, action_units=cells["action_units"], **numbers)
-        key = clip_key(*names)
+        key: tuple[str, ...] = clip_key(*names)
+        if form.repeats:
+            key = (*key, cells["onset"])
+            sample["sample_id"] += f"/{cells['onset'] if numbers['onset'] is not None else f'row{row}'}"
         content = tuple(cells[["onset", "apex", "offset", "label"]].str.lower())
         if key in samples:
             same = content == written[key]
@@ -129,7 +159,8 @@ def read_rows(
                 findings.add("contradicted_label", action, row=sample["sample_id"], file=where)
         assign_class(sample, label, settings.classes, findings, where)
         if sample["included"]:
-            check_interval(sample, cells, settings.missing_apex, where, findings)
+            longest = form.longest and settings.fps and form.longest * settings.fps
+            check_interval(sample, cells, settings.missing_apex, where, findings, longest)
     return list(samples.values())
 
 

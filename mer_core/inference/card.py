@@ -17,6 +17,7 @@ from mer_core.inference.bundle import Description
 
 LICENCES = {
     "casme2": "CASME II licence agreement: research only, no redistribution",
+    "casme3": "CAS(ME)^3 licence agreement: research only, no redistribution of images",
     "ckplus": "CK+ user agreement: research only, no redistribution",
     "samm": "SAMM release form: research only, no redistribution",
     "smic": "SMIC licence agreement: research only, no redistribution",

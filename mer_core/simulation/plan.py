@@ -88,6 +88,8 @@ MICRO = COMBINATIONS | {
     "positive": COMBINATIONS["happiness"],
     "negative": COMBINATIONS["disgust"] | COMBINATIONS["anger"] | COMBINATIONS["sadness"],
     "surprise": MICRO_SURPRISE,
+    "sad": COMBINATIONS["sadness"],
+    "tense": COMBINATIONS["others"],
 }
 
 
@@ -225,6 +227,27 @@ class ClipSet:
                 name, cell = self.name(subject, number, label), self.cell(units, rng)
                 clips.append(Clip(subject, name, label, onset, apex, onset + length - 1, units, apex, cell))
         return self.flaws(clips, rng)
+
+
+def shares(total: int, people: int) -> tuple[int, ...]:
+    """Clips per subject, uneven as in real sets, for those of which nobody published them."""
+    weights = 0.97 ** np.arange(people)
+    counts = 1 + np.floor((total - people) * weights / weights.sum()).astype(int)
+    counts[: total - counts.sum()] += 1
+    return tuple(counts.tolist())
+
+
+def one_after_another(clips: list[Clip]) -> list[Clip]:
+    """The same clips, those of one name later in its recording than the ones before."""
+    free: dict[tuple[str, str], int] = {}
+    placed = []
+    for clip in clips:
+        key = clip.subject, clip.name
+        later = max(0, free.get(key, clip.onset) - clip.onset)
+        onset, apex, offset = (number + later for number in (clip.onset, clip.apex, clip.offset))
+        placed.append(replace(clip, onset=onset, apex=apex, offset=offset, apex_cell=apex))
+        free[key] = offset + 20
+    return placed
 
 
 def module_of(layout: str) -> str:

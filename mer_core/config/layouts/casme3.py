@@ -1,0 +1,28 @@
+"""The section of a dataset in the layout of CAS(ME)^3."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from mer_core.config.layouts.annotated import AnnotatedClips
+
+
+class Casme3(AnnotatedClips):
+    """CAS(ME)^3, parts A and C: one apex frame per annotated micro-expression (Li et al. 2022)."""
+
+    fps: ClassVar[float | None] = 30.0
+
+    layout: Literal["casme3"]
+    part: Literal["A", "C"] = "A"
+    """A has emotions and apexes; C, the mock crime, has valences alone."""
+    labels: Literal["emotion", "objective"] = "emotion"
+    """What `classes` maps: the emotion (in C the valence), or in A the objective class (I to VII)."""
+    frames: Literal["auto"] = "auto"
+    """There are whole pictures in colour; the depth is not used."""
+    frame_numbers: Literal["annotated"] = "annotated"
+    """As in the files' names: several expressions share a recording."""
+
+    @property
+    def can_be_simulated(self) -> bool:
+        """Part A alone is."""
+        return self.part == "A"

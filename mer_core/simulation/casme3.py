@@ -1,0 +1,77 @@
+"""Part A of a simulated CAS(ME)^3 as the real one lies on disk, with its oddities."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mer_core.simulation.plan import Clip, ClipSet, Sheets, one_after_another, shares
+
+WORKBOOK = "cas(me)3_part_A_ME_label_JpgIndex_v2.xlsx"
+FULL = "CAS(ME)3_part_A_v2.xls"
+COLUMNS = ["Subject", "Filename", "Onset", "Apex", "Offset", "AU", "Objective class"]
+RECORDINGS = "abcdefghijklm"
+
+
+def _file(clip: Clip, place: int, frame: int) -> str:
+    # The folders spell it otherwise than the tables.
+    return f"part_A/spNo.{int(clip.subject[2:])}/{clip.name}/color/{frame}.jpg"
+
+
+def _flaws(clips: list[Clip], rng: np.random.Generator) -> list[Clip]:
+    """Several expressions in a recording; apexes of the real table that equal the onset."""
+    clips = one_after_another(clips)
+    for place in (3 + rng.permutation(len(clips) - 3))[: max(1, len(clips) * 55 // 860)].tolist():
+        clips[place] = replace(clips[place], apex_cell=clips[place].onset)
+    return clips
+
+
+def _tables(clips: list[Clip]) -> dict[str, Sheets]:
+    micro: list[list[Any]] = [[*COLUMNS, "emotion"]]
+    full: list[list[Any]] = [[*COLUMNS, "Expression type"]]
+    for place, clip in enumerate(clips):
+        clip_of = [f"spNO.{int(clip.subject[2:])}", clip.name.upper() if place == 1 else clip.name]
+        apex, offset, units = clip.apex_cell, clip.offset, str(clip.units_cell)
+        if place == 2:  # out of order here, in order in the full table
+            offset = 0
+        if apex == clip.apex:
+            full.append([*clip_of, clip.onset, apex, clip.offset, units, "VII", "Micro-expression"])
+        label = "Others" if clip.label == "others" else clip.label
+        micro.append([*clip_of, *map(str, (clip.onset, apex, offset)), units, "VII", label])
+    return {WORKBOOK: {"label": micro, "Sheet1": [], "Sheet3": []}, FULL: {"label": full}}
+
+
+def _finish(folder: Path, clips: list[Clip]) -> None:
+    """What the depth camera saw."""
+    color = (folder / _file(clips[0], 0, 0)).parent
+    depth = color.with_name("depth")
+    depth.mkdir()
+    for frame in sorted(color.iterdir()):
+        shutil.copyfile(frame, depth / f"{frame.stem}.png")
+
+
+CLIPS = ClipSet(
+    names=[f"sp{n:03d}" for n in range(1, 95)],
+    counts={"tiny": (4, 4, 3), "demo": (8, 6, 5, 4, 2), "full": shares(860, 94)},
+    classes={
+        "tiny": {"disgust": 4, "surprise": 3, "happy": 3, "others": 1},
+        "demo": {"disgust": 8, "surprise": 6, "happy": 4, "fear": 3, "others": 4},
+        "full": {
+            **{"disgust": 250, "surprise": 187, "others": 161, "fear": 86, "anger": 64},
+            **{"sad": 57, "happy": 55},
+        },
+    },
+    length=(12, 0.3, 5, 60),
+    start=(30, 3000),
+    name=lambda subject, number, label: RECORDINGS[(number - 1) // 2 % len(RECORDINGS)],
+    fps=lambda clip: 30,
+    file=_file,
+    step=4,
+    tables=_tables,
+    flaws=_flaws,
+    finish=_finish,
+)
