@@ -15,10 +15,14 @@ from mer_core.config.datasets import SIMULATED, Copy, Doctor
 from mer_core.config.descriptors import Description
 from mer_core.config.evaluation import Evaluation
 from mer_core.config.inputs import AnyInput, Input
+from mer_core.config.layouts.affectnet import Affectnet
 from mer_core.config.layouts.casme2 import Casme2
 from mer_core.config.layouts.casme3 import Casme3
 from mer_core.config.layouts.ckplus import Ckplus
 from mer_core.config.layouts.composite import Composite
+from mer_core.config.layouts.fer2013 import Fer2013
+from mer_core.config.layouts.oulu_casia import OuluCasia
+from mer_core.config.layouts.rafdb import Rafdb
 from mer_core.config.layouts.samm import Samm
 from mer_core.config.layouts.smic import Smic
 from mer_core.config.layouts.tabular import Tabular
@@ -35,7 +39,18 @@ from mer_core.errors import UserError
 MAX_VALUES = 100_000  # of a configuration, aliases followed; the shipped one holds 200
 
 AnyDataset = Annotated[
-    Casme2 | Casme3 | Ckplus | Composite | Samm | Smic | Tabular, Field(discriminator="layout")
+    Affectnet
+    | Casme2
+    | Casme3
+    | Ckplus
+    | Composite
+    | Fer2013
+    | OuluCasia
+    | Rafdb
+    | Samm
+    | Smic
+    | Tabular,
+    Field(discriminator="layout"),
 ]
 
 

@@ -24,7 +24,7 @@ DEFECTS: dict[str, tuple[str, str]] = {
         "A path or link leads out of the dataset's folder, or nowhere, and is not followed.",
     ),
     "unknown_label": ("error", "The label is not under `classes` in the configuration."),
-    "bad_label_file": ("error", "A CK+ emotion file does not hold one of the numbers 0 to 7."),
+    "bad_label_file": ("error", "A file of labels does not hold one of the numbers that its dataset has."),
     "duplicate_annotation": ("warning", "A row of the annotations repeats an earlier one."),
     "conflicting_annotation": ("error", "Two annotations of the same clip disagree."),
     "contradicted_label": (
@@ -67,7 +67,7 @@ DEFECTS: dict[str, tuple[str, str]] = {
         "warning",
         "A CK+ sequence goes on after the labelled frame; what comes after is not used.",
     ),
-    "short_sequence": ("warning", "A CK+ sequence has fewer frames than `last_frames`."),
+    "short_sequence": ("warning", "A sequence has fewer frames than `last_frames`."),
     "ambiguous_frames": ("warning", "Several folders, or files of one number, would do equally well."),
     "ambiguous_apex_frame": ("error", "Several files that differ would do for the frame that is to be used."),
     "unreadable_image": ("error", "An image that is used is empty, truncated, damaged or too large."),

@@ -18,6 +18,8 @@ from mer_core.provenance import value_digest
 APEX_SOURCES = ("annotated", "spotted", "midpoint", "none")
 # As of config.section, which needs pydantic and training does without.
 NAME = r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}"
+UNNAMED = "unknown"
+"""The subject of all samples of whom nobody knows whom they show."""
 _PLAIN = "letters, digits, - and _"
 
 

@@ -23,9 +23,9 @@ def layout(name: str) -> ModuleType:
     """The module of an on-disk layout.
 
     It holds SETTINGS, the layout's section of the configuration; PUBLISHED, what its authors say that it
-    holds, or a function of the settings that tells it; read(name, settings, root, findings), its samples; and
-    list_subjects(settings, root), the people on disk. It is imported by its name, so that the code of one
-    layout is no part of what another's samples depend on.
+    holds, or a function of the settings that tells it; read(name, settings, root, findings), its samples;
+    and, where people have names, list_subjects(settings, root), the people on disk. It is imported
+    by its name, so that the code of one layout is no part of what another's samples depend on.
     """
     return importlib.import_module(f"mer_core.datasets.{name}")
 

@@ -15,12 +15,9 @@ from mer_core.datasets import frames, pixels, workbook
 from mer_core.datasets.checks import assign_class
 from mer_core.datasets.defects import Findings
 from mer_core.datasets.frames import Root
-from mer_core.datasets.manifest import NAME, new_sample
+from mer_core.datasets.manifest import NAME, UNNAMED, new_sample
 from mer_core.datasets.published import Published
 from mer_core.errors import UserError
-
-UNNAMED = "unknown"
-"""The subject of all samples where the table names none."""
 
 _SUBJECT = re.compile(NAME)
 

@@ -189,6 +189,7 @@ class ClipSet:
         cell: action units as the tables have them.
         flaws: what is wrong with the annotations.
         grey: whether the images have one channel.
+        strength: of the apex, as a share of the full expression; None: that of a micro-expression.
         finish: what else lies in the folder.
     """
 
@@ -207,6 +208,7 @@ class ClipSet:
     )
     flaws: Callable[[list[Clip], np.random.Generator], list[Clip]] = lambda clips, rng: clips
     grey: bool = False
+    strength: float | None = None
     finish: Callable[[Path, list[Clip]], None] = lambda folder, clips: None
 
     def people(self, size: str) -> list[str]:

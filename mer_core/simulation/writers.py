@@ -149,7 +149,8 @@ def _draw_clip(folder: Path, settings: Simulation, actor: Actor, number: int, cl
     for frame in frames:
         # Noise by frame number: key frames are the same pictures as among all frames.
         noise = stream(settings.seed, "clip noise", number, frame)
-        image = draw_frame(settings, actor, clip, frame, camera, FRAMES_PER_SECOND, noise, window)
+        strength = settings.micro_strength
+        image = draw_frame(strength, actor, clip, frame, camera, FRAMES_PER_SECOND, noise, window)
         save(target / f"{prefix}{frame}.jpg", image)
     return len(frames)
 
@@ -159,10 +160,11 @@ def _draw_clip_of(
 ) -> int:
     kind, name = clip_set(layout), layout.upper()
     camera = Camera.draw(stream(settings.seed, f"clip of {name}", number))
+    strength = settings.micro_strength if kind.strength is None else kind.strength
     frames = clip.frames(settings.frames)
     for frame in frames:
         noise = stream(settings.seed, f"clip noise of {name}", number, frame)
-        image = draw_frame(settings, actor, clip, frame, camera, kind.fps(clip), noise)
+        image = draw_frame(strength, actor, clip, frame, camera, kind.fps(clip), noise)
         path = folder / kind.file(clip, number, frame)
         path.parent.mkdir(parents=True, exist_ok=True)
         save(path, cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) if kind.grey else image)
@@ -170,7 +172,7 @@ def _draw_clip_of(
 
 
 def draw_frame(
-    settings: Simulation,
+    strength: float,
     actor: Actor,
     clip: Clip,
     frame: int,
@@ -179,9 +181,9 @@ def draw_frame(
     noise: np.random.Generator,
     window: Window = CANVAS,
 ) -> np.ndarray:
-    """A frame of a clip, uint8 (height, width, 3), RGB."""
-    strength = settings.micro_strength * clip.intensity(frame)
-    return actor.frame(clip.units, strength, camera, (frame - clip.onset) / fps, noise, window)
+    """A frame of a clip whose apex has a strength, uint8 (height, width, 3), RGB."""
+    share = strength * clip.intensity(frame)
+    return actor.frame(clip.units, share, camera, (frame - clip.onset) / fps, noise, window)
 
 
 def _draw_sequence(folder: Path, settings: Simulation, actor: Actor, number: int, sequence: Sequence) -> int:

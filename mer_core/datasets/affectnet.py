@@ -1,0 +1,69 @@
+"""AffectNet: faces with a file of annotation each, or in folders by label.
+
+Mollahosseini, Hasani, Mahoor, AffectNet: a database for facial expression, valence, and arousal computing in
+the wild, IEEE Transactions on Affective Computing 10(1), 2019.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mer_core.config.layouts.affectnet import Affectnet
+from mer_core.datasets import frames
+from mer_core.datasets.defects import Findings
+from mer_core.datasets.frames import Root
+from mer_core.datasets.published import Published
+from mer_core.datasets.stills import Said, of_code, read_stills
+
+SETTINGS = Affectnet
+CODES = dict(
+    enumerate(("neutral", "happiness", "sadness", "surprise", "fear", "disgust", "anger", "contempt"))
+) | {8: "none", 9: "uncertain", 10: "no-face"}
+# The released part with eight labels: 287,651 for training, 500 of each label for validation.
+PUBLISHED = Published(
+    labels={
+        **{"neutral": 75374, "happiness": 134915, "sadness": 25959, "surprise": 14590},
+        **{"fear": 6878, "disgust": 4303, "anger": 25382, "contempt": 4250},
+    }
+)
+SUFFIX = "_exp.npy"
+MAX_BYTES = 10_000  # of a file that holds one number
+
+
+def read(name: str, settings: Affectnet, root: Root, findings: Findings) -> list[dict[str, Any]]:
+    """One sample per face.
+
+    Args:
+        name: of the dataset in the configuration.
+        settings: of the dataset.
+        root: the dataset's folder or any folder inside.
+        findings: where defects go.
+
+    Returns:
+        Manifest rows by path.
+
+    Raises:
+        UserError: there are no labelled images.
+    """
+    listing = [*frames.walk(root)]
+    annotated = {folder / file for folder, names in listing for file in names if file.endswith(SUFFIX)}
+
+    def listed(path: Path) -> Said | None:
+        file = path.parent.parent / "annotations" / f"{path.stem}{SUFFIX}"
+        return (of_code(parse_label(file), CODES), root.relative(file)) if file in annotated else None
+
+    example = "train_set/images/0.jpg with train_set/annotations/0_exp.npy, or anger/0.jpg"
+    return read_stills(name, settings, root, listing, CODES, listed, example, findings)
+
+
+def parse_label(file: Path) -> str:
+    """The number in a file of annotation, an array of one text; nothing where it holds none."""
+    try:
+        if file.stat().st_size <= MAX_BYTES:
+            return str(int(str(np.load(file, allow_pickle=False).item())))
+    except (OSError, ValueError, EOFError):
+        pass
+    return ""

@@ -1,0 +1,147 @@
+"""Oulu-CASIA: sequences from a neutral face to the peak of one of six expressions, by person.
+
+Zhao, Huang, Taini, Li, Pietikainen, Facial expression recognition from near-infrared videos, Image and Vision
+Computing 29(9), 2011.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mer_core.config.layouts.oulu_casia import OuluCasia
+from mer_core.datasets import frames
+from mer_core.datasets.checks import assign_class
+from mer_core.datasets.defects import Findings
+from mer_core.datasets.frames import Root
+from mer_core.datasets.manifest import new_sample
+from mer_core.datasets.published import Published
+from mer_core.errors import UserError
+
+SETTINGS = OuluCasia
+EXPRESSIONS = ("anger", "disgust", "fear", "happiness", "sadness", "surprise")
+# 80 people with one sequence each, by camera and light.
+PUBLISHED = Published(labels=dict.fromkeys(EXPRESSIONS, 80))
+KINDS = ("whole", "cropped")
+NEUTRAL = 0  # number of a sequence's first frame, on which the face is neutral
+_PERSON = re.compile(r"p0*([1-9][0-9]{0,2})", re.IGNORECASE)
+_CAMERA = re.compile(r"(vl|ni)(?:_\w*)?", re.IGNORECASE)
+_LIGHT = re.compile(r"strong|weak|dark", re.IGNORECASE)
+Key = tuple[str, str]  # person, expression
+
+
+@dataclass(frozen=True)
+class Place:
+    """A folder that holds a sequence, or a part of it: its kind, and its files by frame number."""
+
+    folder: Path
+    kind: str
+    files: Mapping[int, Path]
+
+
+def read(name: str, settings: OuluCasia, root: Root, findings: Findings) -> list[dict[str, Any]]:
+    """One sample per used frame: the last `last_frames` of each sequence of the camera and the light.
+
+    Args:
+        name: of the dataset in the configuration.
+        settings: of the dataset.
+        root: the dataset's folder or any folder inside.
+        findings: where defects go.
+
+    Returns:
+        Manifest rows by person, expression and frame.
+
+    Raises:
+        UserError: there are no frames of that camera, light and kind.
+    """
+    places = _find(name, settings, root)
+    whole, cropped = (sum(kind in {one.kind for one in found} for found in places.values()) for kind in KINDS)
+    main = KINDS[0] if 2 * whole > cropped else KINDS[1]
+    samples, instead, beside = [], [], []
+    for key in sorted(places, key=lambda key: frames.natural_key("/".join(key))):
+        used, *others = sorted(places[key], key=lambda one: (one.kind != main, -len(one.files)))
+        instead += [key] if used.kind != main else []
+        beside += [(used, other) for other in others]
+        samples += _samples(name, settings, key, used, root, findings)
+    if instead:
+        shown = ", ".join("/".join(key) for key in instead[:5])
+        findings.add("mixed_kinds", f"{len(instead)} sequences that are not there as {main}: {shown}")
+    for used, other in beside:
+        action = f"{root.relative(used.folder)} is used"
+        findings.add("unused_place", action, file=root.relative(other.folder))
+    return samples
+
+
+def list_subjects(settings: OuluCasia, root: Root) -> list[str]:
+    """The people on disk, as the camera shows them in the light."""
+    return sorted({person for person, _ in _find("oulu_casia", settings, root)})
+
+
+def _find(name: str, settings: OuluCasia, root: Root) -> dict[Key, list[Place]]:
+    listing = [*frames.walk(root)]
+    found: dict[Key, list[Place]] = defaultdict(list)
+    conditions: dict[str, None] = {}
+    for folder, names in listing:
+        person = _PERSON.fullmatch(folder.parent.name.strip())
+        if person is None or not (files := frames.series(folder, names).files):
+            continue
+        camera, light = (_told(folder, pattern) for pattern in (_CAMERA, _LIGHT))
+        kind = KINDS[any("crop" in parent.name.lower() for parent in _above(folder))]
+        if (camera or settings.camera).upper() != settings.camera:
+            conditions[f"camera: {camera.upper()}"] = None
+        elif (light or settings.light).capitalize() != settings.light:
+            conditions[f"light: {light.capitalize()}"] = None
+        elif settings.frames not in ("auto", kind):
+            conditions[f"frames: {kind}"] = None
+        else:
+            found[f"P{int(person[1]):03d}", frames.plain(folder.name)].append(Place(folder, kind, files))
+    if not found:
+        foreign = frames.describe_foreign(listing, root)
+        raise UserError(
+            f"datasets.{name}.root: no frames of {settings.camera} in {settings.light} there "
+            f"(OriginalImg/VL/Strong/P012/Anger/000.jpeg, down to {frames.MAX_DEPTH} folders deep)"
+            + (f", but {foreign}" if foreign else "")
+            + (f", but those of {', '.join(conditions)}; write one of these" if conditions else "")
+            + ("" if foreign or conditions else "; give the folder of your copy")
+            + "".join(f"; {line}" for line in frames.describe_links(root, name))
+        )
+    return found
+
+
+def _above(folder: Path) -> tuple[Path, ...]:
+    """Camera, light and kind are told by the five folders above a sequence's, the root's own among them."""
+    return tuple(folder.parents)[:5]
+
+
+def _told(folder: Path, pattern: re.Pattern[str]) -> str | None:
+    """What the nearest folder above says of the camera or the light; None where none does."""
+    matches = (pattern.fullmatch(parent.name.strip()) for parent in _above(folder))
+    return next((match[1] if match.re.groups else match[0] for match in matches if match), None)
+
+
+def _samples(
+    name: str, settings: OuluCasia, key: Key, place: Place, root: Root, findings: Findings
+) -> list[dict[str, Any]]:
+    (person, expression), numbered = key, place.files
+    sequence, where = f"{name}/{person}/{expression}", root.relative(place.folder)
+    chosen = sorted(numbered)[-settings.last_frames :]
+    if len(chosen) < settings.last_frames:
+        findings.add("short_sequence", f"the {len(chosen)} frames there are", row=sequence, file=where)
+    if missing := chosen[-1] - chosen[0] + 1 - len(chosen):
+        action = f"kept; {missing} missing, first {frames.first_gap(chosen, chosen[0])}"
+        findings.add("frame_gaps", action, row=sequence, file=where)
+    if NEUTRAL not in numbered:
+        findings.add("missing_onset_frame", f"kept; frame {NEUTRAL}", row=sequence, file=where)
+    samples = []
+    for number in chosen:
+        path = root.relative(numbered[number])
+        sample = new_sample(name, person, expression, sample_id=f"{sequence}/{number:03d}", frame_path=path)
+        if NEUTRAL in numbered and number > NEUTRAL:
+            sample |= {"onset": NEUTRAL, "apex": number, "offset": number, "apex_source": "annotated"}
+        assign_class(sample, expression, settings.classes, findings, where)
+        samples.append(sample)
+    return samples

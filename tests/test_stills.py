@@ -1,0 +1,169 @@
+"""RAF-DB, FER2013 and AffectNet: images of nobody knows whom, labelled by name whatever the numbers."""
+
+import shlex
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from dataset_samples import CONFIG, draw, read
+from pydantic import TypeAdapter
+
+from mer_core.config.experiment import AnyDataset, load_config
+from mer_core.config.section import dump
+from mer_core.datasets import doctor
+from mer_core.datasets.affectnet import parse_label
+from mer_core.datasets.reading import published
+from mer_core.errors import UserError
+
+NAMES = ["anger", "contempt", "disgust", "fear", "happiness", "neutral", "sadness", "surprise"]
+CLASSES = {name: name for name in NAMES}
+
+
+def section(layout, **changes):
+    settings = {"layout": layout, "root": "own", "classes": CLASSES} | changes
+    return TypeAdapter(AnyDataset).validate_python(settings)
+
+
+def label_of(samples):
+    return samples.set_index("frame_path").label.to_dict()
+
+
+def write_raf(root, lines, faces=None):
+    (root / "EmoLabel").mkdir(parents=True)
+    (root / "EmoLabel/list_patition_label.txt").write_text("\n".join(lines) + "\n")
+    for line in lines:
+        face = line.split(".")[0]
+        for path in (f"aligned/{face}_aligned.jpg", f"original/{face}.jpg") if faces is None else faces:
+            draw(root / "Image" / path)
+
+
+def test_raf_by_its_list(tmp_path):
+    """1 is surprise in RAF-DB, anger in CK+ and disgust in FER2013."""
+    write_raf(tmp_path / "basic", ["train_00001.jpg 5", "test_0001.jpg 1", "train_00002.jpg 7"])
+    write_raf(tmp_path / "compound", ["train_00001.jpg 11", "train_00009.jpg 9"])
+    samples, defects = read(tmp_path, section("rafdb"))
+    assert label_of(samples) == {
+        "basic/Image/aligned/test_0001_aligned.jpg": "surprise",
+        "basic/Image/aligned/train_00001_aligned.jpg": "sadness",
+        "basic/Image/aligned/train_00002_aligned.jpg": "neutral",
+    }
+    assert defects.empty and samples.subject.eq("unknown").all()
+    whole, _ = read(tmp_path, section("rafdb", frames="original"))
+    assert whole.frame_path.str.startswith("basic/Image/original/").all() and len(whole) == 3
+
+
+def test_raf_in_folders_as_copies_have_it(tmp_path):
+    draw(tmp_path / "DATASET/train/1/train_00003_aligned.jpg")
+    draw(tmp_path / "DATASET/test/6/test_0002_aligned.jpg")
+    samples, defects = read(tmp_path, section("rafdb"))
+    assert samples.label.tolist() == ["anger", "surprise"] and defects.empty
+
+
+def test_what_is_wrong_with_a_list(tmp_path):
+    write_raf(tmp_path, ["train_00001.jpg 5", "train_00002.jpg 9"])
+    (tmp_path / "EmoLabel/list_patition_label.txt").open("a").write("train_00003.jpg 1\n")
+    draw(tmp_path / "Image/aligned/train_00004_aligned.jpg")
+    samples, defects = read(tmp_path, section("rafdb"))
+    assert samples.included.tolist() == [True, False]
+    found = defects.set_index("defect").action
+    assert "'9' is none of 1 (surprise), 2 (fear)" in found["bad_label_file"]
+    assert found["annotation_without_frames"].startswith("1 of 3 faces of the list are not there as aligned")
+    assert found["frames_without_annotation"] == "not used: 1 images"
+    (tmp_path / "EmoLabel/list_patition_label.txt").write_text("train_00001.jpg 5\ntrain_00002\n")
+    with pytest.raises(UserError, match=r"label.txt: line 2: 'train_00002' is not as train_00001.jpg 5"):
+        read(tmp_path, section("rafdb"))
+
+
+def test_list_and_folder_that_disagree(tmp_path):
+    write_raf(tmp_path, ["train_00001.jpg 5"], ["1/train_00001_aligned.jpg"])
+    samples, defects = read(tmp_path, section("rafdb"))
+    assert defects.defect.tolist() == ["conflicting_annotation"] and not samples.included.any()
+    assert "sadness in EmoLabel/list_patition_label.txt:1, surprise in Image/1" in defects.action[0]
+
+
+def test_fer_in_folders_by_name_or_number(tmp_path):
+    for path in ("train/angry/a.jpg", "train/Happy/b.jpg", "test/sad/c.png", "test/6/d.jpg", "test/1/e.jpg"):
+        draw(tmp_path / path, size=(48, 48))
+    draw(tmp_path / "test/other/f.jpg")
+    samples, defects = read(tmp_path, section("fer2013"))
+    assert label_of(samples) == {
+        "test/1/e.jpg": "disgust",
+        "test/6/d.jpg": "neutral",
+        "test/sad/c.png": "sadness",
+        "train/angry/a.jpg": "anger",
+        "train/Happy/b.jpg": "happiness",
+    }
+    assert defects.defect.tolist() == ["frames_without_annotation"] and defects.file[0] == "test/other"
+
+
+def test_fer_as_a_table_of_pixels_by_the_command_of_the_message(tmp_path):
+    cells = " ".join(["0"] * 4), " ".join(["200"] * 4)
+    table = tmp_path / "fer 2013.csv"
+    table.write_text(f"emotion, pixels, Usage\n0,{cells[0]},Training\n3,{cells[1]},PublicTest\n")
+    with pytest.raises(UserError, match="holds pixels in place of images") as refused:
+        read(tmp_path, section("fer2013"))
+    command = str(refused.value).split("FOLDER: ")[1]
+    folder = tmp_path / "images"
+    words = [sys.executable, *shlex.split(command)[1:-1], str(folder)]
+    assert subprocess.run(words, check=False).returncode == 0
+    samples, _ = read(folder, section("fer2013"))
+    assert samples.label.tolist() == ["anger", "happiness"]
+
+
+def test_affectnet_by_its_annotations(tmp_path):
+    codes = {"0": "7", "1": "0", "2": "9", "3": "77"}
+    for stem, code in codes.items():
+        draw(tmp_path / f"train_set/images/{stem}.jpg")
+        (tmp_path / "train_set/annotations").mkdir(exist_ok=True)
+        np.save(tmp_path / f"train_set/annotations/{stem}_exp.npy", code)
+        np.save(tmp_path / f"train_set/annotations/{stem}_val.npy", "0.5")
+    draw(tmp_path / "train_set/images/4.jpg")
+    (tmp_path / "train_set/annotations/4_exp.npy").write_bytes(b"damaged")
+    settings = section("affectnet", classes=CLASSES | {"uncertain": None})
+    samples, defects = read(tmp_path, settings)
+    assert samples.label.tolist() == ["contempt", "neutral", "", "", ""]
+    assert samples.reason.iloc[2].endswith("is mapped to null")
+    assert defects.defect.tolist() == ["bad_label_file", "bad_label_file"]
+    assert "'77' is none of 0 (neutral)" in defects.action[0]
+
+
+def test_affectnet_never_unpickles(tmp_path):
+    np.save(tmp_path / "0_exp.npy", np.array([{"label": 3}], dtype=object), allow_pickle=True)
+    assert parse_label(tmp_path / "0_exp.npy") == ""
+
+
+def test_affectnet_in_folders(tmp_path):
+    for path in ("train/Contempt/a.jpg", "train/5/b.jpg"):
+        draw(tmp_path / path)
+    samples, defects = read(tmp_path, section("affectnet"))
+    assert samples.label.tolist() == ["disgust", "contempt"] and defects.empty
+
+
+@pytest.mark.parametrize(("layout", "total"), [("rafdb", 15339), ("fer2013", 35887), ("affectnet", 291651)])
+def test_nobody_is_named_so_no_split_keeps_people_apart(tmp_path, layout, total):
+    settings = section(layout)
+    assert sum(published(settings).labels.values()) == total
+    draw(tmp_path / "anger/a.jpg")
+    draw(tmp_path / "fear/b.jpg")
+    samples, defects = read(tmp_path, settings)
+    assert "no split that keeps persons apart" in doctor.summarize(
+        samples.reset_index(drop=True), defects, settings, published(settings)
+    )
+    shipped = dump(CONFIG)
+    shipped["datasets"]["own"] = dump(settings)
+    with pytest.raises(UserError, match="target: own names no subjects, and none can be left out"):
+        load_config(shipped | {"target": "own"})
+    assert load_config(shipped | {"source": "own"}).pretraining_splits == ["frame"]
+    with pytest.raises(UserError, match="this layout cannot be simulated; give a folder"):
+        shipped["datasets"]["own"] |= {"root": "simulated"}
+        load_config(shipped | {"source": "own"})
+
+
+@pytest.mark.parametrize("layout", ["rafdb", "fer2013", "affectnet"])
+def test_an_empty_folder(tmp_path, layout):
+    with pytest.raises(UserError, match=r"no labelled images there .*give the folder of your copy"):
+        read(tmp_path, section(layout))
+    (tmp_path / "faces.zip").write_bytes(b"PK")
+    with pytest.raises(UserError, match=r"but archives \(faces\.zip\): unpack them there"):
+        read(tmp_path, section(layout))
