@@ -16,9 +16,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from mer_core.inference.bundle import Description
 
 LICENCES = {
+    "affectnet": "AffectNet licence agreement: research only, no redistribution",
     "casme2": "CASME II licence agreement: research only, no redistribution",
     "casme3": "CAS(ME)^3 licence agreement: research only, no redistribution of images",
     "ckplus": "CK+ user agreement: research only, no redistribution",
+    "oulu_casia": "Oulu-CASIA licence agreement: research only, no redistribution",
+    "rafdb": "RAF-DB terms: research only, no redistribution",
     "samm": "SAMM release form: research only, no redistribution",
     "smic": "SMIC licence agreement: research only, no redistribution",
 }
