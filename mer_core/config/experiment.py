@@ -39,17 +39,7 @@ from mer_core.errors import UserError
 MAX_VALUES = 100_000  # of a configuration, aliases followed; the shipped one holds 200
 
 AnyDataset = Annotated[
-    Affectnet
-    | Casme2
-    | Casme3
-    | Ckplus
-    | Composite
-    | Fer2013
-    | OuluCasia
-    | Rafdb
-    | Samm
-    | Smic
-    | Tabular,
+    Affectnet | Casme2 | Casme3 | Ckplus | Composite | Fer2013 | OuluCasia | Rafdb | Samm | Smic | Tabular,
     Field(discriminator="layout"),
 ]
 
