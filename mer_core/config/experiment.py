@@ -21,6 +21,7 @@ from mer_core.config.layouts.casme3 import Casme3
 from mer_core.config.layouts.ckplus import Ckplus
 from mer_core.config.layouts.composite import Composite
 from mer_core.config.layouts.fer2013 import Fer2013
+from mer_core.config.layouts.mmew import Mmew
 from mer_core.config.layouts.oulu_casia import OuluCasia
 from mer_core.config.layouts.rafdb import Rafdb
 from mer_core.config.layouts.samm import Samm
@@ -39,7 +40,18 @@ from mer_core.errors import UserError
 MAX_VALUES = 100_000  # of a configuration, aliases followed; the shipped one holds 200
 
 AnyDataset = Annotated[
-    Affectnet | Casme2 | Casme3 | Ckplus | Composite | Fer2013 | OuluCasia | Rafdb | Samm | Smic | Tabular,
+    Affectnet
+    | Casme2
+    | Casme3
+    | Ckplus
+    | Composite
+    | Fer2013
+    | Mmew
+    | OuluCasia
+    | Rafdb
+    | Samm
+    | Smic
+    | Tabular,
     Field(discriminator="layout"),
 ]
 

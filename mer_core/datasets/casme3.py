@@ -143,7 +143,7 @@ def _layout(settings: Casme3) -> ClipLayout:
             example="CAS(ME)3_part_C_ME.xlsx",
             optional=("apex", "action_units"),
         )
-        return ClipLayout("ME_C/01/1/color/355.jpg", _place_of_count, table, kinds=("whole",), kind=_whole)
+        return ClipLayout("ME_C/01/1/color/355.jpg", _place_of_count, table, kinds=("whole",))
     table = Table(
         columns=COLUMNS | {"label": LABELS[settings.labels]},
         named=_named,
@@ -153,11 +153,7 @@ def _layout(settings: Casme3) -> ClipLayout:
         mend=_repair,
         repeats=True,
     )
-    return ClipLayout("part_A/spNO.1/a/color/355.jpg", _place, table, kinds=("whole",), kind=_whole)
-
-
-def _whole(*_: object) -> str:
-    return "whole"
+    return ClipLayout("part_A/spNO.1/a/color/355.jpg", _place, table, kinds=("whole",))
 
 
 SETTINGS = Casme3

@@ -29,7 +29,7 @@ DEFECTS: dict[str, tuple[str, str]] = {
     "conflicting_annotation": ("error", "Two annotations of the same clip disagree."),
     "contradicted_label": (
         "warning",
-        "The table, or a folder above, gives a label other than the clip's own name, which counts.",
+        "Folder, table and name of a clip disagree on its label: the name's counts, else the table's.",
     ),
     "other_person": (
         "error",

@@ -36,7 +36,7 @@ class ClipLayout:
         table: where and how the clips are annotated.
         cut: how samples are made of the clips themselves, where no table tells them.
         kinds: what frames can show, best first.
-        kind: which of these a clip's frames show. Takes the root, the tree and the frames.
+        kind: which of several kinds a clip's frames show. Takes the root, the tree and the frames.
         person: the subject that the folders above a clip's tell, None where they tell none. A clip that its
             own name gives to another is a defect. Takes the root and the clip's folder.
         folder_label: likewise the label; one other than the sample's is a defect.
@@ -104,5 +104,8 @@ def list_people(describe: Describe[Settings], settings: Settings, root: Root) ->
 def _find(
     layout: ClipLayout, name: str, settings: AnnotatedClips, root: Root, listing: Listing
 ) -> list[Candidate]:
-    place, kind = partial(layout.place, root), partial(layout.kind, root)
+    def kind(tree: Path, series: Series) -> str:
+        return layout.kind(root, tree, series) if len(layout.kinds) > 1 else layout.kinds[0]
+
+    place = partial(layout.place, root)
     return find_clips(name, settings.frames, root, listing, place, kind, layout.example)
