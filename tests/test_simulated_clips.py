@@ -1,15 +1,18 @@
 """Simulated SAMM and SMIC lie on disk as the real ones do, and are read back as they were planned."""
 
+import io
 from collections import Counter
 
 import openpyxl
 import pytest
 from PIL import Image
+from test_casme import CLASSES as CASME_CLASSES
 from test_casme3 import CLASSES as CASME3_CLASSES
 from test_mmew import CLASSES as MMEW_CLASSES
 from test_samm import CLASSES as SAMM_CLASSES
 from test_smic import CLASSES as SMIC_CLASSES
 
+from mer_core.config.layouts.casme import Casme
 from mer_core.config.layouts.casme3 import Casme3
 from mer_core.config.layouts.mmew import Mmew
 from mer_core.config.layouts.samm import Samm
@@ -26,6 +29,7 @@ SAMM = Samm(layout="samm", root="simulated", classes=SAMM_CLASSES | {"Other": "o
 SETS = [
     SAMM,
     Smic(layout="smic", root="simulated", classes=SMIC_CLASSES),
+    Casme(layout="casme", root="simulated", classes=CASME_CLASSES),
     Mmew(layout="mmew", root="simulated", classes=MMEW_CLASSES),
     Casme3(layout="casme3", root="simulated", classes=CASME3_CLASSES | {"others": "others"}),
 ]
@@ -33,6 +37,7 @@ DEFECTS = {
     "samm": {"apex_outside": 2},
     "smic": {},
     "mmew": {"apex_outside": 1},
+    "casme": {"missing_apex": 1},
     "casme3": {"repaired_interval": 1, "degenerate_apex": 1},
 }
 USUAL = ["one_class_subject", "frame_gaps", "key_frames_only"]
@@ -88,6 +93,15 @@ def test_quirks_of_samm(roots):
 def test_quirks_of_smic(roots):
     assert {path.suffix for path in roots.glob("smic/**/*.*")} == {".bmp", ".jpg"}
     assert [*roots.glob("smic/SMIC_all_raw/HS/s1/non_micro/s1_*")]
+
+
+def test_quirks_of_casme(roots):
+    assert [*roots.glob("casme/CASME_A/Section A/sub07/*/EP*-[0-9]*.jpg")]
+    assert [*roots.glob("casme/CASME_B/Section B/sub08/*/img[0-9]*.jpg")]
+    table = (roots / "casme/CASME_A/Section A/Section A.xls").read_bytes()
+    rows = [*openpyxl.load_workbook(io.BytesIO(table)).active.values]
+    assert rows[0][8:10] == ("Onset", "Total"), "milliseconds"
+    assert any(row[5] == "\\" for row in rows)
 
 
 def test_quirks_of_casme3(roots):

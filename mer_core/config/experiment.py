@@ -16,6 +16,7 @@ from mer_core.config.descriptors import Description
 from mer_core.config.evaluation import Evaluation
 from mer_core.config.inputs import AnyInput, Input
 from mer_core.config.layouts.affectnet import Affectnet
+from mer_core.config.layouts.casme import Casme
 from mer_core.config.layouts.casme2 import Casme2
 from mer_core.config.layouts.casme3 import Casme3
 from mer_core.config.layouts.ckplus import Ckplus
@@ -41,6 +42,7 @@ MAX_VALUES = 100_000  # of a configuration, aliases followed; the shipped one ho
 
 AnyDataset = Annotated[
     Affectnet
+    | Casme
     | Casme2
     | Casme3
     | Ckplus

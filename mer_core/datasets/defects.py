@@ -43,6 +43,7 @@ DEFECTS: dict[str, tuple[str, str]] = {
         "warning",
         "Onset, apex and offset are out of order in the table; another one of the copy has them in order.",
     ),
+    "missing_offset": ("warning", "The offset is not annotated; the rule `missing_offset` applies."),
     "missing_apex": ("warning", "The apex is not annotated; the rule `missing_apex` applies."),
     "degenerate_apex": ("warning", "The apex equals onset or offset; the rule `missing_apex` applies."),
     "apex_outside": ("warning", "The apex is not between onset and offset; the rule `missing_apex` applies."),

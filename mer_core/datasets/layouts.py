@@ -20,9 +20,10 @@ Settings = TypeVar("Settings", bound=AnnotatedClips)
 Cut = Callable[[str, Settings, Root, Sequence[Candidate], Findings], list[dict[str, Any]]]
 
 
-def whole_or_cropped(root: Root, tree: Path, _: Series) -> str:
-    """What a clip's frames show, where folders named as crops hold crops and the others whole heads."""
-    return "cropped" if is_cropped(root, tree) else "whole"
+def whole_or_cropped(root: Root, tree: Path, series: Series) -> str:
+    """What a clip's frames show: crops where a folder says so, or the files by their prefix `reg`."""
+    first = next(iter(series.files.values()))
+    return "cropped" if is_cropped(root, tree) or first.name.lower().startswith("reg") else "whole"
 
 
 @dataclass(frozen=True)

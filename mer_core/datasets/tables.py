@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +37,7 @@ class Table:
         example: of its name, for messages.
         optional: columns that may be missing, and are empty then.
         rank: of a file by its name, the lowest first, where copies hold several versions.
+        part: which part of the clips a file annotates, by its path; the tables of all parts are put together.
         mend: what else must happen to the table, which has a column `where` (file and row) for defects. Takes
             the table, and a function that finds another one of the copy.
         label_of: the label that a clip's name tells, where that counts rather than the table's.
@@ -49,6 +51,7 @@ class Table:
     example: str
     optional: Sequence[str] = ("action_units",)
     rank: Callable[[str], int] = lambda file: 0
+    part: Callable[[Path], str] = lambda path: ""
     mend: Callable[[pd.DataFrame, Beside, Findings], pd.DataFrame] = lambda table, beside, findings: table
     label_of: Callable[[Key], str] | None = None
     repeats: bool = False
@@ -79,43 +82,75 @@ def read_table_of(
         UserError: there is no table, it is damaged, or it cannot be told which one is meant.
     """
     key = f"datasets.{name}.workbook"
+    remedy = f"name it in {key}"
     if settings.workbook is None:
-        path = _find(root, listing, form, f"name it in {key}")
-        if path is None:
+        paths = _find(root, listing, form, remedy)
+        if not paths:
             raise UserError(
                 f"{root.path}: no annotation table ({form.example}); {_remedy(root, form.may_be, key)}"
             )
     else:
         path = frames.spelled(root.path, settings.workbook)
+        paths = _choose(root, [path / file for file in _files(path)], form, remedy) or [path]
 
     def beside(other: Table) -> pd.DataFrame | None:
         found = _find(root, listing, other, "leave one of them there")
-        return None if found is None else _read_with_rows(found, other)
+        return _read_all(found, other) if found else None
 
-    return form.mend(_read_with_rows(path, form), beside, findings)
-
-
-def _read_with_rows(path: Path, form: Table) -> pd.DataFrame:
-    table = workbook.read_table(path, form.columns, form.optional)
-    return table.assign(where=[f"{path.name}:{row}" for row in table.index])
+    return form.mend(_read_all(paths, form), beside, findings)
 
 
-def _find(root: Root, listing: Listing, form: Table, remedy: str) -> Path | None:
+def mirror_offsets(table: pd.DataFrame, findings: Findings) -> pd.DataFrame:
+    """Put offsets that are no number, or 0, as far from the apex as the onset is."""
+    table = table.copy()
+    for row, cells in table.iterrows():
+        onset, apex, offset = (workbook.whole_number(cells[key]) for key in ("onset", "apex", "offset"))
+        if not offset and onset is not None and apex is not None and onset < apex:
+            table.loc[row, "offset"] = str(2 * apex - onset)
+            action = (
+                f"offset {cells['offset']!r} taken as {2 * apex - onset}, as far from the apex as the onset"
+            )
+            findings.add("missing_offset", action, file=cells["where"])
+    return table
+
+
+def _read_all(paths: Sequence[Path], form: Table) -> pd.DataFrame:
+    tables = []
+    for path in paths:
+        table = workbook.read_table(path, form.columns, form.optional)
+        tables.append(table.assign(where=[f"{path.name}:{row}" for row in table.index]))
+    return tables[0] if len(tables) == 1 else pd.concat(tables, ignore_index=True)
+
+
+def _find(root: Root, listing: Listing, form: Table, remedy: str) -> list[Path]:
+    """The tables of the nearest level that has any: the root, or one of the two folders above."""
     above = [root.path.parent, root.path.parent.parent]
     for level in [listing, *([(folder, _files(folder))] for folder in above)]:
-        paths = [folder / name for folder, names in level for name in names if _is_table(name, form.may_be)]
-        best = min((form.rank(path.name) for path in paths), default=0)
-        paths = [path for path in paths if form.rank(path.name) == best]
-        if len(paths) == 1:
-            return paths[0]
-        fitting = [(path, table) for path in paths if (table := _read(path, form)) is not None]
-        if fitting and all(_say_the_same(table, fitting[0][1]) for _, table in fitting):
-            return fitting[0][0]
-        if paths:
-            found = [path for path, _ in fitting] or paths
-            shown = ", ".join(os.path.relpath(path, root.path) for path in found[:5])
-            raise UserError(f"{root.path}: which table annotates the clips? found {shown}; {remedy}")
-    return None
+        if found := _choose(root, [folder / name for folder, names in level for name in names], form, remedy):
+            return found
+    return []
+
+
+def _choose(root: Root, files: Sequence[Path], form: Table, remedy: str) -> list[Path]:
+    """One table for every part; of several for one, those that hold the columns must say the same."""
+    paths = [path for path in files if _is_table(path.name, form.may_be)]
+    best = min((form.rank(path.name) for path in paths), default=0)
+    paths = [path for path in paths if form.rank(path.name) == best]
+    if len(paths) < 2:
+        return paths
+    fitting: dict[str, list[tuple[Path, pd.DataFrame]]] = defaultdict(list)
+    for path in paths:
+        if (table := _read(path, form)) is not None:
+            fitting[form.part(path)].append((path, table))
+    unlike = [
+        [path for path, _ in some]
+        for some in fitting.values()
+        if not all(_say_the_same(table, some[0][1]) for _, table in some)
+    ]
+    if unlike or not fitting:
+        shown = ", ".join(os.path.relpath(path, root.path) for path in (unlike or [paths])[0][:5])
+        raise UserError(f"{root.path}: which table annotates the clips? found {shown}; {remedy}")
+    return [some[0][0] for some in fitting.values()]
 
 
 def read_rows(

@@ -17,6 +17,7 @@ from mer_core.inference.bundle import Description
 
 LICENCES = {
     "affectnet": "AffectNet licence agreement: research only, no redistribution",
+    "casme": "CASME licence agreement: research only, no redistribution",
     "casme2": "CASME II licence agreement: research only, no redistribution",
     "casme3": "CAS(ME)^3 licence agreement: research only, no redistribution of images",
     "ckplus": "CK+ user agreement: research only, no redistribution",
