@@ -1,5 +1,8 @@
 # Baselines that describe clips alike share a file, and what it is called depends on nobody else.
-DESCRIPTIONS = {describes(row): dump(row.features) for row in CONFIG.baselines}
+EMBEDDINGS = {describes(row): row.features for row in CONFIG.baselines if isinstance(row.features, Embedding)}
+DESCRIPTIONS = {
+    name: dump(row.features) for row in CONFIG.baselines if (name := describes(row)) not in EMBEDDINGS
+}
 
 
 rule extract_features:
@@ -29,6 +32,36 @@ rule extract_features:
         code=description_code,
     script:
         "../workflow_scripts/extract_features.py"
+
+
+rule embed_samples:
+    """Describe the target's apexes by what the classifier of a network sees that was trained on others."""
+    input:
+        cache=f"<results>/aligned/{CONFIG.target}.h5",
+        manifest=f"<results>/manifests/{CONFIG.target}.csv",
+        weights=embedding_weights,
+    output:
+        "<results>/features/{embedding}.h5",
+    log:
+        "<logs>/embed_samples/{embedding}.log",
+    benchmark:
+        "<benchmarks>/embed_samples/{embedding}.tsv"
+    wildcard_constraints:
+        embedding="|".join(EMBEDDINGS) or "(?!)",
+    conda:
+        "../envs/training.yaml"
+    threads: CONFIG.compute.threads
+    resources:
+        mem="2GB",
+        runtime="1h",
+    params:
+        classes=CONFIG.datasets[CONFIG.target].class_names,
+        variant=embedding_variant,
+        reduction=CONFIG.reduction,
+        normalization=embedding_normalization,
+        code=embedding_code,
+    script:
+        "../workflow_scripts/embed_samples.py"
 
 
 rule classify_folds:

@@ -140,7 +140,8 @@ def seen_by(dataset):
 def seen_in_words(name):
     """What a variant or a comparison method sees of a clip."""
     if name in CONFIG.baseline:
-        return CONFIG.baseline[name].features.kind
+        features = CONFIG.baseline[name].features
+        return f"apex, {CONFIG.alignment.size}" if isinstance(features, Embedding) else features.kind
     seen = CONFIG.input_of(CONFIG.variant[name])
     return f"apex, {CONFIG.alignment.size}" if seen is None else f"{seen.kind}, {seen.size}"
 
@@ -219,27 +220,71 @@ def description_code(wildcards):
     return code_digest("workflow_scripts/extract_features.py", f"mer_core/baselines/descriptors/{kind}.py")
 
 
+def embedding_source(wildcards):
+    """The variant whose network describes the samples; None of the one with packaged weights."""
+    return CONFIG.variant.get(getattr(EMBEDDINGS[wildcards.embedding], "variant", None))
+
+
+def embedding_variant(wildcards):
+    """Its row of the configuration."""
+    row = embedding_source(wildcards)
+    return row and dump(row)
+
+
+def embedding_weights(wildcards):
+    """Its pretrained weights, those that the folds of the first seed start from."""
+    row = embedding_source(wildcards)
+    return first_weights_of(row) if row else []
+
+
+def embedding_normalization(wildcards):
+    """What its pretraining normalised images by."""
+    row = embedding_source(wildcards)
+    return row and CONFIG.pretraining_of(row).normalization
+
+
+def embedding_code(wildcards):
+    """What this description means: the code of this network alone, of all networks."""
+    row = embedding_source(wildcards)
+    network = row.network.kind if row else "efficientnet_lite0"
+    kind = "resnet" if network == "resnet18" else network
+    return code_digest("workflow_scripts/embed_samples.py", f"mer_core/models/{kind}.py")
+
+
 def loss_settings(wildcards):
     """The loss that a variant names."""
     return dump(CONFIG.losses[CONFIG.variant[wildcards.variant].loss])
 
 
-def initial_weights(wildcards):
-    """What a fold starts from, as an input: pretrained weights, a user's file, or nothing."""
-    init = CONFIG.variant[wildcards.variant].init
-    if init == "random":
+def weights_of(row):
+    """What a variant's folds start from: pretrained weights, a user's file, or nothing.
+
+    Where every seed has weights of its own, `{seed}` stands for it.
+    """
+    if row.init == "random":
         return []
-    if init != "pretrained":
-        return local(init)
+    if row.init != "pretrained":
+        return local(row.init)
+    folder = f"<results>/pretrain/{row.name}"
     if CONFIG.pretraining.per_seed:
-        return f"<results>/pretrain/{{variant}}/{CONFIG.pretraining.split}/run{{seed}}/weights.safetensors"
-    return "<results>/pretrain/{variant}/selected.safetensors"
+        return f"{folder}/{CONFIG.pretraining.split}/run{{seed}}/weights.safetensors"
+    return f"{folder}/selected.safetensors"
+
+
+def first_weights_of(row):
+    """What the folds of the first seed start from."""
+    weights = weights_of(row)
+    return weights.replace("{seed}", str(CONFIG.seeds[0])) if weights else []
+
+
+def initial_weights(wildcards):
+    """What a fold starts from, as an input."""
+    return weights_of(CONFIG.variant[wildcards.variant])
 
 
 def first_weights(wildcards):
-    """What the folds of the first seed start from."""
-    weights = initial_weights(wildcards)
-    return weights.replace("{seed}", str(CONFIG.seeds[0])) if weights else []
+    """What the folds of a variant's first seed start from, as an input."""
+    return first_weights_of(CONFIG.variant[wildcards.variant])
 
 
 def learnt_from(variant):
@@ -313,7 +358,9 @@ def identity_of(name):
     """What the folds of a variant or a comparison method are made with."""
     classes = CONFIG.datasets[CONFIG.target].class_names
     if name in CONFIG.baseline:
-        settings = dump(CONFIG.baseline[name]), dump(CONFIG.features), CONFIG.groups, CONFIG.seeds[0]
+        settings = [dump(CONFIG.baseline[name]), dump(CONFIG.features), CONFIG.groups, CONFIG.seeds[0]]
+        if source := CONFIG.variant.get(getattr(CONFIG.baseline[name].features, "variant", None)):
+            settings += [dump(source), dump(CONFIG.pretraining_of(source))]
         return value_digest([classes, *settings, code_digest("workflow_scripts/classify_folds.py")])
     row = CONFIG.variant[name]
     transfer = None if row.init == "random" else dump(CONFIG.transfer)

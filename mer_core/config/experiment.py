@@ -12,7 +12,7 @@ from mer_core.config.alignment import Alignment
 from mer_core.config.baselines import Baseline, Features
 from mer_core.config.compute import Compute
 from mer_core.config.datasets import SIMULATED, Copy, Doctor
-from mer_core.config.descriptors import Description
+from mer_core.config.descriptors import Description, Pretrained
 from mer_core.config.evaluation import Evaluation
 from mer_core.config.inputs import AnyInput, Input
 from mer_core.config.layouts.affectnet import Affectnet
@@ -165,6 +165,9 @@ class Config(Section):
             if self.folds is not None:
                 yield "folds: each part is left out in turn; set null, or folds_by: subject"
         yield from self._missing_frames()
+        for row in self.baselines:
+            if isinstance(row.features, Pretrained) and (problem := self._unfit_to_describe(row.features)):
+                yield f"baselines.{row.name}.features.variant: {problem}"
         for name in self.datasets:
             dataset = self.datasets[name]
             if isinstance(dataset, Copy) and dataset.root == SIMULATED and not dataset.can_be_simulated:
@@ -236,6 +239,18 @@ class Config(Section):
                 yield f"{where}.training.augmentation: would falsify the input {variant.input}; set {{{off}}}"
             if seen.directed and settings.mirrored_test:
                 yield f"{where}.training.mirrored_test: would falsify the input {variant.input}; set false"
+
+    def _unfit_to_describe(self, features: Pretrained) -> str | None:
+        """Why the variant that features name gives none."""
+        name = features.variant
+        variant = next((row for row in self.variants if row.name == name), None)
+        if variant is None or variant.init != "pretrained" or variant.input != "apex":
+            fit = [row.name for row in self.variants if row.init == "pretrained" and row.input == "apex"]
+            known = ", ".join(fit) or "none is"
+            return f"{name} is no variant with init: pretrained that sees the apex ({known}); name one"
+        if self.pretraining_of(variant).normalization == "dataset":
+            return f"{name} is normalised by images of the source alone; set normalization: imagenet or none"
+        return None
 
     def _missing_frames(self) -> Iterator[str]:
         """Baselines and inputs that need more of a clip than there is."""

@@ -113,13 +113,26 @@ class MmNet(Network):
         return self.size
 
 
+class EfficientNetLite0(Network):
+    """EfficientNet-Lite0 (Tan and Le 2019)."""
+
+    takes = frozenset({"apex", "difference", "dynamic_image"})
+
+    kind: Literal["efficientnet_lite0"]
+    weights: Literal["imagenet", "random"] = "imagenet"
+    """What all but the classifier starts from, where the row's init is random."""
+
+
 def _named(value: Any) -> Any:
     return {"kind": value} if isinstance(value, str) else value
 
 
-_Kind = Literal["resnet18", "off_apexnet", "ststnet", "rcn_a", "learnet", "dtscnn", "htnet", "mmnet"]
+_Kind = Literal[
+    "resnet18", "off_apexnet", "ststnet", "rcn_a", "learnet", "dtscnn", "htnet", "mmnet", "efficientnet_lite0"
+]
 _Block = Annotated[
-    ResNet18 | OffApexNet | Ststnet | RcnA | LearNet | Dtscnn | HtNet | MmNet, Field(discriminator="kind")
+    ResNet18 | OffApexNet | Ststnet | RcnA | LearNet | Dtscnn | HtNet | MmNet | EfficientNetLite0,
+    Field(discriminator="kind"),
 ]
 AnyNetwork = Annotated[_Block, BeforeValidator(_named, json_schema_input_type=_Block | _Kind)]
 """A network by its name alone, or a block with `kind` and its settings."""
