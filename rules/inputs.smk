@@ -48,6 +48,14 @@ def layouts_of_target(wildcards):
     return {part: CONFIG.datasets[part].layout for part in parts}
 
 
+def parts_of_target(wildcards):
+    """What decides on showing the faces of each part of the target, by its name."""
+    return {
+        part: {"layout": CONFIG.datasets[part].layout, "simulated": part in CONFIG.simulated}
+        for part in CONFIG.parts_of(CONFIG.target)
+    }
+
+
 def landmark_table(wildcards):
     """The table of landmarks that takes the detector's place, if there is one."""
     choice = CONFIG.alignment_of(wildcards.dataset).landmarks
@@ -126,15 +134,18 @@ def candidate_weights(wildcards):
 
 
 def seen_by(dataset):
-    """What a variant sees of a dataset: aligned faces, or the maps of its input."""
+    """What the variant of a job sees of a dataset."""
 
     def path(wildcards):
-        name = CONFIG.variant[wildcards.variant].input
-        return (
-            f"<results>/aligned/{dataset}.h5" if name == "apex" else f"<results>/inputs/{name}/{dataset}.h5"
-        )
+        return seen_of(wildcards.variant, dataset)
 
     return path
+
+
+def seen_of(variant, dataset):
+    """What a variant sees of a dataset: aligned faces, or the maps of its input."""
+    name = CONFIG.variant[variant].input
+    return f"<results>/aligned/{dataset}.h5" if name == "apex" else f"<results>/inputs/{name}/{dataset}.h5"
 
 
 def seen_in_words(name):

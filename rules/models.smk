@@ -38,3 +38,50 @@ rule train_final:
         code=network_code("workflow_scripts/train_final.py"),
     script:
         "../workflow_scripts/train_final.py"
+
+
+# The variants of whose folds the networks are kept: others are gone once they have answered.
+EXPLAINED = {
+    name: {
+        "variant": dump(row),
+        "normalization": CONFIG.training_of(row).normalization,
+        "folds": f"{RESULTS}/folds/{name}/seed{CONFIG.seeds[0]}",
+    }
+    for name, row in CONFIG.variant.items()
+    if CONFIG.training_of(row).keep_weights
+}
+
+
+localrules:
+    explain,
+
+
+rule explain:
+    """Draw what the networks of the folds look at, in clips of each class that they judged right and wrong."""
+    input:
+        faces=f"<results>/aligned/{CONFIG.target}.h5" if EXPLAINED else [],
+        manifest=f"<results>/manifests/{CONFIG.target}.csv" if EXPLAINED else [],
+        seen=[seen_of(name, CONFIG.target) for name in EXPLAINED],
+        predictions=collect("<results>/metrics/{variant}.predictions.csv", variant=EXPLAINED),
+        folds=[f"{fold}/fold.json" for name in EXPLAINED for fold in FOLDS[name]],
+    output:
+        collect("<results>/figures/explained_{variant}.png", variant=EXPLAINED),
+    log:
+        "<logs>/explain.log",
+    benchmark:
+        "<benchmarks>/explain.tsv"
+    conda:
+        "../envs/inference.yaml"
+    resources:
+        mem="4GB",
+        runtime="30m",
+    params:
+        rows=EXPLAINED,
+        parts=parts_of_target,
+        classes=CONFIG.datasets[CONFIG.target].class_names,
+        seed=CONFIG.seeds[0],
+        reduction=CONFIG.reduction,
+        report=dump(CONFIG.report),
+        code=code_digest("workflow_scripts/explain.py"),
+    script:
+        "../workflow_scripts/explain.py"

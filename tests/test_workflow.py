@@ -488,3 +488,17 @@ def test_networks_on_drawn_inputs_reach_the_report(tmp_path):
         assert float(table[name]["millions"]) > 0.1 and float(table[name]["seconds"]) > 0
     assert float(table["ststnet"]["parameters"]) == 2485 and table["ststnet"]["seen"] == "flow_strain, 28"
     assert "All methods" in (checkout.results / "report.html").read_text()
+    done = checkout.run("explain")
+    assert done.returncode == 0, done.stdout[-3000:]
+    log = (checkout.results / "logs" / "explain.log").read_text()
+    for name in ("difference", "ststnet"):
+        assert image_size(checkout.results / "figures" / f"explained_{name}.png")[0] > 500
+        [clips] = re.findall(rf"explained_{name}.png: (\d+) clips", log)
+        assert 2 <= int(clips) <= 10
+
+
+def test_networks_that_are_gone_cannot_be_looked_into(finished):
+    done = finished.run("explain")
+    assert done.returncode == 1
+    assert "training.keep_weights: false: no network of a fold is kept; set true" in done.stdout
+    assert finished.planned("explain") == {"explain": 1}, "nothing is computed to no end"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.cm import ScalarMappable
@@ -10,13 +11,34 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from mer_core.config.report import Report
-from mer_core.report.figures import WIDTH, styled
+from mer_core.report.figures import SOFT, WIDTH, styled
 
 # The subjects whose images the CK+ user agreement lets a publication reproduce, and its notice.
 CKPLUS_PUBLISHABLE = frozenset(
     {"S052", "S055", "S074", "S106", "S111", "S113", "S121", "S124", "S125", "S130", "S132"}
 )
 CKPLUS_NOTICE = "© Jeffrey Cohn"
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """What a fold's network looked at in one clip of who was left out.
+
+    Attributes:
+        label, predicted: the class, and the answer.
+        probability: of the answer.
+        face: uint8 (H, W, C), the aligned apex.
+        evidence: float (h, w), Grad-CAM of the answer, from 0 to 1, its largest; all 0 where nothing speaks
+            for the answer.
+        gate: float (h, w) in (0, 1), S of the same stage; None of a network without one.
+    """
+
+    label: str
+    predicted: str
+    probability: float
+    face: np.ndarray
+    evidence: np.ndarray
+    gate: np.ndarray | None
 
 
 def may_show(dataset: str, subject: str, *, simulated: bool, layout: str, settings: Report) -> bool:
@@ -123,6 +145,70 @@ def attention_maps(
     bar.ax.tick_params(labelsize=7)
     if credit:
         figure.supxlabel(credit, fontsize=7.5)
+    return figure
+
+
+@styled
+def looks(
+    found: Mapping[tuple[str, bool], Look], classes: Sequence[str], *, credit: str = "", instead: str = ""
+) -> Figure:
+    """What networks look at in clips that they judged right, and beside them in clips judged wrong.
+
+    Args:
+        found: by class and by whether the answer is right; only faces that `may_show` allows. A place
+            without a look stays empty.
+        classes: in the order to draw.
+        credit: the notice of `notice`.
+        instead: a sentence in place of the pictures.
+
+    Returns:
+        A row per class and two halves: the face, Grad-CAM of the answer over it, and the gate S, where the
+        network has one. Each Grad-CAM is stretched to its own largest value; gates share one scale.
+    """
+    if instead or not found:
+        figure = Figure(figsize=(WIDTH, 0.5))
+        figure.text(0.01, 0.5, instead or "No face of this dataset may be shown.", va="center")
+        return figure
+    gates = [one.gate for one in found.values() if one.gate is not None]
+    scale = Normalize(min(gate.min() for gate in gates), max(gate.max() for gate in gates)) if gates else None
+    titles = ["Grad-CAM", *(["gate S"] if gates else [])]
+    columns = len(titles) + 1
+    edge = min(1.2, WIDTH / (2 * columns + 0.7))
+    figure = Figure(figsize=(edge * (2 * columns + 0.7), len(classes) * (edge + 0.2) + 0.7))
+    figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0, hspace=0)
+    # A narrow column keeps the halves apart.
+    grid = figure.subplots(
+        len(classes), 2 * columns + 1, squeeze=False, width_ratios=[*[1] * columns, 0.25, *[1] * columns]
+    )
+    for panel in grid.flat:
+        panel.set(xticks=[], yticks=[], box_aspect=1)
+        panel.spines[:].set_visible(False)
+    for panel in grid[:, columns]:
+        panel.set_box_aspect(None)
+    over = {"cmap": "viridis", "alpha": 0.55, "interpolation": "bilinear"}
+    for is_right, half in ((True, grid[:, :columns]), (False, grid[:, columns + 1 :])):
+        kind = "answered right" if is_right else "answered wrong"
+        for panel, title in zip(half[0], [kind, *titles], strict=True):
+            panel.set_title(title, fontsize=8, loc="center", pad=4)
+        for row, name in zip(half, classes, strict=True):
+            if (name, is_right) not in found:
+                row[0].text(0.5, 0.5, "none", ha="center", va="center", fontsize=7.5, color=SOFT)
+                continue
+            one = found[name, is_right]
+            height, width = one.face.shape[:2]
+            over["extent"] = (-0.5, width - 0.5, height - 0.5, -0.5)
+            for panel in row:
+                panel.imshow(_color(one.face))
+            row[0].set_xlabel(f"{one.predicted} {one.probability:.2f}", fontsize=7, labelpad=2)
+            row[1].imshow(one.evidence, vmin=0, vmax=1, **over)
+            if one.gate is not None:
+                row[2].imshow(one.gate, norm=scale, **over)
+    for panel, name in zip(grid[:, 0], classes, strict=True):
+        panel.set_ylabel(name, fontsize=7.5)
+    said = "Below a face: the answer and its probability. Grad-CAM: bright where it speaks for the answer."
+    if scale:
+        said += f" Gate S: {scale.vmin:.2f} dark, {scale.vmax:.2f} bright."
+    figure.supxlabel(f"{said}\n{credit}".rstrip(), fontsize=7)
     return figure
 
 
