@@ -183,6 +183,13 @@ def test_variants_show_value_interval_printed_and_floor():
     assert value.get_marker() != printed.get_marker(), "the colours are alike in a grey print"
 
 
+def test_variants_name_nothing_printed_where_nothing_is():
+    rows = [("dual", "macro-F1", 0.45, 0.40, 0.51, None)]
+    frame = pd.DataFrame(rows, columns=["variant", "metric", "value", "low", "high", "printed"])
+    (legend,) = figures.variants(frame, {}).legends
+    assert [text.get_text() for text in legend.get_texts()] == ["this run, 95 % interval"]
+
+
 def test_the_narrow_figure_of_the_variants_fits_a_phone_and_holds_the_same_points():
     rows = [("dual", metric, 45.0, 40.0, 51.0, 43.37) for metric in ("macro-F1", "accuracy, %")]
     frame = pd.DataFrame(rows, columns=["variant", "metric", "value", "low", "high", "printed"])

@@ -628,7 +628,7 @@ def test_undefined_names_stop_the_template(made_up):
         page.fill(made_up.config, title="", banner="", finding=[], sections=[], variants=[], footer="")
 
 
-NUMBERS = st.from_regex(r"[<+-]?[0-9]{1,4}(\.[0-9]{1,3})?", fullmatch=True)
+NUMBERS = st.from_regex(r"[<+-]?([0-9]{1,4}|[0-9]{1,3}(,[0-9]{3}){1,2})(\.[0-9]{1,3})?", fullmatch=True)
 
 
 @given(st.lists(st.tuples(NUMBERS, st.sampled_from(["", "± 0.8", "[1, 2]", "± 0.8 [-1.5, 2]"])), min_size=1))

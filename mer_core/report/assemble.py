@@ -131,8 +131,8 @@ def _results(report: ReportInput) -> Section:
     ]
     items = [
         *_pictures(report, ["variants"]),
-        page.Notes("On several tables", [*common.values()]),
         *(table for table in tables if len(table.frame) <= LONG),
+        page.Notes("On several tables", [*common.values()]),
         *_pictures(report, ["confusion", "attention", "subject_accuracy", "learning_curves"]),
     ]
     return Section(

@@ -323,8 +323,9 @@ def variants(
         rows = frame[frame["metric"] == metric].set_index("variant").loc[names]
         panel.hlines(places, rows["low"], rows["high"], color=OURS, linewidth=2, alpha=0.55)
         panel.plot(rows["value"], places, "o", color=OURS, label=f"this run, {100 * confidence:g} % interval")
-        hollow = {"markerfacecolor": "white", "markersize": 6, "label": "printed in the paper"}
-        panel.plot(rows["printed"], places + 0.24, "D", color=PRINTED, **hollow)
+        if frame["printed"].notna().any():
+            hollow = {"markerfacecolor": "white", "markersize": 6, "label": "printed in the paper"}
+            panel.plot(rows["printed"], places + 0.24, "D", color=PRINTED, **hollow)
         if metric in floor:
             dashed = {"color": INK, "linestyle": (0, (4, 3)), "linewidth": 1, "label": "majority class"}
             panel.axvline(floor[metric], **dashed)

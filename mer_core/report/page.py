@@ -28,7 +28,7 @@ from mer_core.report.tables import Table
 
 MISSING = "–"
 # A number, which is what a spreadsheet should get, and its spread: not a digest, not a version.
-NUMBER = re.compile(r"([<+-]?\d+(?:\.\d+)?)((?: ± \S+)?(?: \[.+\])?)")
+NUMBER = re.compile(r"([<+-]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?)((?: ± \S+)?(?: \[.+\])?)")
 NAMES = ["Method", "Variant"]  # columns that name a row together
 NOTE = "Note"  # the column that becomes footnotes
 
