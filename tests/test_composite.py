@@ -1,6 +1,7 @@
 """Datasets put together: people keep theirs, parts are scored of the same answers, misfits are refused."""
 
 import re
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from mer_core.errors import UserError
 from mer_core.evaluation.metrics import confusion_matrices, scores
 from mer_core.evaluation.statistics import majority_answers, score_variant
 from mer_core.report import megc2019
+from mer_core.simulation.plan import people_used, plan
 
 ROOT = Path(__file__).parent.parent
 SHIPPED = yaml.safe_load((ROOT / "config.yaml").read_text())
@@ -184,3 +186,17 @@ def test_counts_of_the_protocol():
     total = np.sum([[*counts.values()] for counts, _ in MEGC2019.values()], axis=0)
     assert total.tolist() == [250, 109, 83]
     assert sum(people for _, people in MEGC2019.values()) == 68
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_the_full_simulation_holds_what_the_protocol_counts(layout):
+    dataset = load_config(protocol()).datasets[layout]
+    classes = {label.casefold(): name for label, name in dataset.classes.items()}
+    used = [
+        clip
+        for clip in plan(layout, "full", 0)
+        if clip.is_kept(dataset.missing_apex) and classes[clip.label.casefold()]
+    ]
+    counts, people = MEGC2019[layout]
+    assert Counter(classes[clip.label.casefold()] for clip in used) == counts
+    assert len(people_used(dataset, "full", 0)) == people
