@@ -1,6 +1,6 @@
 PRETRAINED = [variant.name for variant in CONFIG.variants if variant.init == "pretrained"]
 TABLES = ["table1_loss", "table2_attention", "table3_methods", "methods", "per_class", "transfer"]
-TABLES += ["parts"] if CONFIG.target in CONFIG.composites else []
+TABLES += ["parts"] if CONFIG.target in CONFIG.composites or CONFIG.groups == "split" else []
 TABLES += ["pretraining"] if PRETRAINED else []
 FIGURES = ["class_distribution", "variants", "variants_narrow", "subject_accuracy", "learning_curves"]
 FIGURES += ["agreement", "reliability"]
@@ -56,6 +56,7 @@ rule score_variant:
         evaluation=dump(CONFIG.evaluation.scoring),
         identity=fold_identity,
         weights_per_seed=CONFIG.pretraining.per_seed,
+        groups=CONFIG.groups,
         code=code_digest("workflow_scripts/score_variant.py"),
     script:
         "../workflow_scripts/score_variant.py"
@@ -101,6 +102,7 @@ rule build_tables:
         target=CONFIG.target,
         simulated=CONFIG.simulated,
         layouts=layouts_of_target,
+        groups=CONFIG.groups,
         code=code_digest("workflow_scripts/build_tables.py"),
     script:
         "../workflow_scripts/build_tables.py"

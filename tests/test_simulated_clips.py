@@ -8,16 +8,19 @@ import pytest
 from PIL import Image
 from test_casme import CLASSES as CASME_CLASSES
 from test_casme3 import CLASSES as CASME3_CLASSES
+from test_dfme import CLASSES as DFME_CLASSES
 from test_mmew import CLASSES as MMEW_CLASSES
 from test_samm import CLASSES as SAMM_CLASSES
 from test_smic import CLASSES as SMIC_CLASSES
 
 from mer_core.config.layouts.casme import Casme
 from mer_core.config.layouts.casme3 import Casme3
+from mer_core.config.layouts.dfme import Dfme
 from mer_core.config.layouts.mmew import Mmew
 from mer_core.config.layouts.samm import Samm
 from mer_core.config.layouts.smic import Smic
 from mer_core.config.simulation import Simulation
+from mer_core.datasets.folds import held_out
 from mer_core.datasets.reading import list_subjects, published, read_dataset
 from mer_core.simulation.plan import SIZES, people_used, plan, simulated_subjects
 from mer_core.simulation.writers import simulate
@@ -30,12 +33,14 @@ SETS = [
     SAMM,
     Smic(layout="smic", root="simulated", classes=SMIC_CLASSES),
     Casme(layout="casme", root="simulated", classes=CASME_CLASSES),
+    Dfme(layout="dfme", root="simulated", classes=DFME_CLASSES),
     Mmew(layout="mmew", root="simulated", classes=MMEW_CLASSES),
     Casme3(layout="casme3", root="simulated", classes=CASME3_CLASSES | {"others": "others"}),
 ]
 DEFECTS = {
     "samm": {"apex_outside": 2},
     "smic": {},
+    "dfme": {},
     "mmew": {"apex_outside": 1},
     "casme": {"missing_apex": 1},
     "casme3": {"repaired_interval": 1, "degenerate_apex": 1},
@@ -112,6 +117,16 @@ def test_quirks_of_casme3(roots):
     assert len({row[:2] for row in rows}) < len(rows)
     assert [*roots.glob("casme3/part_A/spNo.1/a/depth/*.png")]
     assert all(not path.name.startswith("0") for path in roots.glob("casme3/part_A/*/*/color/*.jpg"))
+
+
+def test_quirks_of_dfme(roots):
+    dfme = SETS[[settings.layout for settings in SETS].index("dfme")]
+    samples, _ = read_dataset("dfme", dfme, roots / "dfme", {})
+    assert set(samples.split) == {"train", "test_a", "test_b"}
+    assert samples.fps.nunique() == 3
+    assert 0 in set(samples.onset)
+    assert [*roots.glob("dfme/train_data/sub0001_*/00*.png")]
+    assert held_out(samples, "test", "split") == ["sub0003", "sub0004"]
 
 
 def test_quirks_of_mmew(roots):

@@ -25,7 +25,7 @@ def main(snakemake):
     results = Results(
         metrics=dict(zip(names, metrics, strict=True)),
         predictions=dict(zip(names, predictions, strict=True)),
-        samples=expected_samples(read_manifest(snakemake.input.manifest), absent),
+        samples=expected_samples(read_manifest(snakemake.input.manifest), absent, params.groups),
         variants=[Variant.model_validate(row) for row in params.variants],
         losses={name: Loss.model_validate(loss) for name, loss in params.losses.items()},
         settings=Evaluation.model_validate(params.evaluation),

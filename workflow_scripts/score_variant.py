@@ -18,7 +18,7 @@ def main(snakemake):
     # First the samples without a face, then those without what the row's input needs.
     absent = [{*read_csv(path).sample_id} for path in snakemake.input.failures]
     manifest = read_manifest(snakemake.input.manifest)
-    samples = expected_samples(manifest, set().union(*absent))
+    samples = expected_samples(manifest, set().union(*absent), params.groups)
     paths = [Path(path) for path in snakemake.input.predictions]
     variant = snakemake.wildcards.variant
     folds = read_folds(
@@ -33,10 +33,13 @@ def main(snakemake):
     )
     if settings.mixed == "refuse":
         refuse_mixed(folds, variant, paths[0].parents[2])
-    scores = score_variant(variant, folds.predictions, params.classes, settings, folds.expected)
-    left_out = len(expected_samples(manifest, absent[0])) - len(samples)
-    told = {"circumstances": folds.circumstances, "cost": folds.cost, "left_out": left_out}
-    job.write_json(snakemake.output.metrics, scores | told)
+    told = folds.predictions
+    if "part" in samples:
+        told = told.merge(samples[["sample_id", "part"]], on="sample_id", validate="many_to_one")
+    scores = score_variant(variant, told, params.classes, settings, folds.expected)
+    left_out = len(expected_samples(manifest, absent[0], params.groups)) - len(samples)
+    beside = {"circumstances": folds.circumstances, "cost": folds.cost, "left_out": left_out}
+    job.write_json(snakemake.output.metrics, scores | beside)
     job.write_text(snakemake.output.predictions, folds.predictions.to_csv(index=False))
     accuracy, macro_f1 = scores["accuracy"]["mean"], scores["macro_f1"]["mean"]
     print(f"{variant}: accuracy {accuracy:.4f}, macro-F1 {macro_f1:.4f}, n = {scores['n']}")

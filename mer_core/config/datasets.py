@@ -25,6 +25,9 @@ class Dataset(Section):
     # Whether a sample's frame stands at the end of a motion, from a neutral face or an onset.
     has_motion: ClassVar[bool] = False
 
+    # Whether the authors divide the people into training and test parts.
+    has_split: ClassVar[bool] = False
+
     classes: dict[str, Name | None]
     """Raw label -> class; null leaves a label out. The order of the classes is that of first mention."""
     subjects: Names = None

@@ -21,6 +21,7 @@ from mer_core.config.layouts.casme2 import Casme2
 from mer_core.config.layouts.casme3 import Casme3
 from mer_core.config.layouts.ckplus import Ckplus
 from mer_core.config.layouts.composite import Composite
+from mer_core.config.layouts.dfme import Dfme
 from mer_core.config.layouts.fer2013 import Fer2013
 from mer_core.config.layouts.mmew import Mmew
 from mer_core.config.layouts.oulu_casia import OuluCasia
@@ -47,6 +48,7 @@ AnyDataset = Annotated[
     | Casme3
     | Ckplus
     | Composite
+    | Dfme
     | Fer2013
     | Mmew
     | OuluCasia
@@ -102,8 +104,9 @@ class Config(Section):
         Annotated[Names, Tag("names")] | Annotated[Groups, Tag("groups")], Discriminator(_kind_of_folds)
     ]
     """Subjects held out in turn; null means every subject of the target. Or groups of them."""
-    folds_by: Literal["subject", "dataset"] = "subject"
-    """What is left out in turn: people, or each part of a composite as a whole."""
+    folds_by: Literal["subject", "dataset", "split"] = "subject"
+    """What is left out in turn: people, or each part of a composite as a whole; or, by the official split of
+    the target, its test parts all at once."""
     simulation: Simulation
     doctor: Doctor
     alignment: Alignment
@@ -164,6 +167,12 @@ class Config(Section):
                 yield f"folds_by: {self.target} is one dataset, not put together of several; set subject"
             if self.folds is not None:
                 yield "folds: each part is left out in turn; set null, or folds_by: subject"
+        if self.folds_by == "split":
+            target = self.datasets.get(self.target)
+            if target is not None and not target.has_split:
+                yield f"folds_by: {self.target} has no official split; set subject"
+            if self.folds is not None:
+                yield "folds: the official test parts are left out; set null, or folds_by: subject"
         yield from self._missing_frames()
         for row in self.baselines:
             if isinstance(row.features, Pretrained) and (problem := self._unfit_to_describe(row.features)):
@@ -355,10 +364,10 @@ class Config(Section):
         return [*dict.fromkeys(one for name in wanted for one in (*self.parts_of(name), name))]
 
     @property
-    def groups(self) -> int | Literal["dataset"] | None:
-        """Into how many groups people are dealt who are left out together, or `dataset`; None: each alone."""
-        if self.folds_by == "dataset":
-            return "dataset"
+    def groups(self) -> int | Literal["dataset", "split"] | None:
+        """Into how many groups people are dealt who are left out together, or by what; None: each alone."""
+        if self.folds_by != "subject":
+            return self.folds_by
         return self.folds.groups if isinstance(self.folds, Groups) else None
 
     @property
@@ -366,6 +375,8 @@ class Config(Section):
         """What is left out in turn: subjects, once they are known, or group1, group2, ..., or datasets."""
         if self.folds_by == "dataset":
             return self.parts_of(self.target)
+        if self.folds_by == "split":
+            return ["test"]
         if isinstance(self.folds, Groups):
             return [f"group{number}" for number in range(1, self.folds.groups + 1)]
         return self.folds or []
@@ -409,7 +420,7 @@ class Config(Section):
             raise UserError(
                 f"datasets.{self.target}.subjects: only {every[0]}; leaving one out needs two at least"
             )
-        if self.folds_by == "dataset":
+        if self.folds_by != "subject":
             return load_config(source)
         if self.groups:
             if self.groups > len(every):

@@ -9,19 +9,25 @@ import pandas as pd
 
 from mer_core.errors import UserError
 
+TEST = "test"
+"""The one fold of an official split, and how the names of its test parts begin."""
+
 
 def held_out(manifest: pd.DataFrame, fold: str, groups: int | str | None) -> list[str]:
     """The subjects that a fold leaves out.
 
     Args:
         manifest: as `manifest.read_manifest` gives it.
-        fold: a subject, or one of group1, group2, ... where there are groups, or a dataset.
-        groups: how many groups there are; `dataset` leaves out all people of one at a time, None one subject.
+        fold: a subject, or one of group1, group2, ... where there are groups, or a dataset, or test.
+        groups: how many groups there are; `dataset` leaves out all people of one at a time, `split` those of
+            the official test parts, None one subject.
 
     Raises:
-        UserError: the manifest does not know the fold.
+        UserError: the manifest does not know the fold, or has no official split that keeps people apart.
     """
-    if groups == "dataset":
+    if groups == "split":
+        folds = {TEST: _official(manifest)}
+    elif groups == "dataset":
         people = manifest.drop_duplicates("subject").sort_values("subject").groupby("dataset")["subject"]
         folds = people.agg(list).to_dict()
     elif groups:
@@ -31,6 +37,26 @@ def held_out(manifest: pd.DataFrame, fold: str, groups: int | str | None) -> lis
     if fold not in folds:
         raise UserError(f"subject '{fold}' is not in the manifest; it has {', '.join(folds)}")
     return folds[fold]
+
+
+def _official(manifest: pd.DataFrame) -> list[str]:
+    """The people of the official test parts."""
+    used = manifest[manifest["included"]]
+    parts = used.groupby("subject")["split"].agg(lambda of: {part.partition("_")[0] for part in of})
+    for subject, of in parts.items():
+        if len(of) > 1 or of == {""}:
+            where = "no official part" if of == {""} else " and ".join(sorted(of))
+            raise UserError(
+                f"folds_by: split: {subject} is in {where} by column split of the manifest; put the clips "
+                "into the folders of their parts, or set folds_by: subject"
+            )
+    test = [subject for subject, of in parts.items() if of == {TEST}]
+    if not test or len(test) == len(parts):
+        raise UserError(
+            f"folds_by: split: {len(test)} of {len(parts)} people are in the official test parts; complete "
+            "the copy, or set folds_by: subject"
+        )
+    return test
 
 
 def deal(manifest: pd.DataFrame, groups: int) -> dict[str, list[str]]:

@@ -41,6 +41,7 @@ class ClipLayout:
         person: the subject that the folders above a clip's tell, None where they tell none. A clip that its
             own name gives to another is a defect. Takes the root and the clip's folder.
         folder_label: likewise the label; one other than the sample's is a defect.
+        split: likewise the part of the authors' split, as the manifest has it; empty where there is none.
     """
 
     example: str
@@ -51,6 +52,7 @@ class ClipLayout:
     kind: Callable[[Root, Path, Series], str] = whole_or_cropped
     person: Callable[[Root, Path], str | None] = lambda root, folder: None
     folder_label: Callable[[Root, Path], str | None] = lambda root, folder: None
+    split: Callable[[Root, Path], str] = lambda root, folder: ""
 
 
 Describe = Callable[[Settings], ClipLayout]
@@ -86,6 +88,9 @@ def read_clips(
     check_labels(samples, candidates, partial(layout.folder_label, root), root, findings)
     foreign = find_foreign(listing, partial(layout.place, root))
     find_frames(name, settings, samples, candidates, layout.kinds, foreign, root, findings)
+    for sample in samples:
+        if sample["frame_path"]:
+            sample["split"] = layout.split(root, root.path / sample["frame_path"])
     return samples
 
 

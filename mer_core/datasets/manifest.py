@@ -57,6 +57,7 @@ SCHEMA = pa.DataFrameSchema(
         "apex": _frame_number(),
         "offset": _frame_number(),
         "fps": pa.Column(float, pa.Check.gt(0), nullable=True),
+        "split": _text(pa.Check.str_matches(r"^(train|test(_[a-z0-9]+)?)?$", name="train or test_...")),
         "apex_source": _text(pa.Check.isin(APEX_SOURCES)),
         "frame_path": _text(pa.Check(_stays_inside, name="a path inside the dataset's root")),
         "action_units": _text(),
@@ -82,7 +83,8 @@ SCHEMA = pa.DataFrameSchema(
 """One row per sample, left-out ones with their reason.
 
 `onset`, `apex`, `offset` are frame numbers as on disk, `fps` how many the camera takes in a second (NaN where
-that is not known). `frame_path` is the used frame, relative to the
+that is not known), `split` the part that the authors put the sample into, empty where they have none.
+`frame_path` is the used frame, relative to the
 dataset's root with forward slashes; while the apex is still to be spotted it is the clip's folder.
 `label` is the class, `label_raw` what the annotation says.
 """

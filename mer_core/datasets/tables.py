@@ -30,8 +30,8 @@ class Table:
     """How a dataset's annotation table looks.
 
     Attributes:
-        columns: subject, clip, onset, apex, offset, action_units, label and what else `mend` needs -> the
-            accepted header names, best first.
+        columns: subject, clip, onset, apex, offset, action_units, label, fps where it differs, and what else
+            `mend` needs -> the accepted header names, best first.
         named: subject and clip of a row as the dataset spells them; None where it names none.
         may_be: whether a file of this name may be a table of the dataset.
         example: of its name, for messages.
@@ -150,7 +150,11 @@ def _choose(root: Root, files: Sequence[Path], form: Table, remedy: str) -> list
     if unlike or not fitting:
         shown = ", ".join(os.path.relpath(path, root.path) for path in (unlike or [paths])[0][:5])
         raise UserError(f"{root.path}: which table annotates the clips? found {shown}; {remedy}")
-    return [some[0][0] for some in fitting.values()]
+    chosen: list[tuple[Path, pd.DataFrame]] = []
+    for path, table in (some[0] for some in fitting.values()):
+        if not any(_say_the_same(table, other) for _, other in chosen):
+            chosen.append((path, table))
+    return [path for path, _ in chosen]
 
 
 def read_rows(
@@ -175,6 +179,7 @@ def read_rows(
             continue
         numbers = {key: workbook.whole_number(cells[key]) for key in ("onset", "apex", "offset")}
         sample = new_sample(name, *names, action_units=cells["action_units"], **numbers)
+        sample["fps"] = fps = workbook.whole_number(cells["fps"]) if "fps" in cells else settings.fps
         key: tuple[str, ...] = clip_key(*names)
         if form.repeats:
             key = (*key, cells["onset"])
@@ -194,7 +199,7 @@ def read_rows(
                 findings.add("contradicted_label", action, row=sample["sample_id"], file=where)
         assign_class(sample, label, settings.classes, findings, where)
         if sample["included"]:
-            longest = form.longest and settings.fps and form.longest * settings.fps
+            longest = form.longest and fps and form.longest * fps
             check_interval(sample, cells, settings.missing_apex, where, findings, longest)
     return list(samples.values())
 

@@ -47,15 +47,23 @@ class Folds:
     cost: dict[str, float | None]
 
 
-def expected_samples(manifest: pd.DataFrame, absent: Collection[str]) -> pd.DataFrame:
+def expected_samples(
+    manifest: pd.DataFrame, absent: Collection[str], groups: int | str | None = None
+) -> pd.DataFrame:
     """The samples that must be predicted: the manifest's included ones without those in `absent`.
 
     Args:
         manifest: as `datasets.manifest.read_manifest` gives it.
         absent: sample_id of samples that are not in the cache, since no face was found.
+        groups: who is left out together, as for `datasets.folds.held_out`; by an official split only the
+            test parts are predicted, and told in a column `part`.
     """
     keep = manifest["included"] & ~manifest["sample_id"].isin(set(absent))
-    return manifest.loc[keep, ["sample_id", "subject", "label"]].reset_index(drop=True)
+    if groups == "split":
+        keep &= manifest["split"].str.startswith("test")
+        manifest = manifest.assign(part=manifest["split"])
+    columns = ["sample_id", "subject", "label", *(["part"] if groups == "split" else [])]
+    return manifest.loc[keep, columns].reset_index(drop=True)
 
 
 def read_folds(

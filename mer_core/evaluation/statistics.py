@@ -97,8 +97,8 @@ def score_variant(
         per_seed, a list of {seed, ...`metrics.evaluate`}.
         seeds_averaged {accuracy, macro_f1, uar} of the answers by the probabilities' mean over seeds, where
         there are several seeds, and probabilities; else null.
-        parts {dataset: {subjects, n, accuracy, macro_f1, uar}} of the same pooled predictions, where they are
-        of several datasets, as their sample_ids tell; else empty.
+        parts {part: {subjects, n, accuracy, macro_f1, uar}} of the same pooled predictions, where they are
+        of several: by the column `part` if there is one, else by the datasets that sample_ids tell.
         upper_bound_best_on_test {accuracy, macro_f1, uar}, means over seeds, where folds recorded the
         best epoch on their own test subject, else null. It is an upper bound and never the result.
     """
@@ -143,10 +143,11 @@ def score_variant(
 
 def _parts(predictions: pd.DataFrame, classes: Sequence[str], settings: Scoring) -> dict[str, Any]:
     dataset = predictions["sample_id"].str.partition("/")[0]
-    if dataset.nunique() < 2:
+    part = predictions.get("part", dataset)
+    if part.nunique() < 2:
         return {}
     parts = {}
-    for name, rows in predictions.groupby(dataset, sort=False):
+    for name, rows in predictions.groupby(part, sort=False):
         per_seed = [evaluate(of_seed, classes) for _, of_seed in rows.groupby("seed", sort=False)]
         confusions = confusion_matrices(rows, classes, by=["subject", "seed"])
         intervals = bootstrap_intervals(confusions, settings.confidence, settings.bootstrap, settings.seed)
@@ -171,7 +172,8 @@ def majority_answers(samples: pd.DataFrame) -> pd.DataFrame:
         Predictions as `score_variant` takes them, of one seed, 0.
     """
     answer = samples["label"].mode()[0]
-    return samples[["sample_id", "subject", "label"]].assign(predicted=answer, seed=0).reset_index(drop=True)
+    told = samples[[name for name in ("sample_id", "subject", "label", "part") if name in samples]]
+    return told.assign(predicted=answer, seed=0).reset_index(drop=True)
 
 
 def over_seeds(values: Sequence[float]) -> dict[str, float | None]:

@@ -23,6 +23,7 @@ LICENCES = {
     "ckplus": "CK+ user agreement: research only, no redistribution",
     "oulu_casia": "Oulu-CASIA licence agreement: research only, no redistribution",
     "rafdb": "RAF-DB terms: research only, no redistribution",
+    "dfme": "DFME licence agreement: research only, no redistribution",
     "mmew": "MMEW release agreement: research only, no redistribution, no modification",
     "samm": "SAMM release form: research only, no redistribution",
     "smic": "SMIC licence agreement: research only, no redistribution",

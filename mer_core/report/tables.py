@@ -134,7 +134,7 @@ def build_tables(results: Results) -> dict[str, Table]:
     tables = {name: _paper_table(number, name, results) for number, name in enumerate(TITLES, start=1)}
     tables["methods"] = _methods_table(results)
     tables |= {"per_class": _per_class_table(results), "transfer": _transfer_table(results)}
-    tables |= {"parts": _parts_table(results)} if results.layouts else {}
+    tables |= {"parts": _parts_table(results)} if results.layouts or "part" in results.samples else {}
     if note := _mixture_note(results):
         tables = {name: replace(table, notes=(*table.notes, note)) for name, table in tables.items()}
     return tables | ({"pretraining": _pretraining_table(results)} if results.pretrained else {})
@@ -446,8 +446,11 @@ def _parts_table(results: Results) -> Table:
     counts = ", ".join(f"{name} {count}" for name, count in parts.items() if name != "whole")
     notes = [
         _interval_note(results.metrics, results),
-        "Parts are scored on the predictions of folds that trained on all datasets: they are not results on "
-        "one dataset alone.",
+        "The parts are the test parts of the official split: one network per seed was trained on its "
+        "training people, and answered all of them."
+        if "part" in results.samples
+        else "Parts are scored on the predictions of folds that trained on all datasets: they are not "
+        "results on one dataset alone.",
         "UF1 and UAR are taken of the counts added up over all folds; a mean over folds would be capped by "
         "those that lack a class.",
     ]
@@ -537,7 +540,9 @@ def _caption(title: str, names: Iterable[str], results: Results) -> str:
     missing = f" PARTIAL: {folds} of {expected} folds." if folds < expected else ""
     groups = max((score["folds_expected"] // len(score["seeds"]) for score in scores), default=subjects)
     people = f"{subjects} leave-one-subject-out folds"
-    if scores and groups != results.samples["subject"].nunique():
+    if "part" in results.samples:
+        people = f"{subjects} subjects of the official test parts"
+    elif scores and groups != results.samples["subject"].nunique():
         people = f"{subjects} subjects left out in {groups} groups"
     counts = f"n = {len(results.scored)} clips, {people}"
     return f"{title}. {counts}, {seeds} seed{'s' * (seeds != 1)}.{missing} {_data(results)}"
