@@ -9,7 +9,7 @@ import importlib
 import math
 import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
@@ -65,12 +65,8 @@ CKPLUS_CLASSES: dict[str, dict[str, int]] = {
     },
 }
 SIZES = tuple(CASME2_CLIPS)
-# Who shows nothing else in the real sets, so that as many people are left for three classes: 24 and 28.
-ONLY = {
-    "sub10": ("others", "sadness", "fear"),
-    "sub18": ("others", "sadness", "fear"),
-    "025": ("Other",),
-}
+# Who shows nothing else in the real set, so that as many people are left for three classes: 24.
+CASME2_ONLY = dict.fromkeys(("sub10", "sub18"), ("others", "sadness", "fear"))
 
 # What each class looks like: FACS action units and how often (relative), after EMFACS and the criteria
 # and codes of the two data sets (Lucey et al. 2010, table 2; Yan et al. 2014, table 3). A leading L or R
@@ -195,6 +191,7 @@ class ClipSet:
         tables: the annotation tables of the clips, by where they lie.
         cell: action units as the tables have them.
         flaws: what is wrong with the annotations.
+        only: subjects of `full` who show nothing but some labels.
         grey: whether the images have one channel.
         strength: of the apex, as a share of the full expression; None: that of a micro-expression.
         finish: what else lies in the folder.
@@ -214,6 +211,7 @@ class ClipSet:
         units
     )
     flaws: Callable[[list[Clip], np.random.Generator], list[Clip]] = lambda clips, rng: clips
+    only: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     grey: bool = False
     strength: float | None = None
     finish: Callable[[Path, list[Clip]], None] = lambda folder, clips: None
@@ -227,7 +225,7 @@ class ClipSet:
         places = dict(zip(self.people(size), self.counts[size], strict=True))
         median, spread, shortest, longest = self.length
         clips = []
-        only = ONLY if size == "full" else {}
+        only = self.only if size == "full" else {}
         for subject, labels in deal(self.classes[size], places, rng, only).items():
             for number, label in enumerate(labels, start=1):
                 length = int(np.clip(np.rint(median * np.exp(rng.normal(0, spread))), shortest, longest))
@@ -327,7 +325,7 @@ def stream(seed: int, purpose: str, *index: int) -> np.random.Generator:
 def _casme2(size: str, rng: np.random.Generator) -> list[Clip]:
     subjects = simulated_subjects("casme2", size)
     places = dict(zip(subjects, CASME2_CLIPS[size], strict=True))
-    labels = deal(CASME2_CLASSES[size], places, rng, ONLY if size == "full" else {})
+    labels = deal(CASME2_CLASSES[size], places, rng, CASME2_ONLY if size == "full" else {})
     clips = []
     for subject, of_subject in labels.items():
         for name, label in zip(_clip_names(len(of_subject), rng), of_subject, strict=True):

@@ -68,5 +68,6 @@ CLIPS = ClipSet(
     tables=_tables,
     cell=_cell,
     flaws=_flaws,
+    only={"025": ("Other",)},
     grey=True,
 )
