@@ -97,6 +97,13 @@ TOGETHER = over(
 )
 
 
+FINE_TUNED = over(
+    training(epochs=20, learning_rate=0.0005, optimizer="adamw", weight_decay=0.01, warmup_epochs=2),
+    training(mirrored_test=True),
+    {"variants": [{"name": "trial", "network": "efficientnet_lite0", "loss": "cross_entropy"}]},
+)
+
+
 def transfer(pretraining: Mapping[str, Any], **keys: Any) -> dict[str, Any]:
     """The dual network pretrained so, and what the fold does with it."""
     return over(variant(init="pretrained"), {"pretraining": pretraining, "transfer": keys})
@@ -121,6 +128,8 @@ PLANS = {
         Trial("everything, 160 pixels", "portraits-160-28", over(TOGETHER, variant(loss="cross_entropy"))),
         Trial("base, cross entropy", "portraits-112-28", over(LONGER, variant(loss="cross_entropy"))),
         Trial("base, smoothed", "portraits-112-28", over(LONGER, SMOOTH, variant(loss="cross_entropy"))),
+        # Weights of a million photographs want few epochs and small steps.
+        Trial("EfficientNet-Lite0 from ImageNet", "portraits-112-28", over(WIDE, FINE_TUNED)),
         Trial("base, no attention", "portraits-112-28", over(LONGER, variant("none"))),
         Trial(
             "base, pretrained on simulated CK+",

@@ -13,7 +13,13 @@ from hypothesis import strategies as st
 from mer_core.config.evaluation import Evaluation
 from mer_core.config.models import Loss, Variant
 from mer_core.evaluation.metrics import possible
-from mer_core.evaluation.statistics import COVERAGE_OF_SIX, holm, score_variant, verdict
+from mer_core.evaluation.statistics import (
+    COVERAGE_OF_SIX,
+    holm,
+    majority_answers,
+    score_variant,
+    verdict,
+)
 from mer_core.report import printed
 from mer_core.report.tables import Results, build_tables
 from mer_core.report.typeset import read_tables, write_table, write_tables
@@ -601,9 +607,11 @@ def test_every_method_is_tested_against_the_transferred_row_and_the_best_on_flow
     )
     best = max(("flow_a", "flow_b"), key=lambda name: frame.loc[name, "macro_f1"])
     assert np.isnan(frame.loc["transferred", "gain_transferred"]) and np.isnan(frame.loc[best, "gain_flow"])
-    tested = frame[["p_transferred", "p_flow"]].stack().dropna()
-    adjusted = frame[["p_holm_transferred", "p_holm_flow"]].stack().dropna()
-    assert adjusted.tolist() == pytest.approx(holm(tested.tolist())) and len(tested) == 10
+    sides = ("floor", "transferred", "flow")
+    tested, adjusted = (
+        frame[[f"{what}_{side}" for side in sides]].stack().dropna() for what in ("p", "p_holm")
+    )
+    assert adjusted.tolist() == pytest.approx(holm(tested.tolist())) and len(tested) == 16
     shown = table.shown.set_index("Variant").loc["small"]
     assert shown["Clips"] == "93 (7 left out)" and shown["Sees"] == "flow_strain, 28"
     assert (shown["Method"], shown["Parameters"], shown["Multiply-adds (million)"]) == (
@@ -628,3 +636,14 @@ def test_a_figure_too_good_on_real_clips_calls_for_a_search_for_leaks():
     assert len(hints) == 1 and hints[0].startswith("small:")
     simulated = replace(given, simulated=["casme2"])
     assert not [note for note in build_tables(simulated)["methods"].notes if "leak" in note]
+
+
+def test_every_method_is_tested_against_the_floor_with_whatever_seeds_it_has():
+    given = with_methods()
+    perfect = given.predictions["small"].assign(predicted=lambda frame: frame["label"], seed=3)
+    constant = perfect.assign(predicted=majority_answers(given.samples)["predicted"].iloc[0])
+    given = replace(given, predictions={**given.predictions, "small": perfect, "texture": constant})
+    frame = build_tables(given)["methods"].frame.set_index("variant")
+    gain = frame.loc["small", "gain_floor"]
+    assert gain == pytest.approx(1 - given.floor["macro_f1"]) and frame.loc["small", "p_floor"] < 0.05
+    assert frame.loc["texture", "gain_floor"] == 0 and frame.loc["texture", "p_floor"] == 1

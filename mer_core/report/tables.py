@@ -123,6 +123,13 @@ class Results:
             return None
         return compare(self.predictions[first], self.predictions[second], self.classes, self.settings)
 
+    def above_floor(self, name: str) -> Comparison | None:
+        """A row against the constant answer, of every seed that the row has."""
+        answers = self.predictions[name]
+        seeds = answers[["seed"]].drop_duplicates()
+        constant = majority_answers(self.scored).drop(columns="seed").merge(seeds, how="cross")
+        return compare(constant, answers, self.classes, self.settings)
+
 
 def build_tables(results: Results) -> dict[str, Table]:
     """All tables by name.
@@ -267,22 +274,27 @@ def _score_columns(score: Mapping[str, Any]) -> Row:
     return columns | counts | {"seeds": len(score["seeds"])}
 
 
+# What each row of the table of methods is tested against.
+SIDES = ("floor", "transferred", "flow")
+
+
 def _methods_table(results: Results) -> Table:
-    """Every row: what it sees, what it costs, what it scores, and its tests against two rows."""
+    """Every row: what it sees, what it costs, what it scores, and its tests against floor and two rows."""
     transferred = next((name for name, key in _keys(results).items() if key == printed.ROWS[-1].key), None)
     flow = max(
         results.by_flow, key=lambda name: results.metrics[name]["macro_f1"]["mean"], default=None
     )  # of equals the first
     rows = [_method_row(name, transferred, flow, results) for name in results.metrics]
-    # One family of tests: both columns together.
-    p_values = iter(holm([row[f"p_{side}"] for side in ("transferred", "flow") for row in rows]))
-    for side in ("transferred", "flow"):
+    # One family of tests: all columns together.
+    p_values = iter(holm([row[f"p_{side}"] for side in SIDES for row in rows]))
+    for side in SIDES:
         for row in rows:
             row[f"p_holm_{side}"] = next(p_values)
     columns = {
         "Method": text("method"),
         "Variant": text("variant"),
         "Macro-F1": interval("macro_f1", "{:.3f}"),
+        "p against the floor (Holm)": p_value("p_holm_floor"),
         f"Gain on {transferred}": interval("gain_transferred", "{:+.3f}"),
         f"p against {transferred} (Holm)": p_value("p_holm_transferred"),
         f"Gain on {flow}": interval("gain_flow", "{:+.3f}"),
@@ -315,8 +327,11 @@ def _method_row(name: str, transferred: str | None, flow: str | None, results: R
         "seconds": cost.get("seconds"),
         "note": f"its source: {source.figure}; assumed here: {source.assumed}" if source else "",
     }
-    for side, other in (("transferred", transferred), ("flow", flow)):
-        tested = results.compare(other, name)
+    for side, tested in (
+        ("floor", results.above_floor(name)),
+        ("transferred", results.compare(transferred, name)),
+        ("flow", results.compare(flow, name)),
+    ):
         row |= {
             f"gain_{side}": tested and tested.gain,
             f"gain_{side}_low": tested and tested.gain_low,
@@ -338,8 +353,7 @@ def _methods_notes(rows: Sequence[Row], flow: str | None, results: Results) -> I
             "Left out: clips with a face that lack what the row sees, an onset on disk or motion at all. "
             "Tests take the clips that both rows answered."
         )
-    if any(row[f"p_{side}"] is not None for row in rows for side in ("transferred", "flow")):
-        yield "p: permutation of whole subjects; Holm-adjusted over both columns as one family."
+    yield "p: permutation of whole subjects; Holm-adjusted over all columns of p as one family."
     if flow and len(results.by_flow) > 1:
         yield f"{flow} is the best of {len(results.by_flow)} methods on flow, by this very figure."
     if any(row["note"] for row in rows):
