@@ -149,7 +149,7 @@ def _caveats(settings: Config, metrics: Mapping[str, Score]) -> Iterator[str]:
     if people < FEW_PEOPLE:
         yield (
             f"With {people} people the intervals are too narrow: of those called 95 %, about "
-            f"{COVERAGE_OF_SIX['macro_f1']} in 100 hold the truth."
+            f"{COVERAGE_OF_SIX['macro_f1']} in 100 hold the truth with six, fewer with fewer."
         )
     drawn = settings.simulated
     if settings.target in drawn:
