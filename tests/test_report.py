@@ -238,9 +238,8 @@ def test_finding_starts_with_the_best_row_and_the_floor(made_up):
     )
     assert [claim.count(words) for claim, words in zip(claims, CLAIMS, strict=True)] == [1, 1, 1]
     assert (
-        few
-        == "With 6 people the intervals are too narrow: of those called 95 %, about 80 in 100 hold the truth with "
-        "six, fewer with fewer."
+        few == "With 6 people the intervals are too narrow: of those called 95 %, about 80 in 100 hold "
+        "the truth with six, fewer with fewer."
     )
     assert (
         simulated == "casme2 and ckplus are simulated, so no number on this page says anything about people."
