@@ -23,6 +23,7 @@ from mer_core.config.layouts.ckplus import Ckplus
 from mer_core.config.layouts.composite import Composite
 from mer_core.config.layouts.dfme import Dfme
 from mer_core.config.layouts.fer2013 import Fer2013
+from mer_core.config.layouts.fourdme import Fourdme
 from mer_core.config.layouts.mmew import Mmew
 from mer_core.config.layouts.oulu_casia import OuluCasia
 from mer_core.config.layouts.rafdb import Rafdb
@@ -50,6 +51,7 @@ AnyDataset = Annotated[
     | Composite
     | Dfme
     | Fer2013
+    | Fourdme
     | Mmew
     | OuluCasia
     | Rafdb

@@ -31,6 +31,7 @@ DEFECTS: dict[str, tuple[str, str]] = {
         "warning",
         "Folder, table and name of a clip disagree on its label: the name's counts, else the table's.",
     ),
+    "several_labels": ("warning", "A clip has several labels; the first one is used."),
     "other_person": (
         "error",
         "A clip lies among those of a person other than the one that its own name tells, who counts.",

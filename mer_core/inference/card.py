@@ -24,6 +24,7 @@ LICENCES = {
     "oulu_casia": "Oulu-CASIA licence agreement: research only, no redistribution",
     "rafdb": "RAF-DB terms: research only, no redistribution",
     "dfme": "DFME licence agreement: research only, no redistribution",
+    "fourdme": "4DME licence agreement: research only, no redistribution",
     "mmew": "MMEW release agreement: research only, no redistribution, no modification",
     "samm": "SAMM release form: research only, no redistribution",
     "smic": "SMIC licence agreement: research only, no redistribution",
