@@ -13,15 +13,8 @@ configfile: relpath(workflow.source_path("config.yaml"))
 report: "rules/report/workflow.rst"
 
 
-include: "rules/common.smk"
-include: "rules/inputs.smk"
-include: "rules/data.smk"
-include: "rules/faces.smk"
-include: "rules/baselines.smk"
-include: "rules/pretrain.smk"
-include: "rules/folds.smk"
-include: "rules/models.smk"
-include: "rules/evaluation.smk"
+# Each target of a study is an experiment, which comes back here without that key.
+include: "rules/study.smk" if config.get("study") else "rules/experiment.smk"
 
 
 localrules:

@@ -102,6 +102,9 @@ class Config(Section):
     """The dataset whose subjects are the folds."""
     source: Name | None
     """The dataset that pretraining uses; null: none."""
+    study: Names = None
+    """Several targets in place of one: the same rows are run on each, as an experiment of its own below
+    results/{experiment}/, and compared over all of them."""
     folds: Annotated[
         Annotated[Names, Tag("names")] | Annotated[Groups, Tag("groups")], Discriminator(_kind_of_folds)
     ]
@@ -146,6 +149,7 @@ class Config(Section):
             yield f"target: '{self.target}' is not under datasets ({', '.join(self.datasets)})"
         if self.source is not None and self.source not in self.datasets:
             yield f"source: '{self.source}' is not under datasets ({', '.join(self.datasets)})"
+        yield from self._misfit_study()
         if not self._names_subjects(self.target):
             yield f"target: {self.target} names no subjects, and none can be left out; use it as a source"
         if not self._names_subjects(self.source) and self.pretraining.split == "subject":
@@ -183,6 +187,18 @@ class Config(Section):
             dataset = self.datasets[name]
             if isinstance(dataset, Copy) and dataset.root == SIMULATED and not dataset.can_be_simulated:
                 yield f"datasets.{name}.root: this layout cannot be simulated; give a folder"
+
+    def _misfit_study(self) -> Iterator[str]:
+        """Targets of a study that are none, or cannot be told apart by the names of their rules."""
+        for name in self.study or []:
+            if name not in self.datasets:
+                yield f"study: '{name}' is not under datasets ({', '.join(self.datasets)})"
+            elif not name.isidentifier():
+                yield f"study: '{name}' begins rules' names; rename the dataset with letters, digits and _"
+        if self.study and len(self.study) < 2:
+            yield f"study: only {self.study[0]}; name two targets at least, or set target"
+        if self.study and len(self.variants) + len(self.baselines) < 2:
+            yield "study: one row has nothing to be compared with; add a variant or a baseline"
 
     def _misfit_parts(self) -> Iterator[str]:
         """Composites whose parts are not there, or do not fit together."""
@@ -287,6 +303,10 @@ class Config(Section):
                 yield f"{where} clips and {name} has single images; leave out this row"
             elif need == "clip" and dataset.root == SIMULATED and self.simulation.frames == "key":
                 yield f"{where} every frame; set simulation.frames: all or leave out this row"
+
+    def for_target(self, target: str) -> Config:
+        """The experiment of one target of a study."""
+        return load_config(dump(self) | {"target": target, "study": None})
 
     def input_of(self, variant: AnyVariant) -> Input | None:
         """What a variant sees; None is the apex."""

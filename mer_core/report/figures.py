@@ -342,6 +342,48 @@ def variants(
     return figure
 
 
+@styled
+def critical_difference(mean: pd.Series, groups: Sequence[Sequence[str]], critical: float) -> Figure:
+    """Mean ranks on one line, the best at the left; rows under one bar do not differ (Demšar 2006).
+
+    Args:
+        mean: rank of each row, the best first.
+        groups: sets of rows that do not differ, see `ranks.Ranking.groups`.
+        critical: the difference of mean ranks from which on two rows differ.
+    """
+    count, last = len(mean), (len(mean) + 1) // 2
+    top = 1.1 + 0.35 * len(groups)
+    height = top + 0.55 * last
+    figure = Figure(figsize=(WIDTH, 0.36 * height + 0.55))
+    panel = figure.subplots()
+    panel.spines[["left", "bottom"]].set_visible(False)
+    panel.set(xlim=(1 - 0.45 * (count - 1), count + 0.45 * (count - 1)), ylim=(height, -1.2), yticks=[])
+    panel.set_xticks([])
+    panel.hlines(0, 1, count, color=INK, linewidth=1)
+    for place in range(1, count + 1):
+        panel.vlines(place, -0.18, 0, color=INK, linewidth=0.8)
+        panel.text(place, -0.28, str(place), ha="center", va="bottom", fontsize=8.5)
+    length = min(critical, count - 1)
+    panel.hlines(-1.0, 1, 1 + length, color=PRINTED, linewidth=1.4)
+    panel.vlines([1, 1 + length], -1.12, -0.88, color=PRINTED, linewidth=1.4)
+    beyond = "" if critical <= count - 1 else ", more than there is room for"
+    panel.text(1 + length + 0.03 * count, -1.0, f"CD {critical:.2f}{beyond}", va="center", fontsize=8.5)
+    for place, (name, rank) in enumerate(mean.items()):
+        is_left = place < last
+        y = top + 0.55 * (place if is_left else count - 1 - place)
+        end = 1 - 0.04 * (count - 1) if is_left else count + 0.04 * (count - 1)
+        panel.plot([rank, rank, end], [0, y, y], color=GREY, linewidth=0.8)
+        panel.plot(rank, 0, "o", color=OURS, markersize=4, clip_on=False)
+        side = (
+            {"ha": "right", "x": end - 0.01 * count} if is_left else {"ha": "left", "x": end + 0.01 * count}
+        )
+        panel.text(y=y, s=f"{name}  {rank:.2f}" if is_left else f"{rank:.2f}  {name}", va="center", **side)
+    for place, group in enumerate(groups):
+        low, high = mean[group[0]], mean[group[-1]]
+        panel.hlines(0.5 + 0.35 * place, low - 0.02 * count, high + 0.02 * count, color=INK, linewidth=3)
+    return figure
+
+
 def read_benchmarks(root: Path) -> pd.DataFrame:
     """Read Snakemake's benchmark files.
 
