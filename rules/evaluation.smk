@@ -103,6 +103,7 @@ rule build_tables:
         simulated=CONFIG.simulated,
         layouts=layouts_of_target,
         groups=CONFIG.groups,
+        shared=CONFIG.shared_parts(CONFIG.target),
         code=code_digest("workflow_scripts/build_tables.py"),
     script:
         "../workflow_scripts/build_tables.py"

@@ -27,9 +27,9 @@ def of_parts(pattern):
 
 
 def dataset_settings(wildcards):
-    """A dataset's section of the configuration, but for how its faces are aligned."""
+    """A dataset's section of the configuration, but for how its faces are aligned and whose they are."""
     section = dump(CONFIG.datasets[wildcards.dataset])
-    return {key: value for key, value in section.items() if key != "alignment"}
+    return {key: value for key, value in section.items() if key not in {"alignment", "people_of"}}
 
 
 def composite_settings(wildcards):
@@ -300,7 +300,7 @@ def first_weights(wildcards):
 
 def learnt_from(variant):
     """The datasets that a variant learns from, the target first."""
-    return CONFIG.used if CONFIG.variant[variant].init == "pretrained" else [CONFIG.target]
+    return [CONFIG.target, *([CONFIG.source] if CONFIG.variant[variant].init == "pretrained" else [])]
 
 
 def manifests_of(wildcards):
@@ -309,15 +309,18 @@ def manifests_of(wildcards):
 
 
 def parts_of(wildcards):
-    """What a model's card says of the datasets that it has learnt from."""
+    """What a model's card says of the parts of each dataset that it has learnt from."""
     roles = {CONFIG.target: "training, and the folds that it was tested by"}
     return [
-        {
-            "name": name,
-            "layout": CONFIG.datasets[name].layout,
-            "role": roles.get(name, "pretraining"),
-            "simulated": name in CONFIG.simulated,
-        }
+        [
+            {
+                "name": part,
+                "layout": CONFIG.datasets[part].layout,
+                "role": roles.get(name, "pretraining"),
+                "simulated": CONFIG.datasets[part].root == SIMULATED,
+            }
+            for part in CONFIG.parts_of(name)
+        ]
         for name in learnt_from(wildcards.variant)
     ]
 

@@ -269,5 +269,20 @@ def test_the_card_tells_people_and_machines(folder, tmp_path):
     assert [part for part in said if part not in text] == []
 
 
+def test_the_card_of_a_composite_names_every_part(tmp_path):
+    role = "training and folds"
+    parts = [
+        Part("smic", "smic", role, False, {"negative": 3}, 2),
+        Part("samm", "samm", role, True, {"positive": 4}, 3),
+        Part("ckplus", "ckplus", "pretraining", False, {"fear": 2}, 2),
+    ]
+    text = write_card(write_model(tmp_path, simulated=["samm"]), parts)
+    head = yaml.safe_load(text.split("---")[1])
+    assert head["datasets"] == ["smic", "samm (simulated)", "ckplus"]
+    tested = head["model-index"][0]["results"][0]["dataset"]
+    assert tested == {"name": "smic and samm (simulated)", "type": "composite"}
+    assert "| smic | training and folds | 2 | 3 (negative 3) | SMIC licence agreement" in text
+
+
 def test_weights_keep_their_digest_beside_them(folder):
     assert digest_path(folder / "weights.safetensors").exists()

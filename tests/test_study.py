@@ -90,7 +90,8 @@ def test_the_picture_of_the_critical_difference(tmp_path, rows):
     assert all(any(name in text for text in written) for name in mean.index)
     assert any(text.startswith("CD 1.20") for text in written)
     first, second = (
-        figures.save_figure(figure, tmp_path / name)[1].read_bytes() for name, figure in zip("ab", (one, other))
+        figures.save_figure(figure, tmp_path / name)[1].read_bytes()
+        for name, figure in zip("ab", (one, other), strict=True)
     )
     assert first == second and ElementTree.fromstring(first) is not None
 

@@ -36,6 +36,8 @@ def main(snakemake):
         layouts=params.layouts,
         seen=params.seen,
         by_flow=params.by_flow,
+        groups=params.groups,
+        shared=params.shared,
     )
     tables = build_tables(results)
     write_tables(tables, Path(snakemake.output.json))

@@ -22,10 +22,12 @@ def main(snakemake):
     torch.set_num_threads(snakemake.threads)
     weights = given.get("weights")
     parts = []
-    for about, path in zip(params.parts, given.manifests, strict=True):
+    for of_dataset, path in zip(params.parts, given.manifests, strict=True):
         samples = included(read_manifest(path))
-        counts = samples["label"].value_counts().to_dict()
-        parts.append(Part(**about, counts=counts, subjects=samples["subject"].nunique()))
+        for about in of_dataset:
+            own = samples[samples["dataset"] == about["name"]]
+            counts = own["label"].value_counts().to_dict()
+            parts.append(Part(**about, counts=counts, subjects=own["subject"].nunique()))
     with lease(snakemake.resources.slots) as device:
         train_final(
             Path(given.cache),

@@ -51,6 +51,11 @@ class Dataset(Section):
         return True
 
     @property
+    def people(self) -> str | None:
+        """Who is seen: datasets with one answer show the same people, named alike. None: nobody else's."""
+        return self.layout
+
+    @property
     def samples_per_clip(self) -> int:
         """How many samples an annotated clip or sequence gives."""
         return 1
@@ -63,6 +68,10 @@ class Copy(Dataset):
     """Folder of your copy, or: simulated."""
     link_roots: tuple[PathText, ...] = ()
     """Folders outside of root, such as a scratch disk or a store of files, that links in it may lead to."""
+
+    people_of: Name | None = None
+    """The dataset whose people these are as well, under the same names, where no layout tells: nobody whom a
+    fold leaves out may be trained on elsewhere."""
 
     alignment: AlignmentOverlay = AlignmentOverlay()
     """Keys of alignment that hold for this dataset alone: mode, eye_distance, eye_center."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -25,6 +27,7 @@ from mer_core.config.layouts.dfme import Dfme
 from mer_core.config.layouts.fer2013 import Fer2013
 from mer_core.config.layouts.fourdme import Fourdme
 from mer_core.config.layouts.mmew import Mmew
+from mer_core.config.layouts.mmew_macro import MmewMacro
 from mer_core.config.layouts.oulu_casia import OuluCasia
 from mer_core.config.layouts.rafdb import Rafdb
 from mer_core.config.layouts.samm import Samm
@@ -53,6 +56,7 @@ AnyDataset = Annotated[
     | Fer2013
     | Fourdme
     | Mmew
+    | MmewMacro
     | OuluCasia
     | Rafdb
     | Samm
@@ -166,6 +170,7 @@ class Config(Section):
         yield from self._misfit_alphas()
         if set("{}") & set(self.pretraining.init):
             yield f"pretraining.init: {self.pretraining.init!r} holds braces; rename the file"
+        yield from self._misfit_people()
         yield from self._misfit_parts()
         if self.folds_by == "dataset":
             target = self.datasets.get(self.target)
@@ -200,6 +205,18 @@ class Config(Section):
         if self.study and len(self.variants) + len(self.baselines) < 2:
             yield "study: one row has nothing to be compared with; add a variant or a baseline"
 
+    def _misfit_people(self) -> Iterator[str]:
+        """Datasets whose people are said to be those of one that is not there, or refers to another."""
+        for name, dataset in self.datasets.items():
+            other = getattr(dataset, "people_of", None)
+            known = [
+                one
+                for one, it in self.datasets.items()
+                if one != name and isinstance(it, Copy) and it.people_of is None
+            ]
+            if other not in (None, *known):
+                yield f"datasets.{name}.people_of: '{other}' is none of {', '.join(known)}"
+
     def _misfit_parts(self) -> Iterator[str]:
         """Composites whose parts are not there, or do not fit together."""
         for name, dataset in self.datasets.items():
@@ -214,6 +231,13 @@ class Config(Section):
                 yield f"{where}.parts: {', '.join(nested)} is put together itself; name its parts"
             if unnamed := [part for part, one in parts.items() if not one.has_subjects]:
                 yield f"{where}.parts: {', '.join(unnamed)} names no subjects; leave it out"
+            if self.folds_by != "dataset" or name != self.target:
+                for one, other in self.shared_parts(name):
+                    yield (
+                        f"{where}.parts: {one} and {other} show the same people, who would be taken for "
+                        f"others; leave one out, or set target: {name} and folds_by: dataset to train on one "
+                        "and test on the other"
+                    )
             if not (lost or nested or unnamed) and (problem := dataset.misfit(parts)):
                 yield f"{where}.classes: {problem}"
 
@@ -341,6 +365,19 @@ class Config(Section):
         section = self.datasets[dataset]
         return section.parts if isinstance(section, Composite) else [dataset]
 
+    def people_in(self, dataset: str) -> str:
+        """Who is seen in a dataset on disk: those with one answer show the same people."""
+        section = self.datasets[dataset]
+        if section.people_of in self.datasets:
+            return self.people_in(section.people_of)
+        return section.people or f"{dataset} alone"
+
+    def shared_parts(self, dataset: str) -> list[tuple[str, str]]:
+        """Pairs of a composite's parts that show the same people."""
+        parts = [name for name in self.parts_of(dataset) if isinstance(self.datasets.get(name), Copy)]
+        pairs = itertools.combinations(parts, 2)
+        return [pair for pair in pairs if len({self.people_in(part) for part in pair}) == 1]
+
     @property
     def composites(self) -> list[str]:
         """The datasets that are put together of others."""
@@ -427,15 +464,20 @@ class Config(Section):
             every: subjects of the target.
 
         Raises:
-            UserError: there are fewer than two, a name cannot be a folder's, or `folds` does not fit.
+            UserError: there are fewer than two, a name cannot be a folder's, `folds` does not fit, or whom it
+                leaves out the source shows as well.
         """
         source, every = dump(self), list(every)
+        self._check_source_is_others(every)
         if not every:
             root = self.datasets[self.target].root
             raise UserError(
                 f"datasets.{self.target}.root: no subject found in {root}; give the dataset's folder"
             )
         source["datasets"] = {name: source["datasets"][name] for name in self.used}
+        for section in source["datasets"].values():
+            if section.get("people_of") not in self.used:
+                section.pop("people_of", None)
         source["datasets"][self.target]["subjects"] = every
         source["source"] = self.source if self.source in self.used else None
         if len(every) < 2:
@@ -460,6 +502,34 @@ class Config(Section):
                 "evaluation.partial: true, and every table will say it"
             )
         return load_config(source)
+
+    def _check_source_is_others(self, every: list[str]) -> None:
+        """See that nobody whom a fold leaves out was seen in pretraining."""
+        if self.source not in self.used:
+            return
+        held_out = self.folds if isinstance(self.folds, list) else every
+        for part, other in itertools.product(self.parts_of(self.target), self.parts_of(self.source)):
+            if self.people_in(part) != self.people_in(other):
+                continue
+            start = f"{part}-" if self.target in self.composites else ""
+            left_out, seen = {name.removeprefix(start) for name in held_out}, self.datasets[other].subjects
+            if seen is not None and not left_out & set(seen):
+                continue
+            kept, given = (
+                every[::2],
+                [name.removeprefix(start) for name in every[1::2] if name.startswith(start)],
+            )
+            raise UserError(
+                f"source: {other} shows people of {part} whom folds leave out, and pretraining would have "
+                f"seen them; test on some and pretrain on others: write datasets.{self.target}.subjects: "
+                f"{_listed(kept)}, datasets.{other}.subjects: {_listed(given)} and doctor.severity: "
+                "{unlisted_subject: warning}"
+            )
+
+
+def _listed(names: Iterable[str]) -> str:
+    """Names as a list of YAML, each taken for text."""
+    return json.dumps(list(names))
 
 
 def _laid_over(common: dict[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:

@@ -61,7 +61,7 @@ def write_card(description: Description, parts: Sequence[Part]) -> str:
 
     Args:
         description: what stands in model.json.
-        parts: the datasets, the target first.
+        parts: the datasets, the target's first, each of those that it is put together of.
     """
     environment = Environment(
         loader=PackageLoader("mer_core.inference", ""), undefined=StrictUndefined, trim_blocks=True
@@ -93,10 +93,16 @@ def _head(description: Description, parts: Sequence[Part]) -> dict[str, Any]:
         "metrics": ["f1", "accuracy"],
     }
     if description.scores:
+        target = [part for part in parts if part.role == parts[0].role]
+        tested = datasets[: len(target)]
+        layouts = [*dict.fromkeys(part.layout for part in target)]
         figures = [("f1", "Macro-F1", "macro_f1"), ("accuracy", "Accuracy", "accuracy")]
         result = {
             "task": {"type": "image-classification"},
-            "dataset": {"name": datasets[0], "type": parts[0].layout},
+            "dataset": {
+                "name": " and ".join(tested),
+                "type": layouts[0] if len(layouts) == 1 else "composite",
+            },
             "metrics": [
                 {"type": kind, "name": f"{name}, people left out", "value": description.scores[key]}
                 for kind, name, key in figures

@@ -25,6 +25,12 @@ from mer_core.report.tables import Table
 
 BANNER = "Simulated data: these numbers say nothing about people"
 LONG = 20  # rows; a longer table is folded away
+# What is left out in turn -> in words, and whom rows are trained on.
+SCHEMES = {
+    "subject": ("leave one subject out", "other subjects"),
+    "dataset": ("leave one dataset out", "other datasets"),
+    "split": ("official split", "the people for training"),
+}
 CUT = 0.95  # of a crop; with less inside the source, more than a rim of it is made up
 LIMITS = (
     "Intervals and tests are over persons, because clips of one person are alike; other people, recorded "
@@ -99,7 +105,7 @@ def render(report: ReportInput) -> str:
     return page.fill(
         report.config,
         title=f"Micro-expression recognition: {report.config.experiment}",
-        subtitle=f"{report.config.target}, leave one subject out: {basis(score)}",
+        subtitle=f"{report.config.target}, {SCHEMES[report.config.folds_by][0]}: {basis(score)}",
         banner=BANNER if report.config.simulated else "",
         finding=finding(report.config, report.metrics, report.tables),
         sections=[
@@ -115,9 +121,10 @@ def render(report: ReportInput) -> str:
 
 
 def _results(report: ReportInput) -> Section:
+    others = SCHEMES[report.config.folds_by][1]
     text = (
-        "Every clip is predicted once per seed by a model that was trained on other subjects, and scores are "
-        f"taken over all clips together. Brackets hold {100 * report.config.evaluation.confidence:g} % "
+        f"Every clip is predicted once per seed by a model that was trained on {others}, and scores "
+        f"are taken over all clips together. Brackets hold {100 * report.config.evaluation.confidence:g} % "
         "intervals, from a bootstrap over subjects."
     )
     belongs: dict[str, list[str]] = {}

@@ -11,7 +11,7 @@ import pandas as pd
 from mer_core.config.experiment import Config
 from mer_core.evaluation.statistics import COVERAGE_OF_SIX, FEW_PEOPLE
 from mer_core.report import printed
-from mer_core.report.tables import Table
+from mer_core.report.tables import Table, shared_note
 
 Score = Mapping[str, Any]
 Row = Mapping[str, Any]
@@ -145,6 +145,8 @@ def _caveats(settings: Config, metrics: Mapping[str, Score]) -> Iterator[str]:
             if alike
             else f"Folds are missing ({least['variant']} has {missing}), so rows are not of the same people."
         )
+    for one, other in settings.shared_parts(settings.target):
+        yield shared_note(one, other)
     people = min(score["subjects"] for score in metrics.values())
     if people < FEW_PEOPLE:
         yield (

@@ -56,6 +56,8 @@ class Results:
         layouts: of the parts that the target is put together of, by name; none where it is one dataset.
         seen: what each row sees of a clip, in words, by its name.
         by_flow: names of the comparison methods that measure flow.
+        groups: what is left out in turn, as for `folds.held_out`.
+        shared: pairs of the target's parts that show the same people.
     """
 
     metrics: Mapping[str, Mapping[str, Any]]
@@ -71,6 +73,8 @@ class Results:
     layouts: Mapping[str, str] = field(default_factory=dict)
     seen: Mapping[str, str] = field(default_factory=dict)
     by_flow: Sequence[str] = ()
+    groups: int | str | None = None
+    shared: Sequence[tuple[str, str]] = ()
 
     @property
     def classes(self) -> list[str]:
@@ -432,6 +436,31 @@ def _transfer_pairs(results: Results) -> Iterator[tuple[str, str]]:
                 yield before.name, after.name
 
 
+def _parts_note(results: Results) -> str:
+    """What rows that a part was answered by were trained on."""
+    if "part" in results.samples:
+        return (
+            "The parts are the test parts of the official split: one network per seed was trained on its "
+            "training people, and answered all of them."
+        )
+    if results.groups == "dataset":
+        return (
+            "A part is answered by rows that were trained on the other parts alone: its columns are results "
+            "across datasets."
+        )
+    return (
+        "Parts are scored on the predictions of folds that trained on all datasets: they are not results on "
+        "one dataset alone."
+    )
+
+
+def shared_note(one: str, other: str) -> str:
+    """What is to be said where two parts show the same people."""
+    return (
+        f"{one} and {other} show the same people: from one to the other the camera changes, not who is seen."
+    )
+
+
 def _parts_table(results: Results) -> Table:
     """UF1 and UAR of the whole and of each part, of the same pooled predictions, beside printed ones."""
     constant = score_variant("", majority_answers(results.scored), results.classes, results.settings)
@@ -460,11 +489,8 @@ def _parts_table(results: Results) -> Table:
     counts = ", ".join(f"{name} {count}" for name, count in parts.items() if name != "whole")
     notes = [
         _interval_note(results.metrics, results),
-        "The parts are the test parts of the official split: one network per seed was trained on its "
-        "training people, and answered all of them."
-        if "part" in results.samples
-        else "Parts are scored on the predictions of folds that trained on all datasets: they are not "
-        "results on one dataset alone.",
+        _parts_note(results),
+        *(shared_note(one, other) for one, other in results.shared),
         "UF1 and UAR are taken of the counts added up over all folds; a mean over folds would be capped by "
         "those that lack a class.",
     ]

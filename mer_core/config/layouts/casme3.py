@@ -23,6 +23,11 @@ class Casme3(AnnotatedClips):
     """As in the files' names: several expressions share a recording."""
 
     @property
+    def people(self) -> str | None:
+        """Each part was recorded with others."""
+        return f"casme3, part {self.part}"
+
+    @property
     def can_be_simulated(self) -> bool:
         """Part A alone is."""
         return self.part == "A"

@@ -27,6 +27,11 @@ class Tabular(Copy):
         return False
 
     @property
+    def people(self) -> str | None:
+        """Nobody else's, unless `people_of` says so."""
+        return None
+
+    @property
     def has_subjects(self) -> bool:
         """Whether the table names them."""
         return self.subject_column is not None

@@ -1,0 +1,78 @@
+"""The macro-expressions of MMEW: single images in folders by person and label. See `mmew`."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from mer_core.config.layouts.mmew_macro import MmewMacro
+from mer_core.datasets import frames
+from mer_core.datasets.checks import assign_class
+from mer_core.datasets.defects import Findings
+from mer_core.datasets.frames import Root
+from mer_core.datasets.manifest import new_sample
+from mer_core.datasets.published import Published
+from mer_core.errors import UserError
+
+SETTINGS = MmewMacro
+# 900 images in all; how many of each expression is not said.
+PUBLISHED = Published()
+_IMAGE = re.compile(r"s0*([1-9][0-9]?)-([0-9]{1,2})-([0-9]{1,3})", re.IGNORECASE)  # person, emotion, sample
+_PERSON = re.compile(r"s0*([1-9][0-9]?)", re.IGNORECASE)
+
+
+def read(name: str, settings: MmewMacro, root: Root, findings: Findings) -> list[dict[str, Any]]:
+    """One sample per image.
+
+    Args:
+        name: of the dataset in the configuration.
+        settings: of the dataset.
+        root: the dataset's folder or any folder inside.
+        findings: where defects go.
+
+    Returns:
+        Manifest rows by path.
+
+    Raises:
+        UserError: there are no images.
+    """
+    listing = [*frames.walk(root)]
+    samples: dict[str, dict[str, Any]] = {}
+    for folder, names in listing:
+        for file in names:
+            if (person := _person(file)) is None:
+                continue
+            where = root.relative(folder / file)
+            stem = Path(file).stem.upper()
+            sample = new_sample(name, person, stem, sample_id=f"{name}/{stem}", frame_path=where)
+            if (first := samples.setdefault(stem, sample)) is not sample:
+                findings.add("ambiguous_frames", f"{first['frame_path']} is used", row=stem, file=where)
+                continue
+            above = _PERSON.fullmatch(folder.parent.name.strip())
+            if above and f"S{int(above[1]):02d}" != person:
+                action = f"counted as {person}, among the images of {folder.parent.name}; move it there"
+                findings.add("other_person", action, row=sample["sample_id"], file=where)
+            assign_class(sample, folder.name, settings.classes, findings, where)
+    if not samples:
+        foreign = frames.describe_foreign(listing, root)
+        raise UserError(
+            f"datasets.{name}.root: no images there (Macro_Expression/S01/anger/S01-07-001.jpg, down to "
+            f"{frames.MAX_DEPTH} folders deep)"
+            + (f", but {foreign}" if foreign else "; give the folder of your copy")
+            + "".join(f"; {line}" for line in frames.describe_links(root, name))
+        )
+    return [*samples.values()]
+
+
+def list_subjects(settings: MmewMacro, root: Root) -> list[str]:
+    """The people on disk."""
+    named = {_person(file) for _, names in frames.walk(root) for file in names}
+    return sorted(named - {None})
+
+
+def _person(file: str) -> str | None:
+    """S01 of S01-07-001.jpg; None for other files."""
+    match = _IMAGE.fullmatch(Path(file).stem)
+    is_image = Path(file).suffix.lower() in frames.IMAGE_SUFFIXES
+    return f"S{int(match[1]):02d}" if match and is_image else None
