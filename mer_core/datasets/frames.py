@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import re
+import shlex
 import unicodedata
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
@@ -18,7 +19,7 @@ IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff"})
 FOREIGN = {
     "videos": (
         frozenset({".avi", ".mp4", ".mov", ".mkv", ".wmv", ".mpg", ".mpeg", ".m4v", ".webm"}),
-        "write their frames as numbered images",
+        "write their frames as numbered images: python -m mer_core.motion.videos {folder}",
     ),
     "archives": (
         frozenset({".zip", ".rar", ".7z", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".001"}),
@@ -194,7 +195,7 @@ def describe_foreign(folders: Iterable[tuple[Path, Collection[str]]], root: Root
         names = [name for name in found if Path(name).suffix.lower() in suffixes]
         if names:
             shown = ", ".join(name[-60:] for name in names[:3]) + (", ..." if len(names) > 3 else "")
-            said.append(f"{what} ({shown}): {remedy}")
+            said.append(f"{what} ({shown}): {remedy.format(folder=shlex.quote(str(root.path)))}")
     return "; ".join(said)
 
 

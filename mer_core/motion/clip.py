@@ -124,7 +124,10 @@ class Clip:
 
     def _check_is_clip(self) -> None:
         if self.onset == self.offset:
-            raise UserError(f"{self.sample_id}: is a single image, not a clip; leave out what needs motion")
+            raise UserError(
+                f"{self.sample_id}: is a single image, without an onset or a neutral frame before it, as are "
+                "all of CK+48; take the original tree of CK+, or leave out what needs motion"
+            )
 
 
 def open_clip(root: str | Path | Mapping[str, str], row: pd.Series, transform: np.ndarray, size: int) -> Clip:
