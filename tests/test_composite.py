@@ -182,6 +182,18 @@ def test_only_a_composite_can_leave_a_dataset_out():
         load_config(protocol(folds_by="dataset", folds={"groups": 2}))
 
 
+def test_the_shipped_pair_and_one_of_two_cameras():
+    own = yaml.safe_load((ROOT / "configs" / "cdmer.yaml").read_text())
+    datasets = SHIPPED["datasets"] | own["datasets"]
+    datasets["casme2"] = SHIPPED["datasets"]["casme2"] | own["datasets"]["casme2"]
+    pair = load_config(SHIPPED | own | {"datasets": datasets})
+    assert pair.fold_names == ["casme2", "smic"] and pair.shared_parts("pair") == []
+    datasets["vis"] = datasets["smic"] | {"root": "own", "camera": "VIS"}
+    datasets["pair"] = datasets["pair"] | {"parts": ["smic", "vis"]}
+    cameras = load_config(SHIPPED | own | {"datasets": datasets})
+    assert cameras.shared_parts("pair") == [("smic", "vis")]
+
+
 @pytest.mark.parametrize("shares", [False, True])
 def test_training_on_one_part_and_testing_on_the_other_is_said(shares):
     """CDMER's pairs: what the columns of the parts then are, and that two cameras see the same events."""

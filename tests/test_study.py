@@ -1,6 +1,7 @@
 """A study: the same rows over several targets, ranked together; and the picture of it."""
 
 import json
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import pandas as pd
@@ -105,6 +106,20 @@ def test_the_shipped_study_holds_for_every_target():
         assert config.for_target(target).target == target
 
 
+def test_the_finding_names_what_differs():
+    config = load_config(settings())
+    given = methods({"first": [0.9, 0.9], "second": [0.6, 0.6], "third": [0.5, 0.5]})
+    ranking = replace(study.ranking_of(given, config), p=0.01, p_least=0.001)
+    said = {
+        critical: study.finding(replace(ranking, critical=critical), config)[-1]
+        for critical in (1.0, 1.5, 2.0001)
+    }
+    assert said[1.0] == "first differs from second, third."
+    assert said[1.5] == "first differs from third."
+    assert said[2.0001] == "Which ones differ cannot be told with so few targets."
+    assert "do not differ more than chance" in study.finding(replace(ranking, p=0.2), config)[-1]
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     checkout = Checkout(tmp_path_factory.mktemp("study"), "tests/study.yaml")
@@ -113,6 +128,7 @@ def finished(tmp_path_factory):
     return checkout
 
 
+@pytest.mark.workflow
 def test_one_command_from_data_to_the_table_of_rows_by_datasets(finished):
     table = read_csv(finished.results / "tables/study.csv", ["mean_rank", *TARGETS])
     measured = table[table.kind == "measured"]
@@ -129,6 +145,7 @@ def test_one_command_from_data_to_the_table_of_rows_by_datasets(finished):
     assert finished.planned() == {}, "nothing is left to do"
 
 
+@pytest.mark.workflow
 def test_a_fold_of_one_target_is_a_target_and_reruns_no_other(finished):
     fold = next((finished.results / "samm/folds/ststnet/seed0").iterdir()) / "predictions.csv"
     fold.unlink()

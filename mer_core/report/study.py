@@ -107,9 +107,9 @@ def finding(ranking: Ranking, config: Config) -> list[str]:
     if ranking.p > level:
         return [best, f"The rows' ranks do not differ more than chance would have them (p {ranking.p:.3f})."]
     different = [name for name in names if ranking.mean[name] - first >= ranking.critical]
-    said = (
-        f"It differs from {', '.join(different)}" if different else "No other row can be told apart from it"
-    )
+    said = f"None can be told apart from {names[0]}"
+    if different:
+        said = f"{names[0]} differs from {', '.join(different)}"
     if not ranking.can_differ:
         said = "Which ones differ cannot be told with so few targets"
     return [best, f"The rows' ranks differ (p {ranking.p:.3f}).", f"{said}."]
