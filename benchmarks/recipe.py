@@ -30,6 +30,8 @@ import torch
 from measuring import machine
 
 from mer_core.config.experiment import Config, load_config
+from mer_core.config.models import Variant
+from mer_core.config.section import dump
 from mer_core.evaluation.metrics import confusion_matrices, evaluate, seeds_averaged
 from mer_core.evaluation.statistics import bootstrap_intervals, over_seeds
 from mer_core.provenance import value_digest
@@ -308,7 +310,8 @@ class Run:
         if (folder / "predictions.csv").exists():
             return
         config = trial.config(self.results)
-        row, init = config.variants[0], config.variants[0].init
+        row = _as_a_step_gets_it(config)
+        init = row.init
         weights = None if init == "random" else Path(init)
         if init == "pretrained":
             weights = self.pretrained(trial, 0 if trial.one_pretraining else seed)
@@ -331,7 +334,7 @@ class Run:
     def pretrained(self, trial: Trial, run: int) -> Path:
         """The weights of a pretraining, which trials share that pretrain alike."""
         config = trial.config(self.results)
-        row, settings = config.variants[0], self._hurried(config.pretraining)
+        row, settings = _as_a_step_gets_it(config), self._hurried(config.pretraining)
         loss, classes = config.losses[row.loss], config.datasets[config.source].class_names
         identity = [trial.experiment, row.attention, loss, classes, settings, config.reduction]
         plain = [part.model_dump() if hasattr(part, "model_dump") else part for part in identity]
@@ -395,6 +398,11 @@ class Run:
 
     def _device(self) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() and not self.cpu else "cpu")
+
+
+def _as_a_step_gets_it(config: Config) -> Variant:
+    """The trial's row with its network as plain values."""
+    return Variant.model_validate(dump(config.variants[0]))
 
 
 @cache
