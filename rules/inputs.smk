@@ -257,9 +257,8 @@ def embedding_normalization(wildcards):
 def embedding_code(wildcards):
     """What this description means: the code of this network alone, of all networks."""
     row = embedding_source(wildcards)
-    network = row.network.kind if row else "efficientnet_lite0"
-    kind = "resnet" if network == "resnet18" else network
-    return code_digest("workflow_scripts/embed_samples.py", f"mer_core/models/{kind}.py")
+    own = code_digest("workflow_scripts/embed_samples.py")
+    return network_digest("workflow_scripts/embed_samples.py", row) if row else own
 
 
 def loss_settings(wildcards):

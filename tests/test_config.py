@@ -502,3 +502,13 @@ def test_a_prior_belongs_to_the_sigmoid_form():
     assert load_config(with_alpha(0.25, "sigmoid", prior=0.01)).losses["focal"].prior == 0.01
     with pytest.raises(UserError, match=r"losses\.focal\.prior.*belongs to form: sigmoid"):
         load_config(with_alpha(0.25, "softmax", prior=0.01))
+
+
+def test_features_of_a_network_that_is_normalised_by_its_source_are_refused():
+    settings = changed("baselines.0.features", {"kind": "pretrained", "variant": "dual_transfer"})
+    load_config(settings)
+    settings["pretraining"]["normalization"] = "dataset"
+    with pytest.raises(
+        UserError, match=r"features\.variant: dual_transfer is normalised by images of the so"
+    ):
+        load_config(settings)
