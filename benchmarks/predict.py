@@ -1,9 +1,11 @@
-"""How fast `mer predict` judges pictures, and what the network adds to finding and aligning the faces.
+"""How fast `mer predict` judges pictures and clips, and what the network adds to finding and aligning faces.
 
-    python benchmarks/predict.py --images 200
+    python benchmarks/predict.py --images 1000
 
-A model of random weights (ResNet18 with dual attention, 224 pixels) judges copies of a photograph. Prints
-pictures per minute and the network's share, by number of processes.
+Models of random weights judge copies of a photograph (ResNet18 with dual attention, by size of crop) and
+clips of nine frames (OFF-ApexNet on flow), by as many processes as there are cores. Prints what passed in a
+minute, the start of processes included; what would pass on idle cores, by the processor time of all
+processes; and the network's share of that time.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
+import os
 import sys
 import tempfile
 import time
@@ -19,7 +22,7 @@ from pathlib import Path
 import cv2
 import skimage.data
 import torch
-from measuring import machine
+from measuring import cpu_seconds, machine
 
 from mer_core.images import write_image
 from mer_core.inference import load_model
@@ -28,39 +31,65 @@ from mer_core.inference.command import main as mer
 sys.path.append(str(Path(__file__).parent.parent / "tests"))
 from model_samples import write_model
 
+FLOW = {"kind": "flow", "size": 28, "crop": 224, "estimator": "dis", "scale": "minmax_joint"}
+FRAMES = 9
+
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--images", type=int, default=200)
+    parser.add_argument("--images", type=int, default=1000)
+    parser.add_argument("--clips", type=int, default=100)
     parser.add_argument("--edge", type=int, default=400, help="of the photograph in pixels")
-    parser.add_argument("--processes", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--sizes", type=int, nargs="*", default=[48, 112, 224], help="of the crop")
     arguments = parser.parse_args()
-    print(f"{machine()}\n{arguments.images} photographs of {arguments.edge} pixels\n")
-    print("| processes | pictures per minute | network's share of the time, % |\n|---|---|---|")
-    with tempfile.TemporaryDirectory() as folder:
-        model, pictures = Path(folder) / "model", Path(folder) / "pictures"
-        model.mkdir()
-        write_model(model, size=224)
-        edges = (arguments.edge, arguments.edge)
-        photograph = cv2.resize(skimage.data.astronaut(), edges, interpolation=cv2.INTER_AREA)
+    print(f"{machine()}\nphotographs of {arguments.edge} pixels")
+    edges = (arguments.edge, arguments.edge)
+    photograph = cv2.resize(skimage.data.astronaut(), edges, interpolation=cv2.INTER_AREA)
+    head = ["what", "a minute", "a minute, idle cores", "network's share, %"]
+    print(f"\n| {' | '.join(head)} |\n|{'---|' * len(head)}")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
         for number in range(arguments.images):
-            write_image(pictures / f"{number:05d}.jpg", photograph)
-        opened = load_model(model)
-        faces = opened.faces(photograph) * arguments.images
-        opened.judge(faces[:8])  # the first call is slower
-        start = time.monotonic()
-        opened.judge(faces)
-        network = time.monotonic() - start
-        for processes in arguments.processes:
-            start = time.monotonic()
-            with contextlib.redirect_stdout(io.StringIO()):
-                mer(["predict", str(model), str(pictures), "--processes", str(processes)])
-            seconds = time.monotonic() - start
-            speed = 60 * arguments.images / seconds
-            print(f"| {processes} | {speed:,.0f} | {100 * network / seconds:.0f} |", flush=True)
+            write_image(folder / "pictures" / f"{number:05d}.jpg", photograph)
+        for size in arguments.sizes:
+            model = folder / f"model{size}"
+            model.mkdir()
+            write_model(model, size=size)
+            face = load_model(model).faces(photograph)
+            paths = [str(folder / "pictures")]
+            measure(f"pictures, {size} px", model, paths, face * arguments.images)
+        if arguments.clips:
+            model = folder / "flow"
+            model.mkdir()
+            network = {"kind": "off_apexnet", "conv_activation": True}
+            write_model(model, network=network, channels=2, input=FLOW)
+            clips = [folder / "clips" / str(number) for number in range(arguments.clips)]
+            frames = [photograph] * FRAMES
+            for clip in clips:
+                for number, frame in enumerate(frames):
+                    write_image(clip / f"{number}.jpg", frame)
+            face = [load_model(model).face_of_clip(frames, 5)]
+            given = [*map(str, clips), "--clip", "--apex", "5"]
+            measure("clips, flow", model, given, face * arguments.clips)
+
+
+def measure(what: str, model: Path, arguments: list[str], faces: list) -> None:
+    """Print a row of the table."""
+    opened = load_model(model)
+    opened.judge(faces[:8])  # the first call is slower
+    start = cpu_seconds()
+    opened.judge(faces)
+    network = cpu_seconds() - start
+    wall, start = time.monotonic(), cpu_seconds()
+    with contextlib.redirect_stdout(io.StringIO()):
+        mer(["predict", str(model), *arguments])
+    wall, processor = time.monotonic() - wall, cpu_seconds() - start
+    idle = processor / len(os.sched_getaffinity(0))
+    speeds = [f"{60 * len(faces) / seconds:,.0f}" for seconds in (wall, idle)]
+    print(f"| {what} | {' | '.join(speeds)} | {100 * network / processor:.0f} |", flush=True)
 
 
 if __name__ == "__main__":

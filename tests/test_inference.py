@@ -5,6 +5,8 @@ import io
 import json
 import shutil
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -19,11 +21,14 @@ from mer_core.errors import UserError
 from mer_core.faces.landmarks import NoFace
 from mer_core.images import write_image
 from mer_core.inference import load_model
+from mer_core.inference.bundle import write_description
 from mer_core.inference.calibration import fit_temperature, tempered
 from mer_core.inference.card import Part, write_card
 from mer_core.inference.command import main
 from mer_core.inference.likeness import describe_likeness, distances
-from mer_core.models.weights import digest_path
+from mer_core.models import build_network
+from mer_core.models.weights import digest_path, save_weights
+from mer_core.provenance import file_digest
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +95,30 @@ def test_a_model_answers_as_its_network_does(folder, astronaut):
     assert list(prediction.probabilities.values()) == pytest.approx(
         (logits / 2).softmax(1)[0].tolist(), abs=1e-5
     )
+
+
+def test_a_faster_network_gives_the_same_answers(tmp_path, astronaut):
+    """Batch norms are taken into convolutions: the answers are those of the network that was trained."""
+    about = write_model(tmp_path, size=112)
+    torch.manual_seed(0)
+    network = build_network(about.network, 3, 3)
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):  # fresh statistics would hide what is left out
+            torch.nn.init.uniform_(module.running_mean, -0.5, 0.5)
+            torch.nn.init.uniform_(module.running_var, 0.5, 2.0)
+            torch.nn.init.uniform_(module.bias, -0.5, 0.5)
+    save_weights(network, tmp_path / "weights.safetensors")
+    digests = {"weights.safetensors": file_digest(tmp_path / "weights.safetensors")}
+    write_description(tmp_path, about.model_copy(update={"digests": digests}))
+    model = load_model(tmp_path)
+    [prediction] = model.predict(astronaut)
+    pixels = torch.from_numpy(prediction.face.crop).permute(2, 0, 1)[None].float() / 255
+    with torch.no_grad():
+        logits = network.eval()((pixels - 0.5) / 0.25)
+    assert list(prediction.probabilities.values()) == pytest.approx(
+        (logits / 2).softmax(1)[0].tolist(), abs=1e-5
+    )
+    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in model.network.modules())
 
 
 def test_every_face_is_judged_the_largest_first(folder, photographs):
@@ -206,7 +235,7 @@ def test_predict_writes_json_and_pictures(folder, photographs, tmp_path):
 
 
 def test_several_processes_say_the_same(folder, photographs, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("mer_core.inference.command.WORTH_A_PROCESS", 2)
+    monkeypatch.setattr("mer_core.inference.preparation.WORTH_A_PROCESS", 2)
     for number in range(4):
         shutil.copy(photographs / "one.png", tmp_path / f"{number}.png")
     arguments = ["predict", str(folder), str(tmp_path)]
@@ -214,6 +243,11 @@ def test_several_processes_say_the_same(folder, photographs, tmp_path, capsys, m
     alone = table(capsys)
     assert main([*arguments, "--processes", "2"]) == 0
     assert table(capsys) == alone and len(alone) == 4
+
+
+def test_processes_that_look_for_faces_start_without_torch():
+    code = "import sys, mer_core.inference.command; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
 @pytest.mark.parametrize(

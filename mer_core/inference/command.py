@@ -8,23 +8,20 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from functools import cache
-from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
-import cv2
-import torch
 from tqdm import tqdm
 
 from mer_core.csvs import harmless
 from mer_core.errors import UserError
-from mer_core.inference.model import BATCH, Face, Model, Prediction, load_model
-from mer_core.inference.pictures import draw_prediction
+from mer_core.inference.preparation import Face, prepare
 from mer_core.inference.sources import Source, find_sources
 
-WORTH_A_PROCESS = 32  # sources; a process starts in seconds
+if TYPE_CHECKING:
+    from mer_core.inference.model import Model, Prediction
+
+BATCH = 64  # faces that are judged together
 LOOPBACK = "127.0.0.1"
 
 
@@ -43,6 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def predict(options: argparse.Namespace) -> int:
     """`mer predict`: one row per face."""
+    from mer_core.inference.model import load_model  # and torch, which other processes do without
+
     sources = list(find_sources(options.paths, options.clip))
     model = load_model(options.model, options.device)
     if model.input is not None and not all(source.is_clip for source in sources):
@@ -59,6 +58,8 @@ def predict(options: argparse.Namespace) -> int:
             for number, prediction in enumerate(found, 1):
                 write.row(_row(source, number, prediction))
                 if options.pictures:
+                    from mer_core.inference.pictures import draw_prediction  # and matplotlib
+
                     draw_prediction(prediction, _picture(options.pictures, source, number, len(found)))
         write.end()
     finally:
@@ -69,7 +70,8 @@ def predict(options: argparse.Namespace) -> int:
 
 def serve(options: argparse.Namespace) -> int:
     """`mer serve`: the local page."""
-    from mer_core.inference.server import serve_model  # its framework is not needed for tables
+    from mer_core.inference.model import load_model
+    from mer_core.inference.server import serve_model
 
     serve_model(load_model(options.model, options.device), options.host, options.port)
     return 0
@@ -82,8 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument("model", metavar="MODEL", help="a folder that the workflow's rule train_final wrote")
-    default = "cuda" if torch.cuda.is_available() else "cpu"
-    shared.add_argument("--device", default=default, help="where the network computes (default: %(default)s)")
+    shared.add_argument("--device", help="where the network computes (default: on a GPU where there is one)")
     table = commands.add_parser("predict", parents=[shared], help="judge pictures and clips; print a table")
     table.add_argument(
         "paths", nargs="+", metavar="PATH", help="image, folder, video, or CSV with a column 'path'"
@@ -125,46 +126,12 @@ def _judged(
             yield source, found if isinstance(found, str) else [next(answers) for _ in found]
         waiting.clear()
 
-    for source, found in zip(sources, _prepared(model, sources, options), strict=True):
+    prepared = prepare(options.model, model, sources, options.processes, options.apex, options.onset)
+    for source, found in zip(sources, prepared, strict=True):
         waiting.append((source, found))
         if sum(1 if isinstance(found, str) else len(found) for _, found in waiting) >= BATCH:
             yield from flush()
     yield from flush()
-
-
-def _prepared(
-    model: Model, sources: Sequence[Source], options: argparse.Namespace
-) -> Iterator[list[Face] | str]:
-    """The faces of each source, found by several processes where there are many."""
-    places = (options.apex, options.onset)
-    processes = min(options.processes, len(sources) // WORTH_A_PROCESS)
-    if processes < 2:
-        yield from (_faces(model, source, *places) for source in sources)
-        return
-    # Not forked: torch and dlib run threads.
-    with ProcessPoolExecutor(processes, get_context("spawn"), cv2.setNumThreads, (1,)) as pool:
-        jobs = ((options.model, source, *places) for source in sources)
-        yield from pool.map(_faces_elsewhere, jobs, chunksize=4)
-
-
-def _faces(model: Model, source: Source, apex: int | None, onset: int) -> list[Face] | str:
-    try:
-        if source.is_clip:
-            return [model.face_of_clip(source.frames(), apex, onset)]
-        return model.faces(source.frames()[0])
-    except UserError as error:
-        return str(error)
-
-
-def _faces_elsewhere(job: tuple[str, Source, int | None, int]) -> list[Face] | str:
-    folder, *rest = job
-    return _faces(_own_model(folder), *rest)
-
-
-@cache
-def _own_model(folder: str) -> Model:
-    torch.set_num_threads(1)
-    return load_model(folder)
 
 
 def _row(source: Source, number: int, prediction: Prediction) -> dict[str, Any]:

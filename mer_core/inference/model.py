@@ -2,58 +2,26 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
-from pydantic import TypeAdapter
+from torch import nn
 from torch.nn.functional import logsigmoid
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from mer_core.config.inputs import AnyInput
-from mer_core.errors import UserError
-from mer_core.faces.alignment import align_clip, eye_transform, share_inside, warp
-from mer_core.faces.landmarks import FaceFinder, Found
-from mer_core.faces.spotting import spot_apex
 from mer_core.images import read_image
 from mer_core.inference.bundle import WEIGHTS, Description, read_description
 from mer_core.inference.calibration import tempered
 from mer_core.inference.likeness import distances
-from mer_core.inputs.maps import draw
+from mer_core.inference.preparation import Face, Preparation
 from mer_core.models import build_network
 from mer_core.models.weights import load_weights
-from mer_core.motion.clip import Clip
 
 BATCH = 64
-SPOTTING_SIZE = 224
-SMALL = 0.25  # pixels of the picture per pixel of the crop, along an edge, below which a face is called small
-# Of the nose's distances to the outer corners of the eyes, the smaller as a share of the larger.
-TURNED = 0.4
-NOSE, LEFT_OUTER_EYE, RIGHT_OUTER_EYE = 30, 36, 45
-
-
-@dataclass(frozen=True, eq=False)
-class Face:
-    """A face made ready for the network.
-
-    Attributes:
-        pixels: float32 (H, W, C), what the network gets, before normalisation.
-        crop: uint8 (H, W, 3), the aligned apex, to look at.
-        step: of the detector, that found it.
-        inside: share of the crop that lies inside the picture.
-        frame: number of the apex in its clip; None for a single picture.
-        notes: what to think of before believing the answer.
-    """
-
-    pixels: np.ndarray
-    crop: np.ndarray
-    step: str
-    inside: float
-    frame: int | None = None
-    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,12 +47,12 @@ class Prediction:
     notes: tuple[str, ...] = ()
 
 
-def load_model(folder: str | Path, device: str | torch.device = "cpu") -> Model:
+def load_model(folder: str | Path, device: str | torch.device | None = "cpu") -> Model:
     """Open a model that `train_final` wrote.
 
     Args:
         folder: with weights.safetensors, model.json and README.md.
-        device: where the network computes.
+        device: where the network computes; None: on a GPU where there is one.
 
     Raises:
         UserError: the folder is no model, or its files are not those that were written.
@@ -93,33 +61,29 @@ def load_model(folder: str | Path, device: str | torch.device = "cpu") -> Model:
     description = read_description(folder)
     network = build_network(description.network, len(description.classes), description.channels)
     load_weights(network, folder / WEIGHTS)
-    return Model(description, network.eval().to(device))
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    return Model(description, _fused(network.eval()).to(device))
 
 
-class Model:
+class Model(Preparation):
     """A trained network with all that stands before and behind it.
 
     Attributes:
-        description: what stands in model.json.
         network: from normalised inputs to logits.
     """
 
-    def __init__(self, description: Description, network: torch.nn.Module) -> None:
-        self.description, self.network = description, network
-        self.device = next(network.parameters()).device
-        self.input = TypeAdapter(AnyInput).validate_python(description.input) if description.input else None
-        settings = description.alignment
+    def __init__(self, description: Description, network: nn.Module) -> None:
+        super().__init__(description)
+        self.network, self.device = network, next(network.parameters()).device
         self._mean, self._std = (
             torch.tensor(values, device=self.device).view(-1, 1, 1)
             for values in (description.mean, description.std)
         )
         self._likeness = [np.array(description.likeness.mean), np.array(description.likeness.deviation)]
-        self.size = settings.size
-
-    @cached_property
-    def finder(self) -> FaceFinder | None:
-        """Loaded with the first picture; none where faces are cropped already."""
-        return FaceFinder() if self.description.alignment.mode == "landmarks" else None
+        # As in training, `training.data.Samples.memory_format`.
+        small = self.device.type == "cpu" and (self.input or self).size < 96
+        self._format = torch.contiguous_format if small else torch.channels_last
+        network.to(memory_format=self._format)
 
     def predict(self, image: np.ndarray | str | Path) -> list[Prediction]:
         """What every face of a picture shows, the largest face first.
@@ -149,38 +113,6 @@ class Model:
         """
         return self.judge([self.face_of_clip(frames, apex, onset)])[0]
 
-    def faces(self, image: np.ndarray) -> list[Face]:
-        """The faces of a picture, the largest first, ready for `judge`.
-
-        Raises:
-            NoFace: there is none.
-            UserError: the model sees motion, which a single picture has not.
-        """
-        if self.input is not None:
-            raise UserError(
-                f"this model sees {self.description.input['kind']}, which takes a clip; give a folder of "
-                "frames, "
-                "a video, or a clip's frames"
-            )
-        if self.finder is None:
-            return [self._face(image, None)]
-        return [self._face(image, found) for found in self.finder.find_all(image)]
-
-    def face_of_clip(self, frames: Sequence[np.ndarray], apex: int | None = None, onset: int = 0) -> Face:
-        """The largest face of a clip at its apex, ready for `judge`; arguments and errors as
-        `predict_clip`."""
-        if len(frames) < 2:
-            raise UserError(f"a clip has two frames at least, this one has {len(frames)}")
-        for name, place in (("apex", apex), ("onset", onset)):
-            if place is not None and not 0 <= place < len(frames):
-                raise UserError(
-                    f"{name} {place} is none of the clip's {len(frames)} frames, 0 to {len(frames) - 1}"
-                )
-        if apex is None:
-            apex = onset + self._spotted(frames[onset:])
-        found = None if self.finder is None else self.finder.find(frames[apex])
-        return self._faces_of_clip(frames, found, onset, [apex])[0]
-
     def curve(
         self, frames: Sequence[np.ndarray], apex: int, onset: int = 0, points: int = 40
     ) -> list[Prediction]:
@@ -195,22 +127,6 @@ class Model:
         found = None if self.finder is None else self.finder.find(frames[apex])
         places = np.unique(np.linspace(onset + 1, len(frames) - 1, points).round().astype(int)).tolist()
         return self.judge(self._faces_of_clip(frames, found, onset, places))
-
-    def _faces_of_clip(
-        self, frames: Sequence[np.ndarray], found: Found | None, onset: int, apexes: Sequence[int]
-    ) -> list[Face]:
-        """The face at each of several frames taken for the apex, all aligned alike."""
-        if self.input is None:
-            return [self._face(frames[apex], found, apex) for apex in apexes]
-        crop = self.input.crop
-        transform, landmarks = self._transform(frames[apexes[0]], found, crop)
-        colors = {n: warp(frame, transform, crop) for n, frame in enumerate(frames) if n >= onset}
-        gray = {n: cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for n, frame in colors.items()}
-        clips = [Clip("the clip", gray, onset, apex, len(frames) - 1, colors=colors) for apex in apexes]
-        return [
-            self._face(frames[clip.apex], found, clip.apex, draw(clip, self.input, landmarks))
-            for clip in clips
-        ]
 
     def judge(self, faces: Sequence[Face]) -> list[Prediction]:
         """What the network says of some faces, `BATCH` at a time."""
@@ -230,7 +146,10 @@ class Model:
         ]
         hooks.append(self.network.fc.register_forward_pre_hook(_keep_input(seen, "features")))
         try:
-            logits = self.network((pixels.movedim(-1, -3) - self._mean) / self._std).float()
+            inputs = (pixels.movedim(-1, -3) - self._mean) / self._std
+            if inputs.ndim == 4:
+                inputs = inputs.contiguous(memory_format=self._format)
+            logits = self.network(inputs).float()
         finally:
             for hook in hooks:
                 hook.remove()
@@ -263,60 +182,32 @@ class Model:
             doubts.append("the model was trained on simulated data and says nothing about people")
         return doubts
 
-    def _spotted(self, frames: Sequence[np.ndarray]) -> int:
-        """The place of the apex, by the largest motion since the first frame."""
-        settings = self.description.alignment.model_copy(update={"size": SPOTTING_SIZE})
-        aligned, first = align_clip(frames, self.finder, settings)
-        return spot_apex(aligned, first.landmarks_aligned, range(len(frames)))
 
-    def _transform(self, image: np.ndarray, found: Found | None, size: int) -> tuple[np.ndarray, np.ndarray]:
-        """Source pixels to pixels of a crop (2, 3), and the landmarks there (68, 2)."""
-        settings = self.description.alignment
-        if found is None:
-            scale = size / np.array(image.shape[1::-1], float)
-            return np.column_stack([np.diag(scale), (scale - 1) / 2]), np.full((68, 2), np.nan)
-        transform = eye_transform(found.landmarks, size, settings.eye_distance, settings.eye_center)
-        return transform, found.landmarks @ transform[:, :2].T + transform[:, 2]
-
-    def _face(
-        self, image: np.ndarray, found: Found | None, frame: int | None = None, maps: np.ndarray | None = None
-    ) -> Face:
-        transform, _ = self._transform(image, found, self.size)
-        crop, notes = warp(image, transform, self.size), []
-        if found is not None:
-            if 1 / np.sqrt(abs(np.linalg.det(transform[:, :2]))) < SMALL:
-                notes.append("the face is small: most of the crop is enlarged")
-            if _turned(found.landmarks) < TURNED:
-                notes.append("the face is turned far to one side")
-        if maps is None:
-            gray = self.description.alignment.color == "gray"
-            picture = cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY)[..., None] if gray else crop
-            maps = picture.astype(np.float32) / 255
-            if self.description.channels == 3:
-                maps = np.broadcast_to(maps, (*maps.shape[:2], 3))
-        step = "precropped" if found is None else found.step
-        return Face(
-            maps, crop, step, share_inside(transform, self.size, image.shape[:2]), frame, tuple(notes)
-        )
-
-
-def _turned(landmarks: np.ndarray) -> float:
-    """1 for a face seen from the front, towards 0 for one turned to a side."""
-    left, right = (
-        np.linalg.norm(landmarks[NOSE] - landmarks[corner]) for corner in (LEFT_OUTER_EYE, RIGHT_OUTER_EYE)
-    )
-    return float(min(left, right) / max(left, right))
+def _fused(network: nn.Module) -> nn.Module:
+    """The same network with batch norms taken into the convolutions before them, which saves passes."""
+    for module in [*network.modules()]:
+        children = module._modules
+        names = [*children]
+        if isinstance(module, nn.Sequential):
+            pairs = list(itertools.pairwise(names))
+        else:  # a ResNet's, by their names
+            pairs = [(f"conv{n}", f"bn{n}") for n in (1, 2) if f"conv{n}" in names and f"bn{n}" in names]
+        for conv, norm in pairs:
+            if isinstance(children[conv], nn.Conv2d) and isinstance(children[norm], nn.BatchNorm2d):
+                children[conv] = fuse_conv_bn_eval(children[conv], children[norm])
+                children[norm] = nn.Identity()
+    return network
 
 
 def _keep_output(seen: dict[str, torch.Tensor], name: str):
-    def hook(module: torch.nn.Module, inputs: tuple, output: torch.Tensor) -> None:
+    def hook(module: nn.Module, inputs: tuple, output: torch.Tensor) -> None:
         seen[name] = output
 
     return hook
 
 
 def _keep_input(seen: dict[str, torch.Tensor], name: str):
-    def hook(module: torch.nn.Module, inputs: tuple) -> None:
+    def hook(module: nn.Module, inputs: tuple) -> None:
         seen[name] = inputs[0]
 
     return hook
