@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from mer_core.inference.model import Model, Prediction
 
 BATCH = 64  # faces that are judged together
+WORTH_A_PROCESS = 32  # sources; a process starts in a second
 LOOPBACK = "127.0.0.1"
 
 
@@ -40,9 +41,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def predict(options: argparse.Namespace) -> int:
     """`mer predict`: one row per face."""
-    from mer_core.inference.model import load_model  # and torch, which other processes do without
+    import torch  # which the processes that look for faces do without
+
+    from mer_core.inference.model import load_model
 
     sources = list(find_sources(options.paths, options.clip))
+    processes = min(options.processes, len(sources) // WORTH_A_PROCESS)
+    if processes > 1:  # which need the other half of the cores
+        torch.set_num_threads(max(1, torch.get_num_threads() // 2))
     model = load_model(options.model, options.device)
     if model.input is not None and not all(source.is_clip for source in sources):
         raise UserError("this model sees motion; give videos, or folders of frames with --clip")
@@ -50,7 +56,9 @@ def predict(options: argparse.Namespace) -> int:
     failed = 0
     try:
         write = _Rows(out, model.description.classes, options.format)
-        for source, found in tqdm(_judged(model, sources, options), "judging", len(sources), disable=None):
+        for source, found in tqdm(
+            _judged(model, sources, processes, options), "judging", len(sources), disable=None
+        ):
             if isinstance(found, str):
                 failed += 1
                 write.row({"file": source.name, "notes": found})
@@ -114,7 +122,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _judged(
-    model: Model, sources: Sequence[Source], options: argparse.Namespace
+    model: Model, sources: Sequence[Source], processes: int, options: argparse.Namespace
 ) -> Iterator[tuple[Source, list[Prediction] | str]]:
     """Each source with what its faces show, or with why it could not be judged; in order, in batches."""
     waiting: list[tuple[Source, list[Face] | str]] = []
@@ -126,7 +134,7 @@ def _judged(
             yield source, found if isinstance(found, str) else [next(answers) for _ in found]
         waiting.clear()
 
-    prepared = prepare(options.model, model, sources, options.processes, options.apex, options.onset)
+    prepared = prepare(options.model, model, sources, processes, options.apex, options.onset)
     for source, found in zip(sources, prepared, strict=True):
         waiting.append((source, found))
         if sum(1 if isinstance(found, str) else len(found) for _, found in waiting) >= BATCH:

@@ -26,7 +26,6 @@ from mer_core.inference.sources import Source
 from mer_core.inputs.maps import draw
 from mer_core.motion.clip import Clip
 
-WORTH_A_PROCESS = 32  # sources; a process starts in a second
 SPOTTING_SIZE = 224
 SMALL = 0.25  # pixels of the picture per pixel of the crop, along an edge, below which a face is called small
 # Of the nose's distances to the outer corners of the eyes, the smaller as a share of the larger.
@@ -167,16 +166,15 @@ def prepare(
     apex: int | None = None,
     onset: int = 0,
 ) -> Iterator[list[Face] | str]:
-    """The faces of each source in order, or why there are none; by several processes where there are many.
+    """The faces of each source in order, or why there are none.
 
     Args:
         folder: of the model.
         here: of the model, for this process.
         sources: what to look at.
-        processes: at most.
+        processes: that look at them; below 2 this one does.
         apex, onset: of clips, as `Preparation.face_of_clip` takes them.
     """
-    processes = min(processes, len(sources) // WORTH_A_PROCESS)
     if processes < 2:
         yield from (_faces(here, source, apex, onset) for source in sources)
         return
