@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 from test_casme import CLASSES as CASME_CLASSES
 from test_casme3 import CLASSES as CASME3_CLASSES
+from test_casme_sq import CLASSES as CASME_SQ_CLASSES
 from test_dfme import CLASSES as DFME_CLASSES
 from test_fourdme import CLASSES as FOURDME_CLASSES
 from test_mmew import CLASSES as MMEW_CLASSES
@@ -16,6 +17,7 @@ from test_smic import CLASSES as SMIC_CLASSES
 
 from mer_core.config.layouts.casme import Casme
 from mer_core.config.layouts.casme3 import Casme3
+from mer_core.config.layouts.casme_sq import CasmeSq
 from mer_core.config.layouts.dfme import Dfme
 from mer_core.config.layouts.fourdme import Fourdme
 from mer_core.config.layouts.mmew import Mmew
@@ -37,6 +39,7 @@ SETS = [
     Casme(layout="casme", root="simulated", classes=CASME_CLASSES),
     Dfme(layout="dfme", root="simulated", classes=DFME_CLASSES),
     Fourdme(layout="fourdme", root="simulated", classes=FOURDME_CLASSES),
+    CasmeSq(layout="casme_sq", root="simulated", classes=CASME_SQ_CLASSES),
     Mmew(layout="mmew", root="simulated", classes=MMEW_CLASSES),
     Casme3(layout="casme3", root="simulated", classes=CASME3_CLASSES | {"others": "others"}),
 ]
@@ -45,6 +48,7 @@ DEFECTS = {
     "smic": {},
     "dfme": {},
     "fourdme": {"several_labels": 1},
+    "casme_sq": {"missing_apex": 1},
     "mmew": {"apex_outside": 1},
     "casme": {"missing_apex": 1},
     "casme3": {"repaired_interval": 1, "degenerate_apex": 1},
@@ -68,7 +72,7 @@ def test_the_full_plan_has_the_published_counts(settings):
     if known.labels:
         assert counts == known.labels
     else:
-        assert {"all": counts.total()} in known.copies.values()
+        assert counts.total() == {"fourdme": 267, "casme_sq": 57}[settings.layout]
     everybody = set(simulated_subjects(settings.layout, "full"))
     assert {clip.subject for clip in clips} == everybody
     assert not known.subjects or everybody == set(known.subjects)
@@ -78,6 +82,7 @@ def test_the_full_plan_has_the_published_counts(settings):
 @each_set
 def test_what_is_written_is_read(roots, settings):
     samples, defects = read_dataset(settings.layout, settings, roots / settings.layout, {})
+    samples = samples[~samples.reason.str.startswith("macro")]
     assert samples.included.all()
     read = samples[["subject", "label_raw", "onset", "offset"]].itertuples(index=False, name=None)
     assert {*read} == {

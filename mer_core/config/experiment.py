@@ -21,6 +21,7 @@ from mer_core.config.layouts.affectnet import Affectnet
 from mer_core.config.layouts.casme import Casme
 from mer_core.config.layouts.casme2 import Casme2
 from mer_core.config.layouts.casme3 import Casme3
+from mer_core.config.layouts.casme_sq import CasmeSq
 from mer_core.config.layouts.ckplus import Ckplus
 from mer_core.config.layouts.composite import Composite
 from mer_core.config.layouts.dfme import Dfme
@@ -50,6 +51,7 @@ AnyDataset = Annotated[
     | Casme
     | Casme2
     | Casme3
+    | CasmeSq
     | Ckplus
     | Composite
     | Dfme

@@ -324,6 +324,8 @@ def _name_others(
         if used.kind != main and sample["included"]:
             mixed[used.tree].append(clip)
         for other in rest:
+            if used.tree == other.tree and not _inside(sample, other):  # another piece of the recording
+                continue
             draw = _rank(sample, other, kinds) == _rank(sample, used, kinds)
             more = sorted(_inside(sample, other).keys() - used.series.files.keys())
             same_tree = used.tree == other.tree  # and names that differ in case or blanks, say

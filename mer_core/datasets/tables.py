@@ -43,6 +43,8 @@ class Table:
         label_of: the label that a clip's name tells, where that counts rather than the table's.
         repeats: whether several rows annotate one clip: sample ids then hold the onset.
         longest: seconds beyond which an interval is mistyped; None where there is no limit.
+        parse: how the columns are read of a table without a header.
+        passed_over: why a row is not used, whatever its label; empty where it is.
     """
 
     columns: Mapping[str, Sequence[str]]
@@ -56,6 +58,12 @@ class Table:
     label_of: Callable[[Key], str] | None = None
     repeats: bool = False
     longest: float | None = 10.0
+    parse: Callable[[Path], pd.DataFrame] | None = None
+    passed_over: Callable[[pd.Series], str] = lambda cells: ""
+
+    def read(self, path: Path) -> pd.DataFrame:
+        """The columns as text, by the row that a spreadsheet shows; see `workbook.read_table`."""
+        return self.parse(path) if self.parse else workbook.read_table(path, self.columns, self.optional)
 
 
 def read_table_of(
@@ -117,7 +125,7 @@ def mirror_offsets(table: pd.DataFrame, findings: Findings) -> pd.DataFrame:
 def _read_all(paths: Sequence[Path], form: Table) -> pd.DataFrame:
     tables = []
     for path in paths:
-        table = workbook.read_table(path, form.columns, form.optional)
+        table = form.read(path)
         tables.append(table.assign(where=[f"{path.name}:{row}" for row in table.index]))
     return tables[0] if len(tables) == 1 else pd.concat(tables, ignore_index=True)
 
@@ -192,6 +200,9 @@ def read_rows(
             continue
         samples[key], written[key] = sample, content
         label = cells["label"]
+        if why := form.passed_over(cells):
+            sample |= {"label_raw": frames.plain(label), "included": False, "reason": why}
+            continue
         if form.label_of is not None:
             label, told = form.label_of(names), frames.plain(label)
             if told not in (label, ""):
@@ -217,7 +228,7 @@ def _files(folder: Path) -> list[str]:
 
 def _read(path: Path, form: Table) -> pd.DataFrame | None:
     try:
-        return workbook.read_table(path, form.columns, form.optional)
+        return form.read(path)
     except UserError:
         return None
 

@@ -80,6 +80,15 @@ def read_table(
     raise UserError(f"{path}: {best}; name the annotation table under workbook (or table)")
 
 
+def read_sheets(path: Path) -> list[Rows]:
+    """The rows of every sheet that can be read, for tables without a header.
+
+    Raises:
+        UserError: missing, damaged, encrypted or oversized.
+    """
+    return [*_sheets(path, _read_bytes(path))]
+
+
 def whole_number(text: str) -> int | None:
     """A frame number as cells hold it ('46', '46.0'); None for anything else ('/', '', '4+5')."""
     match = re.fullmatch(r"([0-9]{1,9})(\.0*)?", text)

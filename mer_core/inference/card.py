@@ -20,6 +20,7 @@ LICENCES = {
     "casme": "CASME licence agreement: research only, no redistribution",
     "casme2": "CASME II licence agreement: research only, no redistribution",
     "casme3": "CAS(ME)^3 licence agreement: research only, no redistribution of images",
+    "casme_sq": "CAS(ME)^2 licence agreement: research only, no redistribution",
     "ckplus": "CK+ user agreement: research only, no redistribution",
     "oulu_casia": "Oulu-CASIA licence agreement: research only, no redistribution",
     "rafdb": "RAF-DB terms: research only, no redistribution",

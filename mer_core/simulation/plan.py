@@ -93,6 +93,8 @@ MICRO = COMBINATIONS | {
     "surprise": MICRO_SURPRISE,
     "sad": COMBINATIONS["sadness"],
     "tense": COMBINATIONS["others"],
+    "pain": COMBINATIONS["disgust"],
+    "helpless": COMBINATIONS["sadness"],
 }
 
 
