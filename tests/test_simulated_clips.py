@@ -13,6 +13,7 @@ from test_dfme import CLASSES as DFME_CLASSES
 from test_fourdme import CLASSES as FOURDME_CLASSES
 from test_mmew import CLASSES as MMEW_CLASSES
 from test_samm import CLASSES as SAMM_CLASSES
+from test_samm_long import CLASSES as SAMM_LONG_CLASSES
 from test_smic import CLASSES as SMIC_CLASSES
 
 from mer_core.config.layouts.casme import Casme
@@ -22,6 +23,7 @@ from mer_core.config.layouts.dfme import Dfme
 from mer_core.config.layouts.fourdme import Fourdme
 from mer_core.config.layouts.mmew import Mmew
 from mer_core.config.layouts.samm import Samm
+from mer_core.config.layouts.samm_long import SammLong
 from mer_core.config.layouts.smic import Smic
 from mer_core.config.simulation import Simulation
 from mer_core.datasets.folds import held_out
@@ -40,6 +42,7 @@ SETS = [
     Dfme(layout="dfme", root="simulated", classes=DFME_CLASSES),
     Fourdme(layout="fourdme", root="simulated", classes=FOURDME_CLASSES),
     CasmeSq(layout="casme_sq", root="simulated", classes=CASME_SQ_CLASSES),
+    SammLong(layout="samm_long", root="simulated", classes=SAMM_LONG_CLASSES),
     Mmew(layout="mmew", root="simulated", classes=MMEW_CLASSES),
     Casme3(layout="casme3", root="simulated", classes=CASME3_CLASSES | {"others": "others"}),
 ]
@@ -49,6 +52,7 @@ DEFECTS = {
     "dfme": {},
     "fourdme": {"several_labels": 1},
     "casme_sq": {"missing_apex": 1},
+    "samm_long": {"missing_apex": 1},
     "mmew": {"apex_outside": 1},
     "casme": {"missing_apex": 1},
     "casme3": {"repaired_interval": 1, "degenerate_apex": 1},

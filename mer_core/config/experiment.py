@@ -32,6 +32,7 @@ from mer_core.config.layouts.mmew_macro import MmewMacro
 from mer_core.config.layouts.oulu_casia import OuluCasia
 from mer_core.config.layouts.rafdb import Rafdb
 from mer_core.config.layouts.samm import Samm
+from mer_core.config.layouts.samm_long import SammLong
 from mer_core.config.layouts.smic import Smic
 from mer_core.config.layouts.tabular import Tabular
 from mer_core.config.models import Loss, Variant
@@ -62,6 +63,7 @@ AnyDataset = Annotated[
     | OuluCasia
     | Rafdb
     | Samm
+    | SammLong
     | Smic
     | Tabular,
     Field(discriminator="layout"),

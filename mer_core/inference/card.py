@@ -28,6 +28,7 @@ LICENCES = {
     "fourdme": "4DME licence agreement: research only, no redistribution",
     "mmew": "MMEW release agreement: research only, no redistribution, no modification",
     "samm": "SAMM release form: research only, no redistribution",
+    "samm_long": "SAMM release form: research only, no redistribution",
     "smic": "SMIC licence agreement: research only, no redistribution",
 }
 

@@ -94,6 +94,8 @@ MICRO = COMBINATIONS | {
     "sad": COMBINATIONS["sadness"],
     "tense": COMBINATIONS["others"],
     "pain": COMBINATIONS["disgust"],
+    "micro": COMBINATIONS["disgust"],
+    "macro": COMBINATIONS["happiness"],
     "helpless": COMBINATIONS["sadness"],
 }
 
