@@ -2,9 +2,11 @@
 
 import openpyxl
 import pytest
-from dataset_samples import draw, read
+from dataset_samples import CONFIG, draw, read
 
+from mer_core.config.experiment import load_config
 from mer_core.config.layouts.samm_long import SammLong
+from mer_core.config.section import dump
 from mer_core.datasets.manifest import is_to_be_spotted
 from mer_core.datasets.reading import list_subjects, published
 from mer_core.errors import UserError
@@ -84,6 +86,15 @@ def test_the_table_of_samm_is_another(tmp_path):
     write_table(tmp_path / "SAMM_Micro_FACS_Codes_v2.xlsx")
     with pytest.raises(UserError, match=r"no annotation table \(SAMM_LongVideos_V3_Release"):
         read(tmp_path, samm_long())
+
+
+def test_the_people_are_those_of_samm():
+    samm = {"layout": "samm", "root": "own", "classes": {"Anger": "micro", "Happiness": "macro"}}
+    datasets = {"samm": samm, "long": dump(samm_long())}
+    shipped = dump(CONFIG) | {"target": "samm", "source": "long"}
+    config = load_config(shipped | {"datasets": dump(CONFIG)["datasets"] | datasets})
+    with pytest.raises(UserError, match="source: long shows people of samm whom folds leave out"):
+        config.with_subjects(["006", "007", "037"])
 
 
 def test_people_and_counts(tmp_path):

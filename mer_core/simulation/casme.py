@@ -69,6 +69,7 @@ CLIPS = ClipSet(
     name=lambda subject, number, label: "EP01_6" if number < 3 else f"EP{number:02d}_{number}",
     fps=lambda clip: FPS,
     file=_file,
+    looks={"tense": "others"},
     step=6,
     tables=_tables,
     flaws=_flaws,

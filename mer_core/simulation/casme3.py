@@ -70,6 +70,7 @@ CLIPS = ClipSet(
     name=lambda subject, number, label: RECORDINGS[(number - 1) // 2 % len(RECORDINGS)],
     fps=lambda clip: 30,
     file=_file,
+    looks={"sad": "sadness"},
     step=4,
     tables=_tables,
     flaws=_flaws,

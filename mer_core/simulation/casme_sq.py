@@ -66,6 +66,7 @@ CLIPS = ClipSet(
     name=lambda subject, number, label: [*STIMULI][(number - 1) // 2 % len(STIMULI)],
     fps=lambda clip: 30,
     file=_file,
+    looks={"pain": "disgust", "helpless": "sadness"},
     step=9,
     tables=_tables,
     flaws=_flaws,

@@ -91,12 +91,6 @@ MICRO = COMBINATIONS | {
     "positive": COMBINATIONS["happiness"],
     "negative": COMBINATIONS["disgust"] | COMBINATIONS["anger"] | COMBINATIONS["sadness"],
     "surprise": MICRO_SURPRISE,
-    "sad": COMBINATIONS["sadness"],
-    "tense": COMBINATIONS["others"],
-    "pain": COMBINATIONS["disgust"],
-    "micro": COMBINATIONS["disgust"],
-    "macro": COMBINATIONS["happiness"],
-    "helpless": COMBINATIONS["sadness"],
 }
 
 
@@ -195,6 +189,7 @@ class ClipSet:
         tables: the annotation tables of the clips, by where they lie.
         cell: action units as the tables have them.
         flaws: what is wrong with the annotations.
+        looks: label -> the one in `MICRO` that it looks like, where it is none itself.
         only: subjects of `full` who show nothing but some labels.
         grey: whether the images have one channel.
         strength: of the apex, as a share of the full expression; None: that of a micro-expression.
@@ -215,6 +210,7 @@ class ClipSet:
         units
     )
     flaws: Callable[[list[Clip], np.random.Generator], list[Clip]] = lambda clips, rng: clips
+    looks: Mapping[str, str] = field(default_factory=dict)
     only: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     grey: bool = False
     strength: float | None = None
@@ -235,7 +231,7 @@ class ClipSet:
                 length = int(np.clip(np.rint(median * np.exp(rng.normal(0, spread))), shortest, longest))
                 onset = int(rng.integers(*self.start))
                 apex = onset + round((length - 1) * rng.uniform(0.3, 0.7))
-                units = draw_units(MICRO[label.lower()], rng)
+                units = draw_units(MICRO[self.looks.get(label, label).lower()], rng)
                 name, cell = self.name(subject, number, label), self.cell(units, rng)
                 clips.append(Clip(subject, name, label, onset, apex, onset + length - 1, units, apex, cell))
         return self.flaws(clips, rng)

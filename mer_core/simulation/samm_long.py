@@ -52,6 +52,7 @@ CLIPS = ClipSet(
     name=lambda subject, number, label: f"{subject}_{1 + (number - 1) // 2 % 7}",
     fps=lambda clip: 200,
     file=_file,
+    looks={"micro": "disgust", "macro": "happiness"},
     step=10,
     tables=_tables,
     flaws=_flaws,

@@ -17,3 +17,8 @@ class SammLong(AnnotatedClips):
     """There are whole pictures alone."""
     frame_numbers: Literal["annotated"] = "annotated"
     """As in the files' names: those of the long video, which are not those of SAMM."""
+
+    @property
+    def people(self) -> str | None:
+        """Those of SAMM, by the same names."""
+        return "samm"
