@@ -75,6 +75,8 @@ def test_a_folder_that_contradicts_the_table(tmp_path):
     assert samples.label["S10/S10-02-001"] == "surprise"
     assert kinds(defects) == ["contradicted_label"]
     assert defects.action[0] == "used as surprise, the folder says disgust"
+    (home / "disgust" / "S10-02-001").rename(home / "repression" / "S10-02-001")
+    assert read(tmp_path, mmew())[1].action[0] == "used as surprise, the folder says others"
 
 
 def test_a_clip_among_those_of_another_person(tmp_path):
