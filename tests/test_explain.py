@@ -72,7 +72,15 @@ def test_every_network_of_motion_is_looked_into(kind):
 
 def test_a_network_is_looked_into_or_it_is_said_why_not():
     every = {network.model_fields["kind"].annotation.__args__[0] for network in Network.__subclasses__()}
-    assert every == {"resnet18"} | INPUTS.keys() | explain.OTHERS.keys()
+    assert every == {"resnet18", "efficientnet_lite0"} | INPUTS.keys() | explain.OTHERS.keys()
+
+
+@pytest.mark.parametrize(("size", "edge"), [(224, 7), (112, 7), (48, 6)])
+def test_efficientnet_is_looked_into_by_the_size_of_the_crop(size, edge):
+    torch.manual_seed(0)
+    model = build_network({"kind": "efficientnet_lite0", "weights": "random"}, 3, 3).eval()
+    evidence, gate = explain.look_into(model, torch.randn(1, 3, size, size), 0, "efficientnet_lite0")
+    assert evidence.shape == (edge, edge) and gate is None
 
 
 def test_the_surest_right_and_wrong_answers_are_chosen():

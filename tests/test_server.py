@@ -273,6 +273,11 @@ def test_the_page_in_a_browser(browser, served, face, frames, tmp_path):
         (tmp_path / f"f{number}.png").write_bytes(png(frame))
     chosen.send_keys("\n".join(str(tmp_path / f"f{n}.png") for n in range(5)))
     wait(browser, lambda: browser.find_elements("css selector", "svg polyline"))
+    scale = browser.execute_script(
+        "const s = document.querySelector('svg'); return s.clientWidth / s.viewBox.baseVal.width"
+    )
+    assert scale > 0.9, "its words are as large as they are written"
+    assert [item.text for item in browser.find_elements("css selector", ".key li")] == CLASSES
     assert not [line for line in browser.get_log("browser") if line["level"] == "SEVERE"]
 
 

@@ -7,7 +7,8 @@ Grad-CAM (Selvaraju et al., ICCV 2017, by captum) of the class that was answered
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +21,13 @@ from torch import Tensor, nn
 from mer_core.config.models import Variant
 from mer_core.config.report import Report
 from mer_core.errors import UserError
+from mer_core.inference.model import LEAST_EDGE
 from mer_core.models import attention_maps
 from mer_core.models.weights import load_weights
 from mer_core.report.pictures import Look, may_show, notice
 from mer_core.training import data, splits
 from mer_core.training.fold import network_of
 
-LEAST_EDGE = 6  # positions along the edge of a map, below which it says little of a face
 # Where the last maps are that lie as the face does, and whether they go into the module or come out of it;
 # of parallel streams the evidence is added.
 _LAST_MAPS = {
@@ -36,6 +37,8 @@ _LAST_MAPS = {
     "learnet": (("merge",), True),
     "mmnet": (("blocks.3.body",), False),
 }
+# Networks of which it depends on the size of the input which maps are the last that still tell places.
+_STAGES = {"resnet18": r"layer\d", "efficientnet_lite0": r"units\.\d+|head"}
 # Networks whose maps do not lie as the face does.
 OTHERS = {
     "htnet": "HTNet sees patches cut out of the face, each by itself: no map of it lies as the face does.",
@@ -161,19 +164,17 @@ def look_into(
 
     Returns:
         Grad-CAM (h, w), divided by its largest value, and the gate S (h, w) or None. Of ResNet18 both are
-        of the last stage whose maps have `LEAST_EDGE` positions along an edge: of crops of 224 pixels the
-        fourth, of 48 the second.
+        of the last stage whose maps have `LEAST_EDGE` positions along an edge, else of the first: of crops of
+        224 pixels the fourth, of 48 the second.
     """
-    gate = None
+    modules, goes_in, gate = *_LAST_MAPS.get(kind, ((), False)), None
+    if kind in _STAGES:
+        modules = (_last_wide(model, image, _STAGES[kind]),)
     if kind == "resnet18":
-        stage = max([k for k in (2, 3, 4) if image.shape[-1] >> (k + 1) >= LEAST_EDGE], default=1)
-        modules, goes_in = (f"layer{stage}",), False
         with torch.no_grad():
             _, units = attention_maps(model, image)
-        spatial = units[2 * stage - 1].spatial
+        spatial = units[2 * int(modules[0].removeprefix("layer")) - 1].spatial
         gate = None if spatial is None else spatial[0, 0].numpy()
-    else:
-        modules, goes_in = _LAST_MAPS[kind]
     evidence = sum(
         LayerGradCam(model, model.get_submodule(name)).attribute(
             image, target=answer, attribute_to_layer_input=goes_in
@@ -182,3 +183,21 @@ def look_into(
     )
     evidence = evidence.detach()[0, 0].relu()
     return (evidence / evidence.max().clamp(min=1e-12)).numpy(), gate
+
+
+@torch.no_grad()
+def _last_wide(model: nn.Module, image: Tensor, pattern: str) -> str:
+    """The last of some modules whose maps have `LEAST_EDGE` positions along an edge, or the first of them."""
+    names = [name for name, _ in model.named_modules() if re.fullmatch(pattern, name)]
+    widths: dict[str, int] = {}
+
+    def keep(name: str) -> Callable[..., None]:
+        return lambda module, inputs, output: widths.__setitem__(name, output.shape[-1])
+
+    hooks = [model.get_submodule(name).register_forward_hook(keep(name)) for name in names]
+    try:
+        model(image)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return [names[0], *(name for name in names if widths[name] >= LEAST_EDGE)][-1]

@@ -22,6 +22,7 @@ from mer_core.models import build_network
 from mer_core.models.weights import load_weights
 
 BATCH = 64
+LEAST_EDGE = 6  # positions along the edge of a map, below which it says little of a face
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +34,8 @@ class Prediction:
         probabilities: class -> probability, summing to 1; calibrated where the model has a temperature.
         entropy: of the probabilities in bits; log2 of the number of classes means "no idea".
         distance: how unlike the training samples the face is, in standard deviations of features.
-        attention: (h, w) in (0, 1), the last spatial gate; None for a network without one.
+        attention: (h, w) in (0, 1), the last spatial gate that has `LEAST_EDGE` positions along an edge, else
+            the first; None for a network without one.
         face: what was looked at.
         notes: what to think of before believing the answer.
     """
@@ -140,7 +142,7 @@ class Model(Preparation):
         pixels = torch.from_numpy(np.stack([face.pixels for face in faces])).to(self.device)
         seen: dict[str, torch.Tensor] = {}
         hooks = [
-            module.register_forward_hook(_keep_output(seen, "gate"))
+            module.register_forward_hook(_keep_output(seen))
             for name, module in self.network.named_modules()
             if name.endswith("attention.spatial")
         ]
@@ -199,9 +201,10 @@ def _fused(network: nn.Module) -> nn.Module:
     return network
 
 
-def _keep_output(seen: dict[str, torch.Tensor], name: str):
+def _keep_output(seen: dict[str, torch.Tensor]):
     def hook(module: nn.Module, inputs: tuple, output: torch.Tensor) -> None:
-        seen[name] = output
+        if "gate" not in seen or output.shape[-1] >= LEAST_EDGE:
+            seen["gate"] = output
 
     return hook
 

@@ -23,12 +23,12 @@ def draw_prediction(prediction: Prediction, path: Path) -> None:
 
 @styled
 def figure_of(prediction: Prediction) -> Figure:
-    """The face, with the last spatial gate laid over it where the network has one, and the probabilities."""
+    """The face, with a spatial gate laid over it where the network has one, and the probabilities."""
     shown = [None] if prediction.attention is None else [None, prediction.attention]
     figure = Figure(figsize=(2.2 * len(shown) + 3.2, 2.6))
     panels = figure.subplots(1, len(shown) + 1, width_ratios=[1] * len(shown) + [1.2])
     height, width = prediction.face.crop.shape[:2]
-    for panel, gate, title in zip(panels, shown, ("aligned face", "gate S, last unit"), strict=False):
+    for panel, gate, title in zip(panels, shown, ("aligned face", "gate S"), strict=False):
         panel.imshow(prediction.face.crop)
         panel.set_title(title, fontsize=8, loc="center")
         panel.axis("off")

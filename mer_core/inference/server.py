@@ -15,6 +15,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import uvicorn
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -184,8 +185,18 @@ def _shown(prediction: Prediction) -> dict[str, Any]:
         "found_by": face.step,
         "inside": face.inside,
         "crop": _png(face.crop),
-        "attention": None if prediction.attention is None else _png(np.uint8(255 * prediction.attention)),
+        **_attention(prediction.attention),
     }
+
+
+def _attention(gate: np.ndarray | None) -> dict[str, Any]:
+    """The gate in colours, stretched from its least to its largest value, and these."""
+    if gate is None:
+        return {"attention": None}
+    least, most = float(gate.min()), float(gate.max())
+    stretched = np.uint8(255 * (gate - least) / max(most - least, 1e-6))
+    colors = cv2.cvtColor(cv2.applyColorMap(stretched, cv2.COLORMAP_VIRIDIS), cv2.COLOR_BGR2RGB)
+    return {"attention": _png(colors), "gate": [least, most]}
 
 
 def _png(pixels: np.ndarray) -> str:
