@@ -623,6 +623,15 @@ def test_same_input_gives_the_same_page(made_up, html):
     assert assemble.render(made_up) == html
 
 
+@pytest.mark.parametrize(
+    ("folds", "said"),
+    [(None, "leave one subject out: 54"), ({"groups": 3}, "leave a group of subjects out: 54")],
+)
+def test_the_page_says_who_is_left_out(made_up, folds, said):
+    config = load_config(dump(made_up.config) | {"folds": folds})
+    assert f"casme2, {said} clips" in assemble.render(replace(made_up, config=config))
+
+
 def test_undefined_names_stop_the_template(made_up):
     with pytest.raises(Exception, match="'subtitle' is undefined"):
         page.fill(made_up.config, title="", banner="", finding=[], sections=[], variants=[], footer="")

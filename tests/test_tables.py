@@ -366,6 +366,7 @@ def test_what_was_not_run_is_said():
     tables = build_tables(results(VARIANTS[:1]))
     assert tables["table1_loss"].frame["note"].tolist()[:2] == ["baseline", "not run"]
     assert tables["table2_attention"].frame["accuracy"].notna().sum() == 1  # the floor
+    assert "n = 100 clips, no row of this table was run. Data" in tables["table2_attention"].caption
     assert tables["table1_loss"].frame["p_holm"].isna().all()
 
 

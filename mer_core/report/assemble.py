@@ -102,10 +102,12 @@ def render(report: ReportInput) -> str:
         HTML with style, script and images inside; the same input gives the same bytes.
     """
     score = max(report.metrics.values(), key=lambda one: one["folds"])
+    in_groups = isinstance(report.config.groups, int)
+    scheme = "leave a group of subjects out" if in_groups else SCHEMES[report.config.folds_by][0]
     return page.fill(
         report.config,
         title=f"Micro-expression recognition: {report.config.experiment}",
-        subtitle=f"{report.config.target}, {SCHEMES[report.config.folds_by][0]}: {basis(score)}",
+        subtitle=f"{report.config.target}, {scheme}: {basis(score)}",
         banner=BANNER if report.config.simulated else "",
         finding=finding(report.config, report.metrics, report.tables),
         sections=[

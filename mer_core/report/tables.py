@@ -582,10 +582,10 @@ def _caption(title: str, names: Iterable[str], results: Results) -> str:
     people = f"{subjects} leave-one-subject-out folds"
     if "part" in results.samples:
         people = f"{subjects} subjects of the official test parts"
-    elif scores and groups != results.samples["subject"].nunique():
+    elif groups != results.samples["subject"].nunique():
         people = f"{subjects} subjects left out in {groups} groups"
-    counts = f"n = {len(results.scored)} clips, {people}"
-    return f"{title}. {counts}, {seeds} seed{'s' * (seeds != 1)}.{missing} {_data(results)}"
+    ran = f"{people}, {seeds} seed{'s' * (seeds != 1)}" if scores else "no row of this table was run"
+    return f"{title}. n = {len(results.scored)} clips, {ran}.{missing} {_data(results)}"
 
 
 def _data(results: Results) -> str:
