@@ -142,6 +142,7 @@ def _layout(settings: Casme3) -> ClipLayout:
             may_be=lambda file: bool(re.search(r"part_?c_?me", file.lower())),
             example="CAS(ME)3_part_C_ME.xlsx",
             optional=("apex", "action_units"),
+            longest=10.0,
         )
         return ClipLayout("ME_C/01/1/color/355.jpg", _place_of_count, table, kinds=("whole",))
     table = Table(
@@ -151,6 +152,7 @@ def _layout(settings: Casme3) -> ClipLayout:
         example="cas(me)3_part_A_ME_label_JpgIndex_v2.xlsx",
         rank=lambda file: "v2" not in file.lower(),
         mend=_repair,
+        longest=10.0,
         repeats=True,
     )
     return ClipLayout("part_A/spNO.1/a/color/355.jpg", _place, table, kinds=("whole",))

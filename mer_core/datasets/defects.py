@@ -38,7 +38,7 @@ DEFECTS: dict[str, tuple[str, str]] = {
     ),
     "impossible_interval": (
         "error",
-        "Onset or offset is no frame number, the offset is not after the onset, or ten seconds after it.",
+        "Onset or offset is no frame number, the offset is not after the onset, or far after it.",
     ),
     "repaired_interval": (
         "warning",

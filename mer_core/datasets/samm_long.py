@@ -68,7 +68,6 @@ LAYOUT = ClipLayout(
         rank=lambda file: -int("0" + "".join(re.findall(r"_v([0-9])", file.lower()))),
         mend=_mend,
         repeats=True,
-        longest=None,
     ),
     kinds=("whole",),
 )

@@ -57,7 +57,7 @@ class Table:
     mend: Callable[[pd.DataFrame, Beside, Findings], pd.DataFrame] = lambda table, beside, findings: table
     label_of: Callable[[Key], str] | None = None
     repeats: bool = False
-    longest: float | None = 10.0
+    longest: float | None = None
     parse: Callable[[Path], pd.DataFrame] | None = None
     passed_over: Callable[[pd.Series], str] = lambda cells: ""
 
