@@ -16,8 +16,8 @@ from mer_core.csvs import read_csv
 from mer_core.errors import UserError
 from mer_core.report import figures, study
 
-TARGETS = ["casme2", "samm", "smic"]
-ROWS = ["ststnet", "lbp_apex", "bi_woof", "flow_svm"]
+TARGETS = ["casme2", "samm"]
+ROWS = ["ststnet", "lbp_apex", "flow_svm"]
 
 
 def settings(**changes):
@@ -150,4 +150,4 @@ def test_a_fold_of_one_target_is_a_target_and_reruns_no_other(finished):
     fold = next((finished.results / "samm/folds/ststnet/seed0").iterdir()) / "predictions.csv"
     fold.unlink()
     plan = finished.planned()
-    assert plan["samm_train_fold"] == 1 and not {name for name in plan if name.startswith(("casme2", "smic"))}
+    assert plan["samm_train_fold"] == 1 and not {name for name in plan if name.startswith("casme2")}

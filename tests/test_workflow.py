@@ -390,9 +390,9 @@ def test_another_crop_recomputes_from_the_caches_on(finished):
     [
         ("size: 32", "sise: 32", "configuration: alignment.sise: unknown key; did you mean 'size'?"),
         (
-            "init: pretrained",
-            "init: nowhere.safetensors",
-            "variants.dual_transfer.init: no such file: nowhere.safetensors; give",
+            "{name: dual, attention: dual, loss: focal}",
+            "{name: dual, attention: dual, loss: focal, init: nowhere.safetensors}",
+            "variants.dual.init: no such file: nowhere.safetensors; give",
         ),
         ("epochs: 2", "epochs: none", "training.epochs: 'none' is not allowed"),
         ("experiment: tiny", "experiment: tiny\nfolds: [sub99]", "folds: sub99 not among the subjects"),
