@@ -144,13 +144,8 @@ def _find_sequences(
             sequence.labels.append(Label(name_of_class or frames.plain(folder.name), None, folder))
     with_frames = any(sequence.files for sequence in originals.values())
     if not reduced and not with_frames:
-        foreign = frames.describe_foreign(listing, root)
-        raise UserError(
-            f"{root.path}: no frames (S005/001/S005_001_00000011.png, or folders of CK+48 such as "
-            f"happy/S010_004_00000017.png, down to {frames.MAX_DEPTH} folders deep)"
-            + (f", but {foreign}" if foreign else f"; set datasets.{name}.root to your copy")
-            + "".join(f"; {line}" for line in frames.describe_links(root, name))
-        )
+        example = "S005/001/S005_001_00000011.png, or folders of CK+48 such as happy/S010_004_00000017.png"
+        raise frames.nothing_there(name, "frames", example, listing, root)
     if with_frames and not any(sequence.labels for sequence in originals.values()):
         beside = _labels_beside(root.path)
         if not beside and not reduced:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mer_core.datasets.defects import as_yaml
+from mer_core.errors import UserError
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff"})
 # What people have in place of frames -> how the files end, and what to do with them.
@@ -197,6 +198,32 @@ def describe_foreign(folders: Iterable[tuple[Path, Collection[str]]], root: Root
             shown = ", ".join(name[-60:] for name in names[:3]) + (", ..." if len(names) > 3 else "")
             said.append(f"{what} ({shown}): {remedy.format(folder=shlex.quote(str(root.path)))}")
     return "; ".join(said)
+
+
+def nothing_there(
+    name: str,
+    what: str,
+    example: str,
+    listing: Collection[tuple[Path, Collection[str]]],
+    root: Root,
+    instead: str = "",
+) -> UserError:
+    """That a folder holds nothing of what it should, with what lies there in its place.
+
+    Args:
+        name: of the dataset in the configuration.
+        what: is looked for.
+        example: of the files' names.
+        listing: folders under the root with the names of their files.
+        root: the dataset's folder.
+        instead: what else is there, with a remedy.
+    """
+    found = [text for text in (describe_foreign(listing, root), instead) if text]
+    return UserError(
+        f"datasets.{name}.root: no {what} there ({example}, down to {MAX_DEPTH} folders deep)"
+        + ("".join(f", but {text}" for text in found) or "; give the folder of your copy")
+        + "".join(f"; {line}" for line in describe_links(root, name))
+    )
 
 
 def describe_links(root: Root, name: str) -> list[str]:

@@ -13,7 +13,6 @@ from mer_core.datasets.defects import Findings
 from mer_core.datasets.frames import Root
 from mer_core.datasets.manifest import new_sample
 from mer_core.datasets.published import Published
-from mer_core.errors import UserError
 
 SETTINGS = MmewMacro
 # 900 images in all; how many of each expression is not said.
@@ -55,13 +54,8 @@ def read(name: str, settings: MmewMacro, root: Root, findings: Findings) -> list
                 findings.add("other_person", action, row=sample["sample_id"], file=where)
             assign_class(sample, folder.name, settings.classes, findings, where)
     if not samples:
-        foreign = frames.describe_foreign(listing, root)
-        raise UserError(
-            f"datasets.{name}.root: no images there (Macro_Expression/S01/anger/S01-07-001.jpg, down to "
-            f"{frames.MAX_DEPTH} folders deep)"
-            + (f", but {foreign}" if foreign else "; give the folder of your copy")
-            + "".join(f"; {line}" for line in frames.describe_links(root, name))
-        )
+        example = "Macro_Expression/S01/anger/S01-07-001.jpg"
+        raise frames.nothing_there(name, "images", example, listing, root)
     return [*samples.values()]
 
 

@@ -20,7 +20,6 @@ from mer_core.datasets.defects import Findings
 from mer_core.datasets.frames import Root
 from mer_core.datasets.manifest import new_sample
 from mer_core.datasets.published import Published
-from mer_core.errors import UserError
 
 SETTINGS = OuluCasia
 EXPRESSIONS = ("anger", "disgust", "fear", "happiness", "sadness", "surprise")
@@ -100,15 +99,10 @@ def _find(name: str, settings: OuluCasia, root: Root) -> dict[Key, list[Place]]:
         else:
             found[f"P{int(person[1]):03d}", frames.plain(folder.name)].append(Place(folder, kind, files))
     if not found:
-        foreign = frames.describe_foreign(listing, root)
-        raise UserError(
-            f"datasets.{name}.root: no frames of {settings.camera} in {settings.light} there "
-            f"(OriginalImg/VL/Strong/P012/Anger/000.jpeg, down to {frames.MAX_DEPTH} folders deep)"
-            + (f", but {foreign}" if foreign else "")
-            + (f", but those of {', '.join(conditions)}; write one of these" if conditions else "")
-            + ("" if foreign or conditions else "; give the folder of your copy")
-            + "".join(f"; {line}" for line in frames.describe_links(root, name))
-        )
+        what = f"frames of {settings.camera} in {settings.light}"
+        others = f"those of {', '.join(conditions)}; write one of these" if conditions else ""
+        example = "OriginalImg/VL/Strong/P012/Anger/000.jpeg"
+        raise frames.nothing_there(name, what, example, listing, root, instead=others)
     return found
 
 

@@ -16,7 +16,6 @@ from mer_core.datasets.checks import assign_class
 from mer_core.datasets.defects import Findings
 from mer_core.datasets.frames import Root
 from mer_core.datasets.manifest import UNNAMED, new_sample
-from mer_core.errors import UserError
 
 NAMES = ("anger", "contempt", "disgust", "fear", "happiness", "neutral", "sadness", "surprise")
 # How copies name their folders otherwise.
@@ -81,13 +80,7 @@ def read_stills(
                 assign_class(sample, raw, settings.classes, findings, where)
             samples.append(sample)
     if not samples:
-        foreign = frames.describe_foreign(listing, root)
-        raise UserError(
-            f"datasets.{name}.root: no labelled images there ({example}, down to {frames.MAX_DEPTH} folders "
-            "deep)"
-            + (f", but {foreign}" if foreign else "; give the folder of your copy")
-            + "".join(f"; {line}" for line in frames.describe_links(root, name))
-        )
+        raise frames.nothing_there(name, "labelled images", example, listing, root)
     for place, count in silent.items():
         findings.add("frames_without_annotation", f"not used: {count} images", file=place)
     return samples

@@ -47,12 +47,7 @@ def find_clips(
             tree, key = at
             found.append(Candidate(key, folder, tree, kind_of(tree, series), series))
     if not found:
-        foreign = frames.describe_foreign(listing, root)
-        raise UserError(
-            f"datasets.{name}.root: no frames there ({example}, down to {frames.MAX_DEPTH} folders deep)"
-            + (f", but {foreign}" if foreign else "; give the folder of your copy")
-            + "".join(f"; {line}" for line in frames.describe_links(root, name))
-        )
+        raise frames.nothing_there(name, "frames", example, listing, root)
     of_kind = [clip for clip in found if wanted in ("auto", clip.kind)]
     if not of_kind:
         trees = {clip.tree: clip.kind for clip in found}
