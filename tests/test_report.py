@@ -764,6 +764,16 @@ def test_browser_sorts_by_number_with_missing_values_last(opened, how):
     assert names == sorted(names, key=str.lower)
 
 
+def test_browser_sorts_thousands_by_all_their_digits(opened):
+    browser = opened(1400)
+    rows = len(column(browser, 2, 1))
+    numbers = ["11,179,077", "2,485", "900", "16,933", *map(str, range(rows - 4))]
+    write = "document.querySelectorAll('table')[2].tBodies[0].querySelectorAll('tr').forEach("
+    browser.execute_script(write + "(row, place) => row.cells[1].textContent = arguments[0][place])", numbers)
+    browser.find_elements("css selector", "table")[2].find_elements("css selector", "thead button")[1].click()
+    assert column(browser, 2, 1)[-4:] == ["900", "2,485", "16,933", "11,179,077"]
+
+
 def test_browser_filters_by_variant(opened):
     browser = opened(1400)
     boxes = {
