@@ -378,6 +378,11 @@ def test_finding_prefers_the_clean_pair_of_losses(made_up):
     assert sentence.endswith("for channel against resnet18_ce.")
 
 
+def test_finding_says_what_else_two_rows_differ_in(made_up):
+    sentence = finding_of(changed(made_up, "table2_attention", changes="attention, training"))[2]
+    assert sentence.endswith("for dual against resnet18_focal, which differ in training, too.")
+
+
 def test_finding_is_the_same_from_the_files(made_up, tmp_path):
     typeset.write_tables(made_up.tables, tmp_path / "tables.json")
     again = typeset.read_tables(tmp_path / "tables.json")
@@ -583,12 +588,12 @@ def test_captions_say_on_how_much_a_figure_rests(html):
 def test_banner_stands_on_simulated_data_only(made_up, html, tmp_path):
     assert assemble.BANNER in Page(html).text
     settings = dump(made_up.config)
-    for name in settings["datasets"]:
+    for name in ("casme2", "ckplus"):  # of people, while the source is still simulated, and then both
         settings["datasets"][name]["root"] = f"data/{name}"
-    own = replace(made_up, config=load_config(settings))
-    text = Page(assemble.render(own)).text
-    assert assemble.BANNER not in text and "own copy" in text
-    assert "simulated here" not in text
+        own = replace(made_up, config=load_config(settings))
+        text = Page(assemble.render(own)).text
+        assert assemble.BANNER not in text and "own copy" in text
+    assert "(simulated)" not in text
 
 
 def test_no_absolute_path_is_shown(made_up):

@@ -468,6 +468,13 @@ def test_transfer_gain(tables, shipped):
     assert frame.loc[1, "p_holm"] == frame.loc[1, "p_permutation"] == compared.p_permutation
 
 
+def test_only_rows_that_differ_in_pretraining_alone_tell_what_it_gains():
+    longer = Variant(name="longer", attention="dual", loss="fl", init="pretrained", training={"epochs": 9})
+    table = build_tables(results([*VARIANTS[:5], longer]))["transfer"]
+    assert table.frame["note"].iloc[-1] == "no two variants differ in pretraining alone"
+    assert table.frame["after"].isna().all()
+
+
 def test_a_gain_is_of_the_clips_that_both_predicted(shipped):
     part = shipped.predictions["v5"].query("subject < 'sub03'")
     frame = build_tables(replace(shipped, predictions=dict(shipped.predictions) | {"v5": part}))[

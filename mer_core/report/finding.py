@@ -19,17 +19,24 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Claim:
-    """One claim of the paper in words: `{subject} {verb} {object}`, or does not."""
+    """One claim of the paper in words: `{subject} {better} {than}`, or does not.
+
+    Attributes:
+        setting: that the claim is about; whatever else two rows differ in is said.
+    """
 
     subject: str
     better: str
     worse: str
     than: str
+    setting: str
 
 
-LOSS = Claim("focal loss", "beats", "does worse than", "cross entropy")
-ATTENTION = Claim("spatial and channel attention together", "beat", "do worse than", "the plain network")
-TRANSFER = Claim("pretraining", "beats", "does worse than", "random initial weights")
+LOSS = Claim("focal loss", "beats", "does worse than", "cross entropy", "gamma")
+ATTENTION = Claim(
+    "spatial and channel attention together", "beat", "do worse than", "the plain network", "attention"
+)
+TRANSFER = Claim("pretraining", "beats", "does worse than", "random initial weights", "init")
 
 
 def finding(settings: Config, metrics: Mapping[str, Score], tables: Mapping[str, Table]) -> list[str]:
@@ -130,7 +137,7 @@ def _claim_sentence(claim: Claim, row: Row | None, real: bool) -> str:
         ),
     }[row["verdict"]]
     changes = str(row.get("changes") or "").split(", ")
-    beside = [name for name in changes if claim is LOSS and name in ("form", "alpha", "reduction")]
+    beside = [name for name in changes if name not in ("", claim.setting)]
     also = f", which differ in {' and '.join(beside)}, too" if beside else ""
     return f"{sentence[0].upper()}{sentence[1:]}, for {row['after']} against {row['before']}{also}."
 

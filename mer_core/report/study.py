@@ -84,7 +84,7 @@ def render(config: Config, table: Table, ranking: Ranking, picture: Path) -> str
         config,
         title=f"Micro-expression recognition: {config.experiment}",
         subtitle=f"{len(ranking.mean)} rows over {len(config.study)} targets: {', '.join(config.study)}",
-        banner=BANNER if _simulated(config) else "",
+        banner=BANNER if {*config.study} & {*_simulated(config)} else "",
         finding=finding(ranking, config),
         sections=[
             Section("Results", items=[table, drawn]),

@@ -1,4 +1,4 @@
-"""The paper's Tables 1 to 3 with measured figures beside the printed ones, and three of our own.
+"""The paper's Tables 1 to 3 with measured figures beside the printed ones, and those of our own.
 
 Accuracies are in percent and their differences in points, as in the paper; F1 and UAR lie in [0, 1]. Two
 kinds of difference stand apart by name: `gain` is in macro-F1 over the table's baseline, paired clip by
@@ -7,6 +7,7 @@ clip, and carries the test and the verdict; `difference` is accuracy minus the p
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -425,15 +426,10 @@ def _transfer_table(results: Results) -> Table:
 
 
 def _transfer_pairs(results: Results) -> Iterator[tuple[str, str]]:
-    measured = results.measured().values()
-    for before in measured:
-        for after in measured:
-            same = all(
-                getattr(before, key) == getattr(after, key)
-                for key in ("network", "attention", "input", "loss")
-            )
-            if same and (before.init, after.init) == ("random", "pretrained"):
-                yield before.name, after.name
+    for before, after in itertools.permutations(results.measured().values(), 2):
+        starts = before.init, after.init
+        if starts == ("random", "pretrained") and results.changes(before, after) == ["init"]:
+            yield before.name, after.name
 
 
 def _parts_note(results: Results) -> str:
@@ -687,13 +683,13 @@ def _interval_note(names: Iterable[str], results: Results) -> str:
     settings = results.settings
     several = any(len(results.metrics[name]["seeds"]) > 1 for name in names)
     people = results.scored["subject"].nunique()
-    narrow = (
-        f" With {people} people it is too narrow: with six, one called 95 % holds the true macro-F1 in "
-        f"{COVERAGE_OF_SIX['macro_f1']} of 100 cases, the true accuracy in {COVERAGE_OF_SIX['accuracy']}."
-    )
-    return (
+    note = (
         f"In brackets: {100 * settings.confidence:g} % interval, BCa bootstrap over subjects, "
         f"{settings.bootstrap} draws{'; after ±: standard deviation over seeds' * several}."
-        + narrow
-        * (people < FEW_PEOPLE)
     )
+    if people < FEW_PEOPLE:
+        note += (
+            f" With {people} people it is too narrow: with six, one called 95 % holds the true macro-F1 in "
+            f"{COVERAGE_OF_SIX['macro_f1']} of 100 cases, the true accuracy in {COVERAGE_OF_SIX['accuracy']}."
+        )
+    return note
