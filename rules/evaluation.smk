@@ -14,7 +14,9 @@ FACES_SHOWN = {
 ATTENTION_SHOWN = [
     name
     for name in PRETRAINED
-    if CONFIG.target in FACES_SHOWN and CONFIG.variant[name].attention in {"spatial", "dual", "cbam"}
+    if CONFIG.target in FACES_SHOWN
+    and CONFIG.variant[name].is_the_papers
+    and CONFIG.variant[name].attention in {"spatial", "dual", "cbam"}
 ]
 
 
@@ -170,9 +172,8 @@ rule draw_faces:
         mem="2GB",
         runtime="10m",
     params:
-        dataset=dataset_settings,
+        about=about_faces,
         report=dump(CONFIG.report),
-        simulated=CONFIG.simulated,
         code=code_digest("workflow_scripts/draw_faces.py"),
     script:
         "../workflow_scripts/draw_faces.py"
@@ -226,12 +227,11 @@ rule draw_attention:
     params:
         variant=variant_settings,
         target=CONFIG.target,
-        dataset=dump(CONFIG.datasets[CONFIG.target]),
+        about=about_faces,
         classes=CONFIG.datasets[CONFIG.target].class_names,
-        normalization=CONFIG.pretraining.normalization,
+        pretraining=pretraining_settings,
         reduction=CONFIG.reduction,
         report=dump(CONFIG.report),
-        simulated=CONFIG.simulated,
         code=code_digest("workflow_scripts/draw_attention.py"),
     script:
         "../workflow_scripts/draw_attention.py"
@@ -315,7 +315,9 @@ rule cost:
         benchmarks=BENCHMARKS,
         planned={
             "train_fold": {name: len(FOLDS[name]) for name in CONFIG.variant},
-            "pretrain_model": {name: 2 * len(CONFIG.pretraining_runs) for name in PRETRAINED},
+            "pretrain_model": {
+                name: len(CONFIG.pretraining_splits) * len(CONFIG.pretraining_runs) for name in PRETRAINED
+            },
             "classify_folds": dict.fromkeys(CONFIG.baseline, 1),
         },
         code=code_digest("workflow_scripts/cost.py"),

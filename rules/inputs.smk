@@ -48,12 +48,19 @@ def layouts_of_target(wildcards):
     return {part: CONFIG.datasets[part].layout for part in parts}
 
 
+def faces_of(name):
+    """What decides on showing the faces of a dataset."""
+    return {"layout": CONFIG.datasets[name].layout, "simulated": name in CONFIG.simulated}
+
+
+def about_faces(wildcards):
+    """The same of the dataset; of the target, where the rule has no wildcard for it."""
+    return faces_of(wildcards.get("dataset", CONFIG.target))
+
+
 def parts_of_target(wildcards):
-    """What decides on showing the faces of each part of the target, by its name."""
-    return {
-        part: {"layout": CONFIG.datasets[part].layout, "simulated": part in CONFIG.simulated}
-        for part in CONFIG.parts_of(CONFIG.target)
-    }
+    """The same of each part of the target, by its name."""
+    return {part: faces_of(part) for part in CONFIG.parts_of(CONFIG.target)}
 
 
 def landmark_table(wildcards):

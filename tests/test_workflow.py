@@ -477,6 +477,18 @@ def test_the_sheets_of_faces_are_for_their_owner_alone(finished):
     assert finished.planned() == before, "no part of what the report is made of"
 
 
+def test_attention_is_drawn_of_networks_that_see_the_faces_it_is_laid_over(tmp_path):
+    checkout = Checkout(tmp_path, "tests/tiny.yaml")
+    row = (
+        "  - {name: moved, attention: dual, input: flow, loss: focal, init: pretrained, training: "
+        "{augmentation: {flip: false, rotation: 0.0, brightness: 0.0}}}\n"
+    )
+    text = (tmp_path / "tests/tiny.yaml").read_text().replace("variants:\n", "variants:\n" + row)
+    (tmp_path / "moved.yaml").write_text(text + "\ninputs: {flow: {kind: flow}}\n")
+    plan = checkout.planned(config="moved.yaml")
+    assert (plan["pretrain_model"], plan["draw_attention"]) == (4, 1), "that of dual_transfer"
+
+
 def test_networks_on_drawn_inputs_reach_the_report(tmp_path):
     checkout = Checkout(tmp_path, "tests/networks.yaml")
     done = checkout.run()

@@ -18,13 +18,13 @@ STAGES = {"stage 1": 1, "stage 2": 3, "stage 3": 5, "stage 4": 7}  # each stage'
 
 
 def main(snakemake):
-    params, layout = snakemake.params, snakemake.params.dataset["layout"]
-    settings, simulated = Report.model_validate(params.report), params.target in params.simulated
+    params, settings = snakemake.params, Report.model_validate(snakemake.params.report)
     given = Path(snakemake.input.cache), Path(snakemake.input.manifest)
     samples = data.load(*given, params.classes, torch.device("cpu"))
-    samples = data.with_normalization(samples, params.normalization, torch.arange(len(samples.labels)))
+    normalization = params.pretraining["normalization"]
+    samples = data.with_normalization(samples, normalization, torch.arange(len(samples.labels)))
     allowed = [
-        may_show(params.target, subject, simulated=simulated, layout=layout, settings=settings)
+        may_show(params.target, subject, **params.about, settings=settings)
         for subject in samples.table.subject
     ]
     # One face of each class.
@@ -38,9 +38,7 @@ def main(snakemake):
     with torch.inference_mode():
         _, units = attention_maps(model.eval(), samples.normalize(samples.pixels(index)))
     gates = {name: units[place].spatial[:, 0].numpy() for name, place in STAGES.items()}
-    figure = draw(
-        samples.images[index].numpy(), gates, shown.label.tolist(), credit=notice(layout, simulated=simulated)
-    )
+    figure = draw(samples.images[index].numpy(), gates, shown.label.tolist(), credit=notice(**params.about))
     save_figure(figure, Path(snakemake.output.png).with_suffix(""))
 
 

@@ -15,16 +15,12 @@ MOST = 64  # faces on a sheet, spread evenly over the dataset
 
 
 def main(snakemake):
-    dataset, layout = snakemake.wildcards.dataset, snakemake.params.dataset["layout"]
+    dataset, about = snakemake.wildcards.dataset, snakemake.params.about
     settings = Report.model_validate(snakemake.params.report)
-    simulated = dataset in snakemake.params.simulated
     aligned = read_cache(snakemake.input.cache)
     samples = read_manifest(snakemake.input.manifest).set_index("sample_id").loc[aligned.sample_id]
     shown = np.flatnonzero(
-        [
-            may_show(dataset, subject, simulated=simulated, layout=layout, settings=settings)
-            for subject in samples.subject
-        ]
+        [may_show(dataset, subject, **about, settings=settings) for subject in samples.subject]
     )
     shown = shown[np.linspace(0, len(shown) - 1, min(MOST, len(shown))).round().astype(int)]
     print(f"{len(shown)} of {len(samples)} faces are shown")
@@ -32,7 +28,7 @@ def main(snakemake):
         aligned.images[shown],
         samples.label.iloc[shown].tolist(),
         [aligned.detector[index] for index in shown],
-        credit=notice(layout, simulated=simulated),
+        credit=notice(**about),
     )
     save_figure(figure, Path(snakemake.output.png).with_suffix(""))
 

@@ -48,7 +48,7 @@ def may_show(dataset: str, subject: str, *, simulated: bool, layout: str, settin
         dataset: the dataset's name in the configuration.
         subject: the subject's name in the manifest.
         simulated: the dataset was drawn by this workflow and shows nobody's expression.
-        layout: casme2, ckplus or tabular.
+        layout: of the dataset; that of CK+ has rules of its own.
         settings: the configuration's `report` block.
 
     Returns:
