@@ -196,6 +196,11 @@ def test_a_number_too_long_to_print_is_refused():
             load_config(changed(key, 16**9000))
 
 
+def test_pretraining_starts_at_random_or_from_a_file():
+    with pytest.raises(UserError, match=r"pretraining\.init: no such file: pretrained; give random or a "):
+        load_config(changed("pretraining.init", "pretrained")).check_weights()
+
+
 def test_all_wrong_keys_are_named_at_once():
     settings = changed("training.epochs", 0)
     settings["hello"] = 1

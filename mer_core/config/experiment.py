@@ -355,7 +355,7 @@ class Config(Section):
         return _laid_over(dump(self.training), variant.training)
 
     @property
-    def variant(self) -> Mapping[str, Variant]:
+    def variant(self) -> Mapping[str, AnyVariant]:
         """Variants by name."""
         return {variant.name: variant for variant in self.variants}
 
@@ -452,12 +452,12 @@ class Config(Section):
         Raises:
             UserError: one of them is not.
         """
-        starts = {f"variants.{row.name}.init": (row.init, "random, pretrained or") for row in self.variants}
+        starts = {f"variants.{row.name}.init": (row.init, ["random", "pretrained"]) for row in self.variants}
         if any(row.init == "pretrained" for row in self.variants):
-            starts["pretraining.init"] = self.pretraining.init, "random or"
-        for key, (init, others) in starts.items():
-            if init not in {"random", "pretrained"} and not Path(init).is_file():
-                raise UserError(f"{key}: no such file: {init}; give {others} a safetensors file")
+            starts["pretraining.init"] = self.pretraining.init, ["random"]
+        for key, (init, words) in starts.items():
+            if init not in words and not Path(init).is_file():
+                raise UserError(f"{key}: no such file: {init}; give {', '.join(words)} or a safetensors file")
 
     def with_subjects(self, every: Sequence[str]) -> Config:
         """The same experiment with the target's subjects spelled out, and no dataset that is not used.
