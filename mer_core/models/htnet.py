@@ -3,8 +3,8 @@
 Wang, Zhang, Luo and Sankaranarayana, HTNet for micro-expression recognition, Neurocomputing 602, 2024.
 Layers from the authors' code, in whose published setting every attention runs over one token: the softmax
 of one number is 1, so queries and keys change nothing and get no gradient. Here that form is `attention:
-degenerate`. Assumed: landmarks of the
-aligned face, mapped to the grid without the exchange of x and y in the authors' code.
+degenerate`. Assumed: landmarks of the aligned face, mapped to the grid without the exchange of x and y in the
+authors' code.
 """
 
 from __future__ import annotations

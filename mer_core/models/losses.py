@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import log_softmax, logsigmoid, one_hot
 
-from mer_core.config.models import Loss
 from mer_core.errors import UserError
+
+if TYPE_CHECKING:
+    from mer_core.config.models import Loss
 
 Alpha = float | Sequence[float] | Tensor | None
 

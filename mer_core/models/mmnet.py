@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, max_pool2d
 
-GRID = 14  # positions along an edge
 WIDTH = 512
 
 
