@@ -12,11 +12,7 @@ from mer_core.report.figures import save_figure
 from mer_core.report.pictures import contact_sheet
 
 MOST, FIRST = 96, 32  # faces on a sheet; of these, those that are the most worth a look
-SURE = {
-    "plain",
-    "given",
-    "precropped",
-}  # steps that err least
+SURE = {"plain", "given", "precropped"}  # steps that err least
 
 
 def main(snakemake):

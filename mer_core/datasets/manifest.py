@@ -84,8 +84,8 @@ SCHEMA = pa.DataFrameSchema(
 
 `onset`, `apex`, `offset` are frame numbers as on disk, `fps` how many the camera takes in a second (NaN where
 that is not known), `split` the part that the authors put the sample into, empty where they have none.
-`frame_path` is the used frame, relative to the
-dataset's root with forward slashes; while the apex is still to be spotted it is the clip's folder.
+`frame_path` is the used frame, relative to the dataset's root with forward slashes; while the apex is still
+to be spotted it is the clip's folder.
 `label` is the class, `label_raw` what the annotation says.
 """
 

@@ -121,22 +121,22 @@ def read_folds(
             of_subject = rows[rows["subject"] == subject]
             frames[key] = of_subject.assign(seed=fold["seed"], fold=fold["subject"])
     wanted = [(seed, subject) for seed in seeds for subject in sorted(truth["subject"].unique())]
-    present = [key for key in wanted if key in frames]
-    if not present or (len(present) < len(wanted) and not partial):
+    found = [key for key in wanted if key in frames]
+    if not found or (len(found) < len(wanted) and not partial):
         lost = ", ".join(
             f"{subject} (seed {seed})" for seed, subject in wanted if (seed, subject) not in frames
         )
         raise UserError(
-            f"{variant}: only {len(present)} of {len(wanted)} folds are there, without {lost}; run the same "
+            f"{variant}: only {len(found)} of {len(wanted)} folds are there, without {lost}; run the same "
             "command again, or set evaluation.partial: true"
         )
-    predictions = pd.concat([frames[key] for key in present], ignore_index=True)
+    predictions = pd.concat([frames[key] for key in found], ignore_index=True)
     if predictions.isna().any(axis=None):
         raise UserError(
             f"{variant}: only some folds have the column {BEST_ON_TEST}; delete its folds and run again"
         )
     folds = len(predictions[["seed", "fold"]].drop_duplicates())
-    return Folds(predictions, folds + len(wanted) - len(present), occurring(records), _cost(records))
+    return Folds(predictions, folds + len(wanted) - len(found), occurring(records), _cost(records))
 
 
 def read_pooled(path: Path) -> pd.DataFrame:

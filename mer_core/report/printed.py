@@ -12,9 +12,7 @@ from dataclasses import dataclass
 from statsmodels.stats.proportion import proportion_confint
 
 CLIPS = 249
-SUBJECTS = 26
 CKPLUS_ACCURACY = 94.38
-CKPLUS_IMAGES = 981
 
 # Section 3.1 and figure 5. The released coding file has 25 surprise and 7 sadness, hence 246 clips in
 # the five classes; sadness and fear are left out in both.
@@ -28,8 +26,6 @@ CLASS_COUNTS = {
     "fear": 2,
 }
 CLASSES = ("happiness", "disgust", "repression", "surprise", "others")
-
-
 ATTENTIONS = ("none", "spatial", "channel", "dual", "cbam")
 
 

@@ -284,5 +284,6 @@ def dlib_models() -> tuple[dlib.fhog_object_detector, dlib.shape_predictor]:
 def _inside(package: str) -> Path:
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
-        raise UserError(f"{package}: the package is not installed; run make install")
+        command = "pip install --constraint constraints.txt --editable ."
+        raise UserError(f"{package}: the package is not installed; run: {command}")
     return Path(spec.submodule_search_locations[0])
