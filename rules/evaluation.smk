@@ -1,4 +1,13 @@
 PRETRAINED = [variant.name for variant in CONFIG.variants if variant.init == "pretrained"]
+# What was pretrained for them, of each fold by itself where the source shows whom it leaves out.
+SELECTED = {
+    name: collect(
+        "<results>/pretrain/{variant}{without}/selected.json",
+        variant=name,
+        without=[*dict.fromkeys(map(unseen, CONFIG.fold_names))],
+    )
+    for name in PRETRAINED
+}
 TABLES = ["table1_loss", "table2_attention", "table3_methods", "methods", "per_class", "transfer"]
 TABLES += ["parts"] if CONFIG.target in CONFIG.composites or CONFIG.groups == "split" else []
 TABLES += ["pretraining"] if PRETRAINED else []
@@ -57,7 +66,6 @@ rule score_variant:
         seeds=seeds_of,
         evaluation=dump(CONFIG.evaluation.scoring),
         identity=fold_identity,
-        weights_per_seed=CONFIG.pretraining.per_seed,
         groups=CONFIG.groups,
         code=code_digest("workflow_scripts/score_variant.py"),
     script:
@@ -69,7 +77,7 @@ rule build_tables:
     input:
         metrics=collect("<results>/metrics/{variant}.json", variant=METHODS),
         predictions=collect("<results>/metrics/{variant}.predictions.csv", variant=METHODS),
-        selected=collect("<results>/pretrain/{variant}/selected.json", variant=PRETRAINED),
+        selected=[path for paths in SELECTED.values() for path in paths],
         manifest=f"<results>/manifests/{CONFIG.target}.csv",
         failures=f"<results>/aligned/{CONFIG.target}.failures.csv",
     output:
@@ -96,6 +104,7 @@ rule build_tables:
         runtime="10m",
     params:
         variants=dump(CONFIG.variants),
+        pretrained={name: len(paths) for name, paths in SELECTED.items()},
         transductive=[row.name for row in CONFIG.baselines if row.classifier.transductive],
         seen={name: seen_in_words(name) for name in METHODS},
         by_flow=[row.name for row in CONFIG.baselines if hasattr(row.features, "flow")],
@@ -206,7 +215,7 @@ rule draw_attention:
     input:
         cache=f"<results>/aligned/{CONFIG.target}.h5",
         manifest=f"<results>/manifests/{CONFIG.target}.csv",
-        weights="<results>/pretrain/{variant}/selected.safetensors",
+        weights=f"<results>/pretrain/{{variant}}{unseen(CONFIG.fold_names[0])}/selected.safetensors",
     output:
         png=report(
             "<results>/figures/attention_{variant}.png",
@@ -316,7 +325,8 @@ rule cost:
         planned={
             "train_fold": {name: len(FOLDS[name]) for name in CONFIG.variant},
             "pretrain_model": {
-                name: len(CONFIG.pretraining_splits) * len(CONFIG.pretraining_runs) for name in PRETRAINED
+                name: len(paths) * len(CONFIG.pretraining_splits) * len(CONFIG.pretraining_runs)
+                for name, paths in SELECTED.items()
             },
             "classify_folds": dict.fromkeys(CONFIG.baseline, 1),
         },

@@ -123,8 +123,9 @@ def memory(wildcards, attempt):
 def pretraining_runs(wildcards):
     """Metrics of every run under every split protocol."""
     return collect(
-        "<results>/pretrain/{variant}/{split}/run{run}/metrics.json",
+        "<results>/pretrain/{variant}{without}/{split}/run{run}/metrics.json",
         variant=wildcards.variant,
+        without=wildcards.without,
         split=CONFIG.pretraining_splits,
         run=CONFIG.pretraining_runs,
     )
@@ -133,8 +134,9 @@ def pretraining_runs(wildcards):
 def candidate_weights(wildcards):
     """Weights of every run under the split protocol that feeds the transfer."""
     return collect(
-        "<results>/pretrain/{variant}/{split}/run{run}/weights.safetensors",
+        "<results>/pretrain/{variant}{without}/{split}/run{run}/weights.safetensors",
         variant=wildcards.variant,
+        without=wildcards.without,
         split=CONFIG.pretraining.split,
         run=CONFIG.pretraining_runs,
     )
@@ -273,8 +275,13 @@ def loss_settings(wildcards):
     return dump(CONFIG.losses[CONFIG.variant[wildcards.variant].loss])
 
 
-def weights_of(row):
-    """What a variant's folds start from: pretrained weights, a user's file, or nothing.
+def unseen(fold):
+    """The folder of a pretraining that has not seen whom a fold leaves out; none where all serve."""
+    return f"/without/{fold}" if CONFIG.shared_with_source else ""
+
+
+def weights_of(row, without=""):
+    """What a variant's networks start from: pretrained weights, a user's file, or nothing.
 
     Where every seed has weights of its own, `{seed}` stands for it.
     """
@@ -282,25 +289,25 @@ def weights_of(row):
         return []
     if row.init != "pretrained":
         return local(row.init)
-    folder = f"<results>/pretrain/{row.name}"
+    folder = f"<results>/pretrain/{row.name}{without}"
     if CONFIG.pretraining.per_seed:
         return f"{folder}/{CONFIG.pretraining.split}/run{{seed}}/weights.safetensors"
     return f"{folder}/selected.safetensors"
 
 
 def first_weights_of(row):
-    """What the folds of the first seed start from."""
+    """What a network of all subjects starts from, with the first seed."""
     weights = weights_of(row)
     return weights.replace("{seed}", str(CONFIG.seeds[0])) if weights else []
 
 
 def initial_weights(wildcards):
     """What a fold starts from, as an input."""
-    return weights_of(CONFIG.variant[wildcards.variant])
+    return weights_of(CONFIG.variant[wildcards.variant], unseen("{subject}"))
 
 
 def first_weights(wildcards):
-    """What the folds of a variant's first seed start from, as an input."""
+    """What a variant's network of all subjects starts from, as an input."""
     return first_weights_of(CONFIG.variant[wildcards.variant])
 
 
@@ -357,15 +364,18 @@ def folds_of(wildcards):
 
 
 def sources_of(wildcards):
-    """What the folds of a method are made of besides the manifest; of weights one file for every seed."""
+    """What the folds of a method are made of besides the manifest; of weights one file for every fold."""
     name = wildcards.variant
     if name in CONFIG.baseline:
         return {"features": f"<results>/features/{describes(CONFIG.baseline[name])}.h5"}
     weights = initial_weights(wildcards)
-    if "{seed}" in weights:
-        starts = [weights.replace("{seed}", str(seed)) for seed in CONFIG.seeds]
-    else:
-        starts = [weights] * len(CONFIG.seeds) if weights else []
+    # A user's own file is flagged as one that lies here, which it would not be once it was formatted.
+    starts = [
+        weights.format(seed=seed, subject=fold) if "{" in weights else weights
+        for seed in CONFIG.seeds
+        for fold in CONFIG.fold_names
+        if weights
+    ]
     return {"cache": seen_by(CONFIG.target)(wildcards), "weights": starts}
 
 

@@ -3,24 +3,51 @@ SOURCE_CLASSES = CONFIG.datasets[CONFIG.source].class_names if CONFIG.source els
 
 
 localrules:
+    hold_people_out,
     select_pretrained,
+
+
+rule hold_people_out:
+    """The source's manifest without those whom a fold leaves out, where both show the same people."""
+    input:
+        source=f"<results>/manifests/{CONFIG.source}.csv",
+        target=f"<results>/manifests/{CONFIG.target}.csv",
+    output:
+        f"<results>/manifests/{CONFIG.source}/without/{{subject}}.csv",
+    log:
+        "<logs>/hold_people_out/{subject}.log",
+    benchmark:
+        "<benchmarks>/hold_people_out/{subject}.tsv"
+    conda:
+        "../envs/data.yaml"
+    resources:
+        mem="1GB",
+        runtime="10m",
+    params:
+        source=CONFIG.source,
+        target=CONFIG.target,
+        shared=CONFIG.shared_with_source,
+        groups=CONFIG.groups,
+        code=code_digest("workflow_scripts/hold_people_out.py"),
+    script:
+        "../workflow_scripts/hold_people_out.py"
 
 
 rule pretrain_model:
     """Train on the source dataset with one random split into training and test."""
     input:
         cache=seen_by(CONFIG.source),
-        manifest=f"<results>/manifests/{CONFIG.source}.csv",
+        manifest=f"<results>/manifests/{CONFIG.source}{{without}}.csv",
         weights=[] if CONFIG.pretraining.init == "random" else local(CONFIG.pretraining.init),
     output:
-        weights="<results>/pretrain/{variant}/{split}/run{run}/weights.safetensors",
-        digest="<results>/pretrain/{variant}/{split}/run{run}/weights.safetensors.sha256",
-        history="<results>/pretrain/{variant}/{split}/run{run}/history.csv",
-        metrics="<results>/pretrain/{variant}/{split}/run{run}/metrics.json",
+        weights="<results>/pretrain/{variant}{without}/{split}/run{run}/weights.safetensors",
+        digest="<results>/pretrain/{variant}{without}/{split}/run{run}/weights.safetensors.sha256",
+        history="<results>/pretrain/{variant}{without}/{split}/run{run}/history.csv",
+        metrics="<results>/pretrain/{variant}{without}/{split}/run{run}/metrics.json",
     log:
-        "<logs>/pretrain_model/{variant}/{split}/run{run}.log",
+        "<logs>/pretrain_model/{variant}{without}/{split}/run{run}.log",
     benchmark:
-        "<benchmarks>/pretrain_model/{variant}/{split}/run{run}.tsv"
+        "<benchmarks>/pretrain_model/{variant}{without}/{split}/run{run}.tsv"
     retries: RETRIES
     conda:
         "../envs/training.yaml"
@@ -47,13 +74,13 @@ rule select_pretrained:
         metrics=pretraining_runs,
         weights=candidate_weights,
     output:
-        weights="<results>/pretrain/{variant}/selected.safetensors",
-        digest="<results>/pretrain/{variant}/selected.safetensors.sha256",
-        selected="<results>/pretrain/{variant}/selected.json",
+        weights="<results>/pretrain/{variant}{without}/selected.safetensors",
+        digest="<results>/pretrain/{variant}{without}/selected.safetensors.sha256",
+        selected="<results>/pretrain/{variant}{without}/selected.json",
     log:
-        "<logs>/select_pretrained/{variant}.log",
+        "<logs>/select_pretrained/{variant}{without}.log",
     benchmark:
-        "<benchmarks>/select_pretrained/{variant}.tsv"
+        "<benchmarks>/select_pretrained/{variant}{without}.tsv"
     conda:
         "../envs/training.yaml"
     resources:

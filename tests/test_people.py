@@ -1,15 +1,15 @@
 """Whoever a fold leaves out was seen nowhere else: not in pretraining, not in another part."""
 
 import copy
-import re
 
 import pytest
-import yaml
 from dataset_samples import CONFIG, draw, read
 
 from mer_core.config.experiment import load_config
 from mer_core.config.layouts.mmew_macro import MmewMacro
 from mer_core.config.section import dump
+from mer_core.datasets.manifest import assemble, included, new_sample
+from mer_core.datasets.people import Named, without
 from mer_core.datasets.reading import list_subjects
 from mer_core.errors import UserError
 
@@ -28,38 +28,42 @@ def config(datasets, **changes):
     )
 
 
-def written(settings, message):
-    """The settings with what a message says to write laid over them."""
-    for path, value in re.findall(r"((?:datasets|doctor)\.[\w.]+): (\[[^]]*\]|\{[^}]*\})", message):
-        place = settings
-        *above, key = path.split(".")
-        for name in above:
-            place = place.setdefault(name, {})
-        place[key] = yaml.safe_load(value)
-    return settings
-
-
-def test_a_source_that_shows_who_is_left_out_is_refused_with_what_to_write():
+def test_each_fold_has_a_pretraining_of_its_own_where_the_source_shows_its_people():
     settings = config({"mmew": MICRO, "macro": MACRO}, target="mmew", source="macro")
-    with pytest.raises(UserError, match="source: macro shows people of mmew whom folds leave out") as refused:
-        load_config(settings).with_subjects(PEOPLE)
-    mended = load_config(written(settings, str(refused.value)))
-    tested, pretrained = mended.datasets["mmew"].subjects, mended.datasets["macro"].subjects
-    assert not {*tested} & {*pretrained} and {*tested, *pretrained} == {*PEOPLE}
-    assert mended.doctor.severity["unlisted_subject"] == "warning"
-    assert mended.with_subjects(tested).folds == tested
-    with pytest.raises(UserError, match="pretraining would have seen them"):
-        mended.with_subjects(PEOPLE)
+    for folds in (None, {"groups": 2}):
+        settled = load_config(settings | {"folds": folds}).with_subjects(PEOPLE)
+        assert settled.shared_with_source == [("mmew", "macro")]
+        assert settled.pretraining_splits == ["frame"], "the one that is transferred"
+    other = load_config(settings | {"source": "ckplus"}).with_subjects(PEOPLE)
+    assert other.shared_with_source == [] and other.pretraining_splits == ["frame", "subject"]
 
 
 def test_those_who_are_in_no_fold_may_be_in_the_source():
     macro = MACRO | {"subjects": ["S03", "S04"]}
     partial = dump(CONFIG)["evaluation"] | {"partial": True}
     settings = config({"mmew": MICRO, "macro": macro}, target="mmew", source="macro", evaluation=partial)
-    assert load_config(settings | {"folds": ["S01"]}).with_subjects(PEOPLE).folds == ["S01"]
+    assert not load_config(settings | {"folds": ["S01"]}).with_subjects(PEOPLE).shared_with_source
     for folds in (["S01", "S03"], {"groups": 2}, None):
-        with pytest.raises(UserError, match="pretraining would have seen them"):
-            load_config(settings | {"folds": folds}).with_subjects(PEOPLE)
+        assert load_config(settings | {"folds": folds}).with_subjects(PEOPLE).shared_with_source
+
+
+def test_a_source_of_the_same_people_without_their_names_is_refused():
+    still = {"layout": "fer2013", "root": "own", "people_of": "mmew", "classes": {"anger": "a", "fear": "b"}}
+    settings = config({"mmew": MICRO, "stills": still}, target="mmew", source="stills")
+    with pytest.raises(UserError, match=r"source: stills shows people of mmew and does not tell whom.* name"):
+        load_config(settings).with_subjects(PEOPLE)
+
+
+def test_one_network_cannot_describe_everybody_where_the_source_shows_them():
+    row = {
+        "name": "selective",
+        "features": {"kind": "pretrained", "variant": "dual_transfer"},
+        "classifier": {"kind": "svm", "normalization": "standard"},
+    }
+    settings = config({"mmew": MICRO, "macro": MACRO}, target="mmew", source="macro", baselines=[row])
+    with pytest.raises(UserError, match=r"baselines: selective would describe everybody by one network"):
+        load_config(settings).with_subjects(PEOPLE)
+    assert load_config(settings | {"source": "ckplus"}).with_subjects(PEOPLE)
 
 
 def test_a_source_that_no_row_uses_does_no_harm():
@@ -77,15 +81,41 @@ def test_people_of_a_part_and_people_that_only_a_key_tells():
     datasets = {"mmew": MICRO, "other": table, "both": both, "macro": table | {"people_of": "mmew"}}
     settings = config(datasets, target="both", source="macro")
     every = [f"mmew-{name}" for name in PEOPLE] + ["other-S01"]
-    with pytest.raises(UserError, match="macro shows people of mmew whom folds leave out") as refused:
-        load_config(settings).with_subjects(every)
-    assert 'datasets.macro.subjects: ["S02", "S04"]' in str(refused.value), "without the name of the part"
+    assert load_config(settings).with_subjects(every).shared_with_source == [("mmew", "macro")]
     datasets["macro"] = table
-    assert load_config(config(datasets, target="both", source="macro")).with_subjects(every)
+    settings = config(datasets, target="both", source="macro")
+    assert load_config(settings).with_subjects(every).shared_with_source == []
     for unknown in ("nobody", "macro", "both"):
         datasets["macro"] = table | {"people_of": unknown}
         with pytest.raises(UserError, match=rf"datasets.macro.people_of: '{unknown}' is none of"):
             load_config(config(datasets, target="both", source="macro"))
+
+
+def manifest(name, people, part=None):
+    seen = {"label": "a", "frame_path": "a.jpg"}
+    samples = [new_sample(part or name, person, clip, **seen) for person in people for clip in "ab"]
+    return Named(name, assemble(samples))
+
+
+@pytest.mark.parametrize("composite", [False, True])
+def test_nobody_takes_part_whom_the_fold_leaves_out(composite):
+    people = ["mmew-S01", "mmew-S02", "mmew-S03"] if composite else ["S01", "S02", "S03"]
+    target = manifest("both" if composite else "mmew", people, part="mmew")
+    source = manifest("macro", ["S01", "S02", "S03", "S09"])
+    rest = without(source, target, [people[0], people[2]], [("mmew", "macro")])
+    assert {*included(rest).subject} == {"S02", "S09"}
+    gone = rest[~rest.included]
+    assert {*gone.subject} == {"S01", "S03"}
+    assert {*gone.reason} == {"left out by the fold: the target shows this person, too"}
+    assert {*included(without(source, target, people, [])).subject} == {*source.manifest.subject}
+
+
+def test_a_source_in_which_nobody_can_be_left_out_or_nobody_is_left():
+    target = manifest("mmew", ["S01", "S02"])
+    with pytest.raises(UserError, match=r"none bears the same name in both \(P1, P2; S01, S02\)"):
+        without(manifest("macro", ["P1", "P2"]), target, ["S01"], [("mmew", "macro")])
+    with pytest.raises(UserError, match="nothing of macro is left without those whom one fold leaves out"):
+        without(manifest("macro", ["S01", "S02"]), target, ["S01", "S02"], [("mmew", "macro")])
 
 
 def smic(camera):

@@ -485,7 +485,8 @@ def test_a_gain_is_of_the_clips_that_both_predicted(shipped):
 
 def test_pretraining_shows_both_protocols(shipped):
     def protocol(mean, sd):
-        values = {"mean": mean, "sd": sd, "best": mean + 0.02}
+        spread = [] if sd is None else [mean - sd, mean + sd]
+        values = {"values": [mean, *spread], "mean": mean, "sd": sd, "best": mean + 0.02}
         return {
             "runs": 3,
             "accuracy": values,
@@ -502,7 +503,7 @@ def test_pretraining_shows_both_protocols(shipped):
     table = build_tables(
         Results(
             shipped.metrics, shipped.predictions, shipped.samples, VARIANTS, LOSSES, SETTINGS, "casme2",
-            simulated=["ckplus"], pretrained={"v6": selected},
+            simulated=["ckplus"], pretrained={"v6": [selected]},
         )
     )["pretraining"]  # fmt: skip
     assert table.frame["printed_best"].tolist()[0] == 94.38

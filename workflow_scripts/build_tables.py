@@ -1,6 +1,7 @@
 """Build the tables from the scores and pooled predictions of all variants."""
 
 import json
+from itertools import islice
 from pathlib import Path
 
 from mer_core import job
@@ -19,9 +20,8 @@ def main(snakemake):
     metrics = [json.loads(Path(path).read_text()) for path in snakemake.input.metrics]
     names = [score["variant"] for score in metrics]
     predictions = [read_pooled(path) for path in snakemake.input.predictions]
-    selected = {
-        Path(path).parent.name: json.loads(Path(path).read_text()) for path in snakemake.input.selected
-    }
+    selected = (json.loads(Path(path).read_text()) for path in snakemake.input.selected)
+    pretrained = {name: [*islice(selected, number)] for name, number in params.pretrained.items()}
     results = Results(
         metrics=dict(zip(names, metrics, strict=True)),
         predictions=dict(zip(names, predictions, strict=True)),
@@ -31,7 +31,7 @@ def main(snakemake):
         settings=Evaluation.model_validate(params.evaluation),
         dataset=params.target,
         simulated=params.simulated,
-        pretrained=selected,
+        pretrained=pretrained,
         transductive=params.transductive,
         layouts=params.layouts,
         seen=params.seen,

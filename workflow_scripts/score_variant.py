@@ -28,8 +28,7 @@ def main(snakemake):
         variant,
         params.seeds,
         settings.partial,
-        present(snakemake.input, params),
-        params.weights_per_seed,
+        present(snakemake.input, paths, params.identity),
     )
     if settings.mixed == "refuse":
         refuse_mixed(folds, variant, paths[0].parents[2])
@@ -45,14 +44,14 @@ def main(snakemake):
     print(f"{variant}: accuracy {accuracy:.4f}, macro-F1 {macro_f1:.4f}, n = {scores['n']}")
 
 
-def present(files, params):
-    """What the folds of each seed must have been made with."""
-    digests = {"identity": params.identity}
+def present(files, paths, identity):
+    """What each fold must have been made with."""
+    digests = {"identity": identity}
     digests |= {name: seal(files[name]) for name in ("cache", "features") if files.get(name)}
-    weights = files.get("weights") or [None] * len(params.seeds)
+    weights = files.get("weights") or [None] * len(paths)
     started = {path: path and file_digest(path) for path in {*weights}}
     starts = [{} if files.get("features") else {"initial_weights": started[path]} for path in weights]
-    return {seed: digests | start for seed, start in zip(params.seeds, starts, strict=True)}
+    return {path: digests | start for path, start in zip(paths, starts, strict=True)}
 
 
 if __name__ == "__main__":

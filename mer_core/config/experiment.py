@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -383,6 +382,20 @@ class Config(Section):
         return [pair for pair in pairs if len({self.people_in(part) for part in pair}) == 1]
 
     @property
+    def shared_with_source(self) -> list[tuple[str, str]]:
+        """Pairs of a part of the target and one of the source that shows people whom folds leave out, too."""
+        if self.source not in self.used:
+            return []
+        left_out = self.folds if isinstance(self.folds, list) else self.datasets[self.target].subjects or []
+        pairs = []
+        for part, other in itertools.product(self.parts_of(self.target), self.parts_of(self.source)):
+            named = {name if part == self.target else name.removeprefix(f"{part}-") for name in left_out}
+            seen = self.datasets[other].subjects
+            if self.people_in(part) == self.people_in(other) and (seen is None or named & {*seen}):
+                pairs.append((part, other))
+        return pairs
+
+    @property
     def composites(self) -> list[str]:
         """The datasets that are put together of others."""
         return [name for name, dataset in self.datasets.items() if isinstance(dataset, Composite)]
@@ -410,8 +423,13 @@ class Config(Section):
 
     @property
     def pretraining_splits(self) -> list[str]:
-        """The protocols that pretraining runs under: by subject only where the source names them."""
-        return ["frame", "subject"] if self._names_subjects(self.source) else ["frame"]
+        """The protocols that pretraining runs under: both where the source names subjects and one serves all.
+
+        Where every fold has a pretraining of its own, only the one that feeds it is worth its time.
+        """
+        if not self._names_subjects(self.source):
+            return ["frame"]
+        return [self.pretraining.split] if self.shared_with_source else ["frame", "subject"]
 
     @property
     def pretraining_runs(self) -> list[int]:
@@ -469,10 +487,9 @@ class Config(Section):
 
         Raises:
             UserError: there are fewer than two, a name cannot be a folder's, `folds` does not fit, or whom it
-                leaves out the source shows as well.
+                leaves out cannot be kept out of the pretraining.
         """
         source, every = dump(self), list(every)
-        self._check_source_is_others(every)
         if not every:
             root = self.datasets[self.target].root
             raise UserError(
@@ -488,52 +505,42 @@ class Config(Section):
             raise UserError(
                 f"datasets.{self.target}.subjects: only {every[0]}; leaving one out needs two at least"
             )
-        if self.folds_by != "subject":
-            return load_config(source)
-        if self.groups:
+        if self.folds_by == "subject" and self.groups:
             if self.groups > len(every):
                 raise UserError(f"folds.groups: {self.groups} groups of {len(every)} subjects; give fewer")
-            return load_config(source)
-        source["folds"] = every if self.folds is None else self.folds
-        unknown = [subject for subject in source["folds"] if subject not in every]
-        if unknown:
-            known = ", ".join(every)
-            raise UserError(f"folds: {', '.join(unknown)} not among the subjects of {self.target} ({known})")
-        left_out = len(every) - len(set(source["folds"]))
-        if left_out and not self.evaluation.partial:
+        elif self.folds_by == "subject":
+            source["folds"] = every if self.folds is None else self.folds
+            unknown = [subject for subject in source["folds"] if subject not in every]
+            if unknown:
+                known = ", ".join(every)
+                raise UserError(
+                    f"folds: {', '.join(unknown)} not among the subjects of {self.target} ({known})"
+                )
+            left_out = len(every) - len(set(source["folds"]))
+            if left_out and not self.evaluation.partial:
+                raise UserError(
+                    f"folds: leaves out {left_out} of {len(every)} subjects; if that is meant, set "
+                    "evaluation.partial: true, and every table will say it"
+                )
+        config = load_config(source)
+        config._check_source_can_be_split()
+        return config
+
+    def _check_source_can_be_split(self) -> None:
+        """See that whom a fold leaves out can be kept out of its pretraining."""
+        shared = self.shared_with_source
+        for part, other in shared:
+            if not self.datasets[other].has_subjects:
+                raise UserError(
+                    f"source: {other} shows people of {part} and does not tell whom, so that those whom a "
+                    "fold leaves out would be pretrained on; name another source"
+                )
+        if rows := [row.name for row in self.baselines if shared and isinstance(row.features, Pretrained)]:
             raise UserError(
-                f"folds: leaves out {left_out} of {len(every)} subjects; if that is meant, set "
-                "evaluation.partial: true, and every table will say it"
+                f"baselines: {', '.join(rows)} would describe everybody by one network, and {self.source} "
+                f"shows people of {self.target} whom folds leave out; leave the row out, or name another "
+                "source"
             )
-        return load_config(source)
-
-    def _check_source_is_others(self, every: list[str]) -> None:
-        """See that nobody whom a fold leaves out was seen in pretraining."""
-        if self.source not in self.used:
-            return
-        held_out = self.folds if isinstance(self.folds, list) else every
-        for part, other in itertools.product(self.parts_of(self.target), self.parts_of(self.source)):
-            if self.people_in(part) != self.people_in(other):
-                continue
-            start = f"{part}-" if self.target in self.composites else ""
-            left_out, seen = {name.removeprefix(start) for name in held_out}, self.datasets[other].subjects
-            if seen is not None and not left_out & set(seen):
-                continue
-            kept, given = (
-                every[::2],
-                [name.removeprefix(start) for name in every[1::2] if name.startswith(start)],
-            )
-            raise UserError(
-                f"source: {other} shows people of {part} whom folds leave out, and pretraining would have "
-                f"seen them; test on some and pretrain on others: write datasets.{self.target}.subjects: "
-                f"{_listed(kept)}, datasets.{other}.subjects: {_listed(given)} and doctor.severity: "
-                "{unlisted_subject: warning}"
-            )
-
-
-def _listed(names: Iterable[str]) -> str:
-    """Names as a list of YAML, each taken for text."""
-    return json.dumps(list(names))
 
 
 def _laid_over(common: dict[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ Analysis and Machine Intelligence 45(3), 2023.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -56,6 +57,8 @@ _NUMBER = re.compile(r"0*([1-9][0-9]{0,2})(?:\.0)?")
 
 def _published(settings: Casme3) -> Published:
     """The 860 micro-expressions in the second version of part A's table, or the 165 of part C's."""
+    if settings.expressions == "macro":
+        return Published(copies={"the second version, 3346 macro- and 860 micro-expressions": {"all": 4206}})
     if settings.part == "C":
         people = tuple(f"c{n:02d}" for n in range(1, 32) if n != 22)
         labels = {"negative": 99, "surprise": 30, "others": 20, "positive": 16}
@@ -116,7 +119,18 @@ def _may_be_full(file: str) -> bool:
     return bool(re.search(r"part_?a_?v[2-9]\b", file.lower()))
 
 
+def _passed_over(cells: pd.Series) -> str:
+    kind = frames.plain(cells["type"])
+    return "" if kind.startswith("macro") else f"{kind}: not asked for by expressions"
+
+
 _FULL = Table(COLUMNS, _named, _may_be_full, "CAS(ME)3_part_A_v2.xls")
+_MACRO = replace(
+    _FULL,
+    columns=COLUMNS | {"label": LABELS["objective"], "type": ("Expression type",)},
+    passed_over=_passed_over,
+    repeats=True,
+)
 
 
 def _named_by_count(cells: pd.Series) -> Key | None:
@@ -145,7 +159,7 @@ def _layout(settings: Casme3) -> ClipLayout:
             longest=10.0,
         )
         return ClipLayout("ME_C/01/1/color/355.jpg", _place_of_count, table, kinds=("whole",))
-    table = Table(
+    micro = Table(
         columns=COLUMNS | {"label": LABELS[settings.labels]},
         named=_named,
         may_be=lambda file: bool(re.search(r"part_?a_?me", file.lower())),
@@ -155,6 +169,7 @@ def _layout(settings: Casme3) -> ClipLayout:
         longest=10.0,
         repeats=True,
     )
+    table = _MACRO if settings.expressions == "macro" else micro
     return ClipLayout("part_A/spNO.1/a/color/355.jpg", _place, table, kinds=("whole",))
 
 

@@ -73,8 +73,7 @@ def read_folds(
     variant: str,
     seeds: Sequence[int],
     partial: bool,
-    present: Mapping[int, Digests] | None = None,
-    weights_per_seed: bool = False,
+    present: Mapping[Path, Digests] | None = None,
 ) -> Folds:
     """Read and check the predictions.csv of a variant's folds, each with the fold.json beside it.
 
@@ -87,8 +86,8 @@ def read_folds(
         variant: whose folds these must be.
         seeds: the seeds that must be there.
         partial: accept that folds are missing.
-        present: what the folds of each seed must have recorded among their digests; None takes any.
-        weights_per_seed: accept that the folds of one seed start from other weights than those of another.
+        present: what each fold must have recorded among its digests, such as the weights that it starts
+            from, by its path in `paths`; None takes any, the same in all.
 
     Returns:
         The folds, in an order that does not depend on that of `paths`.
@@ -100,17 +99,16 @@ def read_folds(
     """
     truth = samples.set_index("sample_id")
     frames: dict[tuple[int, str], pd.DataFrame] = {}
-    first: dict[int | None, tuple[Path, dict[str, Any]]] = {}
+    first: tuple[Path, dict[str, Any]] | None = None
     records = []
     for path in sorted(Path(path) for path in paths):
         fold = _read_fold_json(path.with_name("fold.json"), variant, seeds)
-        if present is not None:
-            refuse_stale(path.with_name("fold.json"), fold, present[fold["seed"]])
+        known = {} if present is None else present[path]
+        refuse_stale(path.with_name("fold.json"), fold, known)
         records.append(fold)
-        digests = fold["digests"]
-        shared = {k: v for k, v in digests.items() if not (weights_per_seed and k == "initial_weights")}
-        _refuse_mixture(path, shared, *first.setdefault(None, (path, shared)))
-        _refuse_mixture(path, digests, *first.setdefault(fold["seed"], (path, digests)))
+        digests = {name: digest for name, digest in fold["digests"].items() if name not in known}
+        first = first or (path, digests)
+        _refuse_mixture(path, digests, *first)
         expected = truth[truth["subject"].isin(fold["held_out"])]
         rows = _read_predictions(path, expected, fold["subject"], classes)
         for subject in fold["held_out"]:

@@ -34,8 +34,8 @@ SCHEMES = {
 CUT = 0.95  # of a crop; with less inside the source, more than a rim of it is made up
 LIMITS = (
     "Intervals and tests are over persons, because clips of one person are alike; other people, recorded "
-    "elsewhere, may differ by more than that. The luck of training is in neither: one pretraining feeds many "
-    "folds, and where there is one seed, other seeds would give other figures.",
+    "elsewhere, may differ by more than that. The luck of training is in neither, such as that of a "
+    "pretraining that feeds all folds of a row; where there is one seed, others would give other figures.",
     "The best of several rows is flattered by having been chosen among them.",
     "Rows that are only printed were measured by their authors on 246 to 255 clips; a small difference to "
     "them means nothing.",

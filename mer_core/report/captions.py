@@ -37,6 +37,7 @@ def describe(
     rests_on = everything = basis(score)
     if len({len(one["seeds"]) for one in metrics.values()}) > 1:
         everything += "; comparison methods: the first seed"
+    first = f", without fold {settings.fold_names[0]}" if settings.shared_with_source else ""
     words = {
         "class_distribution": (
             "Classes",
@@ -86,7 +87,7 @@ def describe(
         "attention": (
             f"Spatial attention of {about}",
             f"The gate S of equation 3 over one face of each class, as pretraining on {settings.source} has "
-            "learnt it, before any fold; the last unit of each stage, one scale for all.",
+            f"learnt it, before any fold{first}; the last unit of each stage, one scale for all.",
             "Aligned faces with the spatial gate laid over them as colour.",
         ),
         "faces": (

@@ -11,6 +11,7 @@ import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
+from statistics import fmean, stdev
 from typing import Any
 
 import pandas as pd
@@ -52,7 +53,7 @@ class Results:
         settings: confidence, draws, permutations, seed.
         dataset: the target's name.
         simulated: names of the datasets, target or source, that are simulated.
-        pretrained: selected.json of each pretrained variant, by name.
+        pretrained: selected.json of each pretrained variant, by name; several where every fold has its own.
         transductive: names of the methods whose training sees the unlabelled clips of the subject left out.
         layouts: of the parts that the target is put together of, by name; none where it is one dataset.
         seen: what each row sees of a clip, in words, by its name.
@@ -69,7 +70,7 @@ class Results:
     settings: Evaluation
     dataset: str
     simulated: Sequence[str] = ()
-    pretrained: Mapping[str, Mapping[str, Any]] | None = None
+    pretrained: Mapping[str, Sequence[Mapping[str, Any]]] | None = None
     transductive: Sequence[str] = ()
     layouts: Mapping[str, str] = field(default_factory=dict)
     seen: Mapping[str, str] = field(default_factory=dict)
@@ -501,23 +502,24 @@ def _spread(metric: str, score: Mapping[str, Any]) -> Row:
 
 
 def _pretraining_table(results: Results) -> Table:
+    pretrained = results.pretrained or {}
+    by_fold = any(len(selected) > 1 for selected in pretrained.values())
     rows = [
         {
             "variant": name,
             "split": split,
-            "runs": protocol["runs"],
-            "accuracy": 100 * protocol["accuracy"]["mean"],
-            "accuracy_sd": None if protocol["accuracy"]["sd"] is None else 100 * protocol["accuracy"]["sd"],
-            "best": 100 * protocol["accuracy"]["best"],
-            "printed_best": printed.CKPLUS_ACCURACY if split == "frame" else None,
-            "macro_f1": protocol["macro_f1"]["mean"],
-            "macro_f1_sd": protocol["macro_f1"]["sd"],
-            "siblings": 100 * protocol["siblings_share"],
-            "same_person": 100 * protocol["same_person_share"],
-            "transferred": "yes" if split == selected["split"] else "no",
+            "runs": sum(protocol["runs"] for protocol in of_split),
+            **_over_runs("accuracy", of_split, 100),
+            "best": 100 * fmean(protocol["accuracy"]["best"] for protocol in of_split),
+            "printed_best": printed.CKPLUS_ACCURACY if split == "frame" and not by_fold else None,
+            **_over_runs("macro_f1", of_split),
+            "siblings": 100 * fmean(protocol["siblings_share"] for protocol in of_split),
+            "same_person": 100 * fmean(protocol["same_person_share"] for protocol in of_split),
+            "transferred": "yes" if split == selected[0]["split"] else "no",
         }
-        for name, selected in (results.pretrained or {}).items()
-        for split, protocol in selected["protocols"].items()
+        for name, selected in pretrained.items()
+        for split in selected[0]["protocols"]
+        for of_split in [[one["protocols"][split] for one in selected]]
     ]
     columns = {
         "Variant": text("variant"),
@@ -543,14 +545,37 @@ def _pretraining_table(results: Results) -> Table:
             else []
         ),
         *(
+            [
+                "The source shows people of the target, so every fold has a pretraining of its own, without "
+                "whom it leaves out: the runs are those of all folds, and the best one is a mean over them."
+            ]
+            if by_fold
+            else []
+        ),
+        *(
             f"The runs of {name} were made under different circumstances: {mixed}."
-            for name, selected in (results.pretrained or {}).items()
-            if (mixed := mixture(selected.get("circumstances", {})))
+            for name, selected in pretrained.items()
+            if (mixed := _mixture_of(selected))
         ),
     )
     caption = "Pretraining: accuracy on test images of the source dataset."
     sources = [name for name in results.simulated if name != results.dataset]
     return make_table(rows, columns, f"{caption} {_simulated(sources)}" if sources else caption, notes)
+
+
+def _over_runs(metric: str, protocols: Sequence[Mapping[str, Any]], scale: int = 1) -> Row:
+    """Mean and standard deviation over all runs of some pretrainings."""
+    values = [scale * value for protocol in protocols for value in protocol[metric]["values"]]
+    return {metric: fmean(values), f"{metric}_sd": stdev(values) if len(values) > 1 else None}
+
+
+def _mixture_of(selected: Sequence[Mapping[str, Any]]) -> str:
+    """Which circumstances some pretrainings differ in, in words."""
+    found: dict[str, set[str]] = {}
+    for one in selected:
+        for name, values in one.get("circumstances", {}).items():
+            found.setdefault(name, set()).update(values)
+    return mixture({name: sorted(values) for name, values in found.items()})
 
 
 def _judged(rows: list[Row], results: Results) -> list[Row]:

@@ -15,6 +15,10 @@ WORKBOOK = "cas(me)3_part_A_ME_label_JpgIndex_v2.xlsx"
 FULL = "CAS(ME)3_part_A_v2.xls"
 COLUMNS = ["Subject", "Filename", "Onset", "Apex", "Offset", "AU", "Objective class"]
 RECORDINGS = "abcdefghijklm"
+OBJECTIVE = {
+    **{"happy": "I", "surprise": "II", "anger": "III", "disgust": "IV", "sad": "V", "fear": "VI"},
+    **{"others": "VII"},
+}
 
 
 def _file(clip: Clip, place: int, frame: int) -> str:
@@ -25,23 +29,26 @@ def _file(clip: Clip, place: int, frame: int) -> str:
 def _flaws(clips: list[Clip], rng: np.random.Generator) -> list[Clip]:
     """Several expressions in a recording; apexes of the real table that equal the onset."""
     clips = one_after_another(clips)
-    for place in (3 + rng.permutation(len(clips) - 3))[: max(1, len(clips) * 55 // 860)].tolist():
+    micro = sum(not clip.macro for clip in clips)
+    for place in (3 + rng.permutation(micro - 3))[: max(1, micro * 55 // 860)].tolist():
         clips[place] = replace(clips[place], apex_cell=clips[place].onset)
     return clips
 
 
 def _tables(clips: list[Clip]) -> dict[str, Sheets]:
     micro: list[list[Any]] = [[*COLUMNS, "emotion"]]
-    full: list[list[Any]] = [[*COLUMNS, "Expression type"]]
+    full: list[list[Any]] = [[*COLUMNS[:-1], "Expression type", COLUMNS[-1]]]
     for place, clip in enumerate(clips):
         clip_of = [f"spNO.{int(clip.subject[2:])}", clip.name.upper() if place == 1 else clip.name]
         apex, offset, units = clip.apex_cell, clip.offset, str(clip.units_cell)
+        objective, kind = OBJECTIVE[clip.label], "Macro-expression" if clip.macro else "Micro-expression"
         if place == 2:  # out of order here, in order in the full table
             offset = 0
         if apex == clip.apex:
-            full.append([*clip_of, clip.onset, apex, clip.offset, units, "VII", "Micro-expression"])
+            full.append([*clip_of, clip.onset, apex, clip.offset, units, kind, objective])
         label = "Others" if clip.label == "others" else clip.label
-        micro.append([*clip_of, *map(str, (clip.onset, apex, offset)), units, "VII", label])
+        if not clip.macro:
+            micro.append([*clip_of, *map(str, (clip.onset, apex, offset)), units, objective, label])
     return {WORKBOOK: {"label": micro, "Sheet1": [], "Sheet3": []}, FULL: {"label": full}}
 
 
@@ -54,6 +61,30 @@ def _finish(folder: Path, clips: list[Clip]) -> None:
         shutil.copyfile(frame, depth / f"{frame.stem}.png")
 
 
+def _name(subject: str, number: int, label: str) -> str:
+    return RECORDINGS[(number - 1) // 2 % len(RECORDINGS)]
+
+
+def _fps(clip: Clip) -> int:
+    return 30
+
+
+MACRO = ClipSet(
+    names=[f"sp{n:03d}" for n in range(1, 101)],
+    counts={"tiny": (5, 4, 3, 2), "demo": (9, 8, 6, 5, 4, 3), "full": shares(3346, 100)},
+    # How many there are of each expression is not published.
+    classes={
+        "tiny": {"disgust": 5, "happy": 5, "surprise": 4},
+        "demo": {"disgust": 11, "happy": 10, "surprise": 6, "anger": 8},
+        "full": {"disgust": 900, "happy": 900, "surprise": 500, "anger": 500, "others": 546},
+    },
+    length=(40, 0.4, 16, 110),
+    start=(30, 3000),
+    name=_name,
+    fps=_fps,
+    file=_file,
+    step=4,
+)
 CLIPS = ClipSet(
     names=[f"sp{n:03d}" for n in range(1, 95)],
     counts={"tiny": (4, 4, 3), "demo": (8, 6, 5, 4, 2), "full": shares(860, 94)},
@@ -67,12 +98,13 @@ CLIPS = ClipSet(
     },
     length=(12, 0.3, 5, 60),
     start=(30, 3000),
-    name=lambda subject, number, label: RECORDINGS[(number - 1) // 2 % len(RECORDINGS)],
-    fps=lambda clip: 30,
+    name=_name,
+    fps=_fps,
     file=_file,
     looks={"sad": "sadness"},
     step=4,
     tables=_tables,
     flaws=_flaws,
     finish=_finish,
+    macro=MACRO,
 )

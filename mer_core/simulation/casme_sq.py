@@ -1,4 +1,4 @@
-"""The micro-expressions of a simulated CAS(ME)^2 as the real ones lie on disk, with their oddities."""
+"""A simulated CAS(ME)^2, micro- and macro-expressions, as the real one lies on disk, with its oddities."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from mer_core.simulation.plan import Clip, ClipSet, Sheets, one_after_another
+from mer_core.simulation.plan import Clip, ClipSet, Sheets, one_after_another, shares
 
 WORKBOOK = "CAS(ME)^2code_final.xlsx"
 VIDEOS = {
@@ -15,6 +15,7 @@ VIDEOS = {
     **{"happy1": "0502", "happy2": "0503", "happy3": "0505", "happy4": "0507", "happy5": "0508"},
 }
 STIMULI = {code: name for name, code in VIDEOS.items()}
+VALENCES = {"happiness": "positive", "surprise": "surprise"}
 PEOPLE = [f"s{n}" for n in (15, 16, *range(19, 28), *range(29, 39), 40)]
 
 
@@ -23,10 +24,18 @@ def _file(clip: Clip, place: int, frame: int) -> str:
     return f"rawpic/rawpic/{clip.subject}/{video}/img{frame:03d}.jpg"
 
 
+def _is_without_offset(clip: Clip, place: int) -> bool:
+    """One macro-expression in seven, as 44 of the real 300: its offset is 0 and taken to mirror the onset."""
+    return clip.macro and place % 7 == 0
+
+
 def _flaws(clips: list[Clip], rng: np.random.Generator) -> list[Clip]:
-    """Several expressions in a video, and an apex that is 0."""
+    """Several expressions in a video, an apex that is 0, and offsets that are."""
+    for place, clip in enumerate(clips):
+        if _is_without_offset(clip, place):
+            clips[place] = replace(clip, offset=2 * clip.apex - clip.onset)
     clips = one_after_another(clips)
-    place = int(rng.integers(len(clips)))
+    place = int(rng.integers(sum(not clip.macro for clip in clips)))
     clips[place] = replace(clips[place], apex_cell=0)
     return clips
 
@@ -35,16 +44,40 @@ def _tables(clips: list[Clip]) -> dict[str, Sheets]:
     rows: list[list[Any]] = []
     for place, clip in enumerate(clips):
         name = f"{STIMULI[clip.name]}_{place + 1}"
-        interval = [clip.onset, clip.apex_cell, clip.offset]
-        told = [clip.units_cell, "negative", "micro-expression", clip.label]
+        offset = 0 if _is_without_offset(clip, place) else clip.offset
+        interval = [clip.onset, clip.apex_cell, offset]
+        kind = "macro-expression" if clip.macro else "micro-expression"
+        told = [clip.units_cell, VALENCES.get(clip.label, "negative"), kind, clip.label]
         rows.append([PEOPLE.index(clip.subject) + 1, name, *interval, *told])
-    # A macro-expression, whose offset is 0.
-    rows.append([*rows[0][:2], 1, 5, 0, 12, "positive", "macro-expression", "happiness"])
     people = [[int(name[1:]), name, place] for place, name in enumerate(PEOPLE, start=1)]
     videos = [[code, name] for name, code in VIDEOS.items()]
     return {WORKBOOK: {"CASFEcode_final": rows, "naming rule1": people, "naming rule2": videos}}
 
 
+def _name(subject: str, number: int, label: str) -> str:
+    return [*STIMULI][(number - 1) // 2 % len(STIMULI)]
+
+
+def _fps(clip: Clip) -> int:
+    return 30
+
+
+MACRO = ClipSet(
+    names=PEOPLE,
+    counts={"tiny": (5, 4, 3, 2), "demo": (9, 8, 6, 5, 4, 3), "full": shares(300, 22)},
+    # How many there are of each expression is not published.
+    classes={
+        "tiny": {"disgust": 5, "happiness": 5, "surprise": 4},
+        "demo": {"disgust": 11, "happiness": 10, "surprise": 6, "anger": 8},
+        "full": {"disgust": 90, "happiness": 90, "surprise": 40, "anger": 60, "fear": 10, "sadness": 10},
+    },
+    length=(40, 0.4, 16, 110),
+    start=(20, 2000),
+    name=_name,
+    fps=_fps,
+    file=_file,
+    step=9,
+)
 CLIPS = ClipSet(
     names=PEOPLE[:14],
     counts={
@@ -63,11 +96,12 @@ CLIPS = ClipSet(
     },
     length=(13, 0.15, 9, 17),
     start=(20, 2000),
-    name=lambda subject, number, label: [*STIMULI][(number - 1) // 2 % len(STIMULI)],
-    fps=lambda clip: 30,
+    name=_name,
+    fps=_fps,
     file=_file,
     looks={"pain": "disgust", "helpless": "sadness"},
     step=9,
     tables=_tables,
     flaws=_flaws,
+    macro=MACRO,
 )

@@ -116,6 +116,8 @@ class Clip:
     units: tuple[ActionUnit, ...]
     apex_cell: int | str | None
     units_cell: int | str
+    macro: bool = False
+    """Whether the expression is shown in full, and is no micro-expression."""
 
     def intensity(self, number: int) -> float:
         """Share of the apex's strength at a frame: a smooth rise from 0, then a slower, partial return."""
@@ -193,6 +195,7 @@ class ClipSet:
         only: subjects of `full` who show nothing but some labels.
         grey: whether the images have one channel.
         strength: of the apex, as a share of the full expression; None: that of a micro-expression.
+        macro: who shows macro-expressions, which ones and how long: the same people, and maybe more.
         finish: what else lies in the folder.
     """
 
@@ -214,15 +217,23 @@ class ClipSet:
     only: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     grey: bool = False
     strength: float | None = None
+    macro: ClipSet | None = None
     finish: Callable[[Path, list[Clip]], None] = lambda folder, clips: None
 
     def people(self, size: str) -> list[str]:
         """The subjects of a size."""
-        return self.names[: len(self.counts[size])]
+        own = self.names[: len(self.counts[size])]
+        return own if self.macro is None else [*dict.fromkeys([*own, *self.macro.people(size)])]
 
     def draw(self, size: str, rng: np.random.Generator) -> list[Clip]:
-        """Lay out the clips of a size."""
-        places = dict(zip(self.people(size), self.counts[size], strict=True))
+        """Lay out the clips of a size, macro-expressions behind micro-expressions."""
+        clips = self._deal(size, rng)
+        if self.macro is not None:
+            clips += [replace(clip, macro=True) for clip in self.macro.draw(size, rng)]
+        return self.flaws(clips, rng)
+
+    def _deal(self, size: str, rng: np.random.Generator) -> list[Clip]:
+        places = dict(zip(self.names, self.counts[size], strict=False))
         median, spread, shortest, longest = self.length
         clips = []
         only = self.only if size == "full" else {}
@@ -234,7 +245,7 @@ class ClipSet:
                 units = draw_units(MICRO[self.looks.get(label, label).lower()], rng)
                 name, cell = self.name(subject, number, label), self.cell(units, rng)
                 clips.append(Clip(subject, name, label, onset, apex, onset + length - 1, units, apex, cell))
-        return self.flaws(clips, rng)
+        return clips
 
 
 def shares(total: int, people: int) -> tuple[int, ...]:
@@ -293,10 +304,13 @@ def people_used(dataset: Copy, size: str, seed: int) -> list[str]:
     if not dataset.has_clips:
         return everybody
     labels = {label.casefold() for label, name in dataset.classes.items() if name is not None}
+    passed_over = {"micro": True, "macro": False}.get(getattr(dataset, "expressions", ""))
     used = {
         clip.subject
         for clip in plan(dataset.layout, size, seed)
-        if clip.label.casefold() in labels and clip.is_kept(dataset.missing_apex)
+        if clip.label.casefold() in labels
+        and clip.macro is not passed_over
+        and clip.is_kept(dataset.missing_apex)
     }
     return [subject for subject in everybody if subject in used]
 

@@ -161,6 +161,8 @@ def _draw_clip_of(
     kind, name = clip_set(layout), layout.upper()
     camera = Camera.draw(stream(settings.seed, f"clip of {name}", number))
     strength = settings.micro_strength if kind.strength is None else kind.strength
+    if clip.macro:
+        strength = 1.0
     frames = clip.frames(settings.frames)
     for frame in frames:
         noise = stream(settings.seed, f"clip noise of {name}", number, frame)

@@ -14,7 +14,7 @@ class CasmeSq(AnnotatedClips):
 
     layout: Literal["casme_sq"]
     expressions: Literal["micro", "macro", "all"] = "micro"
-    """Which expressions are used. The same people show both: never pretrain on the ones to test on others."""
+    """Which expressions are used. The same people show both."""
     labels: Literal["emotion", "valence", "type"] = "emotion"
     """What `classes` maps: the emotion that people report, its valence, or the type (micro-expression or
     macro-expression)."""
