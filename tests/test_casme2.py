@@ -2,6 +2,7 @@
 
 import shutil
 
+import openpyxl
 import pandas as pd
 import pytest
 from dataset_samples import (
@@ -20,7 +21,7 @@ from hypothesis import strategies as st
 
 from mer_core.datasets.clips import clip_frames
 from mer_core.datasets.manifest import is_to_be_spotted
-from mer_core.datasets.reading import list_subjects
+from mer_core.datasets.reading import list_subjects, published
 from mer_core.errors import UserError
 
 APEXES = {"sub01/EP02_01f": 8, "sub01/EP03_02": 101, "sub02/EP01_2": 7, "sub02/EP09f": 10}
@@ -425,6 +426,26 @@ def test_stray_files_are_no_defect(tmp_path):
     samples, defects = read(tmp_path, casme2_settings())
     assert samples.included.all()
     assert defects.empty
+
+
+def test_objective_classes_stand_in_a_table_of_their_own(tmp_path):
+    write_casme2(tmp_path)
+    classes = {"1": "I", "2": "II", "4": "IV", "7": None}
+    settings = casme2_settings(labels="objective", classes=classes)
+    with pytest.raises(UserError, match=r"no table of objective classes .*; put it beside"):
+        read(tmp_path, settings)
+    book = openpyxl.Workbook()
+    # In another order, and the persons' numbers as numbers.
+    told = zip(ROWS[::-1], (2, 7, 4, 1), strict=True)
+    for cells in [("Subject", "Filename", "Objective Class"), *((int(r[0]), r[1], n) for r, n in told)]:
+        book.active.append(cells)
+    book.save(tmp_path / "CASME2-ObjectiveClasses.xlsx")
+    samples, defects = read(tmp_path, settings)
+    assert samples.label.tolist() == ["I", "IV", "", "II"]
+    assert samples.label_raw.tolist() == ["1", "4", "7", "2"]
+    assert samples.apex.tolist() == [*APEXES.values()], "of the other table"
+    assert {*defects.defect} <= {"one_class_subject"}
+    assert sum(published(settings).labels.values()) == 255
 
 
 def test_two_tables_must_be_told_apart(tmp_path):

@@ -160,6 +160,29 @@ def test_objective_classes(tmp_path):
     assert samples.label.tolist() == ["seven", "seven", "two", "two"]
 
 
+def test_macro_expressions_are_of_the_full_table(tmp_path):
+    """Which tells the objective class of each, and no emotion."""
+    rows = [("spNO.1", "a", 100, 120, 150, "12", "I"), ("spNO.2", "C", 30, 40, 60, "4", "III")]
+    write_casme3(tmp_path, [*ROWS, *rows])
+    kinds_of = [*["Micro-expression"] * 4, *["Macro-expression "] * 2]
+    full = [(*row[:7], kind) for row, kind in zip([*ROWS, *rows], kinds_of, strict=True)]
+    write_table(tmp_path / FULL, full, last="Expression type", texts=False)
+    settings = {"labels": "objective", "expressions": "macro"}
+    macro = casme3(**settings, classes={"I": "one", "III": "three", "II": None, "VII": None})
+    samples, defects = read(tmp_path, macro)
+    used = samples[samples.included]
+    assert used.index.tolist() == ["sp001/a/100", "sp002/c/30"]
+    assert used.label.tolist() == ["one", "three"]
+    assert used.frame_path["sp001/a/100"] == "part_A/spNO.1/a/color/120.jpg"
+    assert {*samples.reason[~samples.included]} == {"micro-expression: not asked for by expressions"}
+    assert kinds(defects) == []
+    assert list_subjects("casme3", macro, tmp_path) == ["sp001", "sp002"]
+    assert macro.people == casme3().people, "the same people"
+    for wrong in ({"labels": "emotion"}, {"part": "C"}):
+        with pytest.raises(ValueError, match="set part: A, labels: objective"):
+            casme3(**settings | wrong)
+
+
 def write_part_c(root):
     book = openpyxl.Workbook()
     book.active.title = "mockCrimeME"

@@ -155,21 +155,24 @@ def test_refuses_a_bad_file(paths, old, new, message):
     assert "; " in str(error.value)
 
 
-def test_each_seed_may_start_from_weights_of_its_own_where_that_is_meant(tmp_path):
+def test_each_fold_may_start_from_weights_of_its_own_where_it_is_told_which(tmp_path):
     def fold(subject, seed, weights):
         digests = DIGESTS | {"initial_weights": weights}
         return write_fold(tmp_path, subject, seed, digests=digests)
 
-    paths = [fold(subject, seed, f"run{seed}") for seed in (0, 1) for subject in ("s1", "s2", "s3")]
-    assert (
-        len(read_folds(paths, SAMPLES, CLASSES, "v", [0, 1], False, weights_per_seed=True).predictions) == 8
-    )
+    def own(path):
+        return "/".join(path.parts[-3:-1])
+
+    people, seeds = ("s1", "s2", "s3"), (0, 1)
+    paths = [fold(subject, seed, f"seed{seed}/{subject}") for seed in seeds for subject in people]
+    present = {path: {"initial_weights": own(path)} for path in paths}
+    assert len(read_folds(paths, SAMPLES, CLASSES, "v", seeds, False, present).predictions) == 8
     with pytest.raises(UserError, match=r"differs from .* in 'initial_weights'"):
         read(paths)
     shutil.rmtree(paths[0].parent)
-    paths[0] = fold("s1", 0, "run1")
-    with pytest.raises(UserError, match=r"differs from .* in 'initial_weights'"):
-        read_folds(paths, SAMPLES, CLASSES, "v", [0, 1], False, weights_per_seed=True)
+    paths[0] = fold("s1", 0, "seed0/s2")
+    with pytest.raises(UserError, match=r"seed0/s1/fold\.json: was made with other initial weights than"):
+        read_folds(paths, SAMPLES, CLASSES, "v", seeds, False, present)
 
 
 def test_refuses_a_lost_row(paths):
@@ -318,19 +321,19 @@ def test_folds_of_other_settings_or_files_are_refused_with_a_remedy(paths):
         start = {"initial_weights": f"run{fold['seed']}"}
         fold["digests"] |= made | start
         path.with_name("fold.json").write_text(json.dumps(fold))
-    present = {seed: made | {"initial_weights": f"run{seed}"} for seed in (0, 1)}
-    assert read_folds(paths, *same, present, weights_per_seed=True).expected == len(paths)
+    present = {path: made | {"initial_weights": path.parts[-3].replace("seed", "run")} for path in paths}
+    assert read_folds(paths, *same, present).expected == len(paths)
     for key, words in [
         ("identity", "settings or code"),
         ("cache", "faces or inputs"),
         ("initial_weights", "initial weights"),
     ]:
-        changed = present | {1: present[1] | {key: "another"}}
+        changed = present | {paths[3]: present[paths[3]] | {key: "another"}}
         with pytest.raises(
             UserError,
             match=rf"seed1/s1/fold\.json: was made with other {words} than .*delete the folder \S+ and run",
         ):
-            read_folds(paths, *same, changed, weights_per_seed=True)
+            read_folds(paths, *same, changed)
 
 
 def test_cost_is_of_the_folds_that_trained(tmp_path):

@@ -22,7 +22,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mer_core.csvs import read_csv, write_csv
-from mer_core.datasets import casme2, ckplus, doctor
+from mer_core.datasets import ckplus, doctor
 from mer_core.datasets.defects import COLUMNS, DEFECTS, SEVERITIES, Findings
 from mer_core.datasets.manifest import assemble
 from mer_core.datasets.reading import published
@@ -301,13 +301,15 @@ def test_summary_shows_errors_and_keeps_to_a_screen(tmp_path):
 
 
 def test_summary_of_nothing():
-    text = doctor.summarize(assemble([]), Findings({}).table(), casme2_settings(), casme2.PUBLISHED)
+    text = doctor.summarize(
+        assemble([]), Findings({}).table(), casme2_settings(), published(casme2_settings())
+    )
     assert "casme2: 0 samples of 0 subjects\n" in text
     assert "sub01 0/9" in text
 
 
 def test_published_numbers_agree_with_each_other():
-    known = casme2.PUBLISHED
+    known = published(casme2_settings())
     assert sum(known.labels.values()) == 255
     [(labels, clips)] = known.clips_per_subject.items()
     assert sum(clips) == sum(known.labels[label] for label in labels) == 246

@@ -9,7 +9,7 @@ from mer_core.csvs import read_csv
 from mer_core.datasets.manifest import digest, included, read_manifest
 from mer_core.provenance import file_digest
 
-CLASSES = "{disgust: disgust, happiness: happiness, surprise: surprise, anger: null}"
+CLASSES = "{disgust: disgust, happiness: happiness, surprise: surprise}"
 CASME_SQ = f"layout: casme_sq, root: simulated, missing_apex: midpoint, classes: {CLASSES}"
 # Macro-expressions of the very people who are left out in two groups.
 SHARED = [

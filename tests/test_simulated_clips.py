@@ -28,7 +28,7 @@ from mer_core.config.layouts.smic import Smic
 from mer_core.config.simulation import Simulation
 from mer_core.datasets.folds import held_out
 from mer_core.datasets.reading import list_subjects, published, read_dataset
-from mer_core.simulation.plan import SIZES, people_used, plan, simulated_subjects
+from mer_core.simulation.plan import ROMAN, SIZES, ActionUnit, Clip, people_used, plan, simulated_subjects
 from mer_core.simulation.writers import simulate
 
 TINY = Simulation(
@@ -55,7 +55,8 @@ DEFECTS = {
     "samm_long": {"missing_apex": 1},
     "mmew": {"apex_outside": 1},
     "casme": {"missing_apex": 1},
-    "casme3": {"repaired_interval": 1, "degenerate_apex": 1},
+    # Two recordings show nothing but macro-expressions.
+    "casme3": {"repaired_interval": 1, "degenerate_apex": 1, "frames_without_annotation": 2},
 }
 USUAL = ["one_class_subject", "frame_gaps", "key_frames_only"]
 each_set = pytest.mark.parametrize("settings", SETS, ids=lambda settings: settings.layout)
@@ -72,7 +73,7 @@ def roots(tmp_path_factory):
 @each_set
 def test_the_full_plan_has_the_published_counts(settings):
     clips, known = plan(settings.layout, "full", 0), published(settings)
-    counts = Counter(clip.label.lower() for clip in clips)
+    counts = Counter(clip.label.lower() for clip in clips if not clip.macro)
     if known.labels:
         assert counts == known.labels
     else:
@@ -87,18 +88,56 @@ def test_the_full_plan_has_the_published_counts(settings):
 def test_what_is_written_is_read(roots, settings):
     samples, defects = read_dataset(settings.layout, settings, roots / settings.layout, {})
     samples = samples[~samples.reason.str.startswith("macro")]
+    clips = [clip for clip in plan(settings.layout, "tiny", 0) if not clip.macro]
     assert samples.included.all()
     read = samples[["subject", "label_raw", "onset", "offset"]].itertuples(index=False, name=None)
-    assert {*read} == {
-        (clip.subject, clip.label.lower(), clip.onset, clip.offset)
-        for clip in plan(settings.layout, "tiny", 0)
-    }
+    assert {*read} == {(clip.subject, clip.label.lower(), clip.onset, clip.offset) for clip in clips}
     annotated = samples[samples.apex_source == "annotated"]
-    truth = {(clip.subject, clip.onset, clip.apex) for clip in plan(settings.layout, "tiny", 0)}
+    truth = {(clip.subject, clip.onset, clip.apex) for clip in clips}
     assert {*annotated[["subject", "onset", "apex"]].itertuples(index=False, name=None)} <= truth
     assert Counter(defects.defect[~defects.defect.isin([*USUAL, "absent_class"])]) == DEFECTS[settings.layout]
     place = list_subjects(settings.layout, settings, roots / settings.layout)
     assert place == people_used(settings, "tiny", 0) == sorted(set(samples.subject))
+
+
+MACRO = [
+    CasmeSq(
+        layout="casme_sq",
+        root="simulated",
+        classes=CASME_SQ_CLASSES,
+        expressions="macro",
+        missing_offset="mirror",
+    ),
+    Casme3(
+        layout="casme3",
+        root="simulated",
+        classes={name: name for name in ROMAN},
+        expressions="macro",
+        labels="objective",
+    ),
+]
+
+
+@pytest.mark.parametrize("settings", MACRO, ids=lambda settings: settings.layout)
+def test_macro_expressions_of_the_same_people(roots, settings):
+    """As many as planned and more people than show micro-expressions, among them all of these."""
+    samples, defects = read_dataset(settings.layout, settings, roots / settings.layout, {})
+    used = samples[samples.included]
+    clips = plan(settings.layout, "tiny", 0)
+    planned = {(clip.subject, clip.onset, clip.apex, clip.offset) for clip in clips if clip.macro}
+    assert {*used[["subject", "onset", "apex", "offset"]].itertuples(index=False, name=None)} == planned
+    assert {clip.subject for clip in clips if not clip.macro} < {*used.subject}
+    missing = Counter(defects.defect)["missing_offset"]
+    assert missing == (2 if settings.layout == "casme_sq" else 0)
+    assert people_used(settings, "tiny", 0) == sorted(set(used.subject))
+    full = [clip for clip in plan(settings.layout, "full", 0) if clip.macro]
+    assert len(full) == {"casme_sq": 300, "casme3": 3346}[settings.layout]
+
+
+@pytest.mark.parametrize(("text", "number"), [("12+6", 1), ("L14", 7), ("4+10", 7), ("4+7+9", 4), ("2+1", 2)])
+def test_objective_classes_follow_from_action_units(text, number):
+    units = tuple(ActionUnit(int(unit.strip("LR")), "", 1.0) for unit in text.split("+"))
+    assert Clip("s", "c", "others", 1, 2, 3, units, 2, text).objective_class == number
 
 
 def test_quirks_of_samm(roots):

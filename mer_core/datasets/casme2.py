@@ -6,6 +6,7 @@ Yan et al., CASME II: An improved spontaneous micro-expression database, PLoS ON
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -14,12 +15,14 @@ import pandas as pd
 from mer_core.config.layouts.casme2 import Casme2
 from mer_core.datasets import frames
 from mer_core.datasets.annotated import Key, clip_key
+from mer_core.datasets.defects import Findings
 from mer_core.datasets.frames import Root, Series
 from mer_core.datasets.layouts import ClipLayout, list_people, read_clips
 from mer_core.datasets.manifest import NAME
 from mer_core.datasets.published import Published
-from mer_core.datasets.tables import Table
+from mer_core.datasets.tables import Beside, Table
 from mer_core.datasets.trees import folders_above, tree_above
+from mer_core.errors import UserError
 
 COLUMNS = {
     "subject": ("Subject",),
@@ -30,15 +33,16 @@ COLUMNS = {
     "action_units": ("Action Units", "Action Unit", "AUs", "AU"),
     "label": ("Estimated Emotion", "Emotion", "Label"),
 }
-SETTINGS = Casme2
+_SUBJECTS = tuple(f"sub{n:02d}" for n in range(1, 27))
+_OBJECTIVE_COUNTS = dict(zip("1234567", (25, 15, 99, 26, 20, 1, 69), strict=True))
 # The released CASME2-coding-20140508.xlsx: 255 clips (the 2014 article counts 247), 246 of them under the
 # five labels that the paper's experiment uses.
-PUBLISHED = Published(
+_EMOTIONS = Published(
     labels={
         **{"others": 99, "disgust": 63, "happiness": 32, "repression": 27, "surprise": 25},
         **{"sadness": 7, "fear": 2},
     },
-    subjects=tuple(f"sub{n:02d}" for n in range(1, 27)),
+    subjects=_SUBJECTS,
     clips_per_subject={
         frozenset({"others", "disgust", "happiness", "repression", "surprise"}): (
             *(9, 13, 7, 5, 19, 5, 9, 3, 13, 13, 10, 12, 8),
@@ -51,6 +55,11 @@ PUBLISHED = Published(
 _SUBJECT = re.compile(r"(?:s|sub|subject)[ _-]?0*([1-9][0-9]?)(?: ?\([0-9]\))?", re.IGNORECASE)
 _NUMBER = re.compile(r"0*([1-9][0-9]?)(?:\.0)?")
 _CLIP = re.compile(NAME)
+
+
+def _published(settings: Casme2) -> Published:
+    """The 255 clips of the released workbook, by emotion or by objective class."""
+    return Published(_OBJECTIVE_COUNTS, _SUBJECTS) if settings.labels == "objective" else _EMOTIONS
 
 
 def _named(cells: pd.Series) -> tuple[str, str] | None:
@@ -92,6 +101,26 @@ def _kind(root: Root, tree: Path, series: Series) -> str:
     return "cropped" if first.name.lower().startswith("reg_") else "raw_selected"
 
 
+_OBJECTIVE = Table(
+    columns={"subject": COLUMNS["subject"], "clip": COLUMNS["clip"], "label": ("Objective Class",)},
+    named=_named,
+    may_be=lambda file: "casme" in file.lower() and "objective" in file.lower(),
+    example="CASME2-ObjectiveClasses.xlsx",
+)
+
+
+def _with_objective_classes(table: pd.DataFrame, beside: Beside, _: Findings) -> pd.DataFrame:
+    """The table of emotions with the classes of the other one in their place."""
+    classes = beside(_OBJECTIVE)
+    if classes is None:
+        raise UserError(
+            f"CASME II: no table of objective classes ({_OBJECTIVE.example}); put it beside the annotation "
+            "table, or set labels: emotion"
+        )
+    told = {_named(cells): cells["label"] for _, cells in classes.iterrows()}
+    return table.assign(label=[told.get(_named(cells), "") for _, cells in table.iterrows()])
+
+
 LAYOUT = ClipLayout(
     example="sub01/EP02_01f/img46.jpg or reg_img46.jpg",
     place=_place,
@@ -106,5 +135,14 @@ LAYOUT = ClipLayout(
     kinds=("raw_selected", "raw", "cropped"),
     kind=_kind,
 )
-read = partial(read_clips, lambda _: LAYOUT)
-list_subjects = partial(list_people, lambda _: LAYOUT)
+OBJECTIVE = replace(LAYOUT, table=replace(LAYOUT.table, mend=_with_objective_classes))
+
+
+def _layout(settings: Casme2) -> ClipLayout:
+    return OBJECTIVE if settings.labels == "objective" else LAYOUT
+
+
+SETTINGS = Casme2
+PUBLISHED = _published
+read = partial(read_clips, _layout)
+list_subjects = partial(list_people, _layout)

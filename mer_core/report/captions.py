@@ -37,7 +37,7 @@ def describe(
     rests_on = everything = basis(score)
     if len({len(one["seeds"]) for one in metrics.values()}) > 1:
         everything += "; comparison methods: the first seed"
-    first = f", without fold {settings.fold_names[0]}" if settings.shared_with_source else ""
+    first = f" (the one without {settings.fold_names[0]})" if settings.shared_with_source else ""
     words = {
         "class_distribution": (
             "Classes",

@@ -9,16 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from mer_core.simulation.plan import Clip, ClipSet, Sheets, one_after_another, shares
+from mer_core.simulation.plan import ROMAN, Clip, ClipSet, Sheets, one_after_another, shares
 
 WORKBOOK = "cas(me)3_part_A_ME_label_JpgIndex_v2.xlsx"
 FULL = "CAS(ME)3_part_A_v2.xls"
 COLUMNS = ["Subject", "Filename", "Onset", "Apex", "Offset", "AU", "Objective class"]
 RECORDINGS = "abcdefghijklm"
-OBJECTIVE = {
-    **{"happy": "I", "surprise": "II", "anger": "III", "disgust": "IV", "sad": "V", "fear": "VI"},
-    **{"others": "VII"},
-}
 
 
 def _file(clip: Clip, place: int, frame: int) -> str:
@@ -41,7 +37,8 @@ def _tables(clips: list[Clip]) -> dict[str, Sheets]:
     for place, clip in enumerate(clips):
         clip_of = [f"spNO.{int(clip.subject[2:])}", clip.name.upper() if place == 1 else clip.name]
         apex, offset, units = clip.apex_cell, clip.offset, str(clip.units_cell)
-        objective, kind = OBJECTIVE[clip.label], "Macro-expression" if clip.macro else "Micro-expression"
+        objective = ROMAN[clip.objective_class - 1]
+        kind = "Macro-expression" if clip.macro else "Micro-expression"
         if place == 2:  # out of order here, in order in the full table
             offset = 0
         if apex == clip.apex:

@@ -92,6 +92,17 @@ MICRO = COMBINATIONS | {
     "negative": COMBINATIONS["disgust"] | COMBINATIONS["anger"] | COMBINATIONS["sadness"],
     "surprise": MICRO_SURPRISE,
 }
+# What action units make each objective class (Davison, Merghani, Yap, Objective classes for micro-facial
+# expression recognition, Journal of Imaging 4(10), 2018, table 1); all others make the seventh.
+OBJECTIVE_CLASSES = {
+    1: {"6", "12", "6+12", "6+7+12", "7+12"},
+    2: {"1+2", "5", "25", "1+2+25", "25+26", "5+24"},
+    3: {"23", "4", "4+7", "4+5", "4+5+7", "17+24", "4+6+7", "4+38"},
+    4: {"10", "9", "4+9", "4+40", "4+5+40", "4+7+9", "4+9+17", "4+7+10", "4+5+7+9", "7+10"},
+    5: {"1", "15", "1+4", "6+15", "15+17"},
+    6: {"1+2+4", "20"},
+}
+ROMAN = ("I", "II", "III", "IV", "V", "VI", "VII")
 
 
 @dataclass(frozen=True)
@@ -118,6 +129,12 @@ class Clip:
     units_cell: int | str
     macro: bool = False
     """Whether the expression is shown in full, and is no micro-expression."""
+
+    @property
+    def objective_class(self) -> int:
+        """From 1 to 7, by the action units, whatever their sides."""
+        text = "+".join(map(str, sorted({unit.number for unit in self.units})))
+        return next((number for number, made in OBJECTIVE_CLASSES.items() if text in made), 7)
 
     def intensity(self, number: int) -> float:
         """Share of the apex's strength at a frame: a smooth rise from 0, then a slower, partial return."""
@@ -308,11 +325,18 @@ def people_used(dataset: Copy, size: str, seed: int) -> list[str]:
     used = {
         clip.subject
         for clip in plan(dataset.layout, size, seed)
-        if clip.label.casefold() in labels
+        if labels & _told(clip, getattr(dataset, "labels", "emotion"))
         and clip.macro is not passed_over
         and clip.is_kept(dataset.missing_apex)
     }
     return [subject for subject in everybody if subject in used]
+
+
+def _told(clip: Clip, labels: str) -> set[str]:
+    """What the tables of the data sets say of a clip: its label, or the number of its objective class."""
+    if labels != "objective":
+        return {clip.label.casefold()}
+    return {str(clip.objective_class), ROMAN[clip.objective_class - 1].casefold()}
 
 
 @lru_cache(maxsize=16)

@@ -39,7 +39,7 @@ def _tables(clips: list[Clip]) -> dict[str, Sheets]:
     rows = [*NOTES, HEADER]
     for row, clip in enumerate(clips, start=len(rows) + 1):
         interval = [clip.onset, clip.apex_cell, clip.offset, f"=SUM(F{row}-D{row})+1"]
-        told = [clip.units_cell, clip.label, 7, None]
+        told = [clip.units_cell, clip.label, clip.objective_class, None]
         rows.append([clip.subject, clip.name, int(clip.name.split("_")[1]), *interval, "Micro - 1/2", *told])
     return {WORKBOOK: {"MICRO_ONLY": rows}}
 

@@ -28,7 +28,7 @@ from mer_core.simulation.plan import Clip, Sequence, Sheets, clip_set, plan, sim
 from mer_core.simulation.recording import Actor, Camera
 from mer_core.simulation.warping import CANVAS, EYE_DISTANCE, EYES, Window
 
-WORKBOOK = "CASME2-coding-20140508.xlsx"
+WORKBOOK, OBJECTIVE = "CASME2-coding-20140508.xlsx", "CASME2-ObjectiveClasses.xlsx"
 # The third and the seventh column have no header in the released file.
 HEADER = (
     "Subject",
@@ -65,6 +65,7 @@ def simulate_casme2(root: str | os.PathLike[str], settings: Simulation, processe
     with new_folder(Path(root)) as folder:
         draw_all("casme2", _draw_clip, folder, settings, processes)
         write_workbook(folder / WORKBOOK, _casme2_sheets(clips))
+        write_workbook(folder / OBJECTIVE, _casme2_objective(clips))
         # As in copies that people have: a stray shortcut, and a clip without a row in the table.
         tree = folder / CASME2_TREES[settings.casme2_tree]
         (tree / clips[0].subject / "Desktop - Shortcut.lnk").write_bytes(b"L\x00\x00\x00")
@@ -228,6 +229,12 @@ def _casme2_sheets(clips: Iterable[Clip]) -> Sheets:
         number = clip.subject.removeprefix("sub")
         rows.append([number, clip.name, None, *interval, None, clip.units_cell, clip.label])
     return {"Sheet1": rows, "Sheet2": [], "Sheet3": []}
+
+
+def _casme2_objective(clips: Iterable[Clip]) -> Sheets:
+    rows: list[list[Any]] = [["Subject", "Filename", "Objective Class"]]
+    rows += [[int(clip.subject.removeprefix("sub")), clip.name, clip.objective_class] for clip in clips]
+    return {"Sheet1": rows}
 
 
 def write_workbook(path: Path, sheets: Sheets) -> None:

@@ -13,4 +13,6 @@ class Casme2(AnnotatedClips):
     fps: ClassVar[float | None] = 200.0
 
     layout: Literal["casme2"]
+    labels: Literal["emotion", "objective"] = "emotion"
+    """What `classes` maps: the estimated emotion, or the objective class (1 to 7) of a table of its own."""
     frames: Literal["auto", "raw", "raw_selected", "cropped"] = "auto"
