@@ -36,12 +36,6 @@ except UserError as error:
 
 logger.info(f"Configuration: {', then '.join(map(str, ['config.yaml', *workflow.overwrite_configfiles]))}")
 
-if CONFIG.shared_with_source:
-    logger.info(
-        f"Pretraining: {CONFIG.source} shows people of {CONFIG.target}; each of the {len(CONFIG.fold_names)} "
-        "folds starts from a pretraining of its own, without whom it leaves out"
-    )
-
 ON_DISK = [name for name in CONFIG.datasets if name not in CONFIG.composites]
 
 # A job on a cluster runs a Snakemake of its own, which would try again within the memory that was too little.
@@ -72,5 +66,3 @@ wildcard_constraints:
     seed="|".join(map(str, CONFIG.seeds)),
     split="frame|subject",
     run=r"\d+",
-    # Whom a pretraining has not seen, as a folder: nothing where the source shows nobody whom folds leave out.
-    without="(?:/without/(?:{}))?".format("|".join(CONFIG.fold_names if CONFIG.shared_with_source else [])),

@@ -1,6 +1,17 @@
 # Without a source no target asks for these rules, but they are parsed.
 SOURCE_CLASSES = CONFIG.datasets[CONFIG.source].class_names if CONFIG.source else []
 
+if CONFIG.shared_with_source:
+    logger.info(
+        f"Pretraining: {CONFIG.source} shows people of {CONFIG.target}; each of the {len(CONFIG.fold_names)} "
+        "folds starts from a pretraining of its own, without whom it leaves out"
+    )
+
+
+wildcard_constraints:
+    # Whom a pretraining has not seen, as a folder: nothing where the source shows nobody whom folds leave out.
+    without="(?:/without/(?:{}))?".format("|".join(CONFIG.fold_names if CONFIG.shared_with_source else [])),
+
 
 localrules:
     hold_people_out,
