@@ -2,7 +2,7 @@ PRETRAINED = [variant.name for variant in CONFIG.variants if variant.init == "pr
 # What was pretrained for them, of each fold by itself where the source shows whom it leaves out.
 SELECTED = {
     name: collect(
-        "<results>/pretrain/{variant}{without}/selected.json",
+        "<results>/pretrain/{variant}/{without}selected.json",
         variant=name,
         without=[*dict.fromkeys(map(unseen, CONFIG.fold_names))],
     )
@@ -215,7 +215,7 @@ rule draw_attention:
     input:
         cache=f"<results>/aligned/{CONFIG.target}.h5",
         manifest=f"<results>/manifests/{CONFIG.target}.csv",
-        weights=f"<results>/pretrain/{{variant}}{unseen(CONFIG.fold_names[0])}/selected.safetensors",
+        weights=f"<results>/pretrain/{{variant}}/{unseen(CONFIG.fold_names[0])}selected.safetensors",
     output:
         png=report(
             "<results>/figures/attention_{variant}.png",

@@ -123,7 +123,7 @@ def memory(wildcards, attempt):
 def pretraining_runs(wildcards):
     """Metrics of every run under every split protocol."""
     return collect(
-        "<results>/pretrain/{variant}{without}/{split}/run{run}/metrics.json",
+        "<results>/pretrain/{variant}/{without}{split}/run{run}/metrics.json",
         variant=wildcards.variant,
         without=wildcards.without,
         split=CONFIG.pretraining_splits,
@@ -134,7 +134,7 @@ def pretraining_runs(wildcards):
 def candidate_weights(wildcards):
     """Weights of every run under the split protocol that feeds the transfer."""
     return collect(
-        "<results>/pretrain/{variant}{without}/{split}/run{run}/weights.safetensors",
+        "<results>/pretrain/{variant}/{without}{split}/run{run}/weights.safetensors",
         variant=wildcards.variant,
         without=wildcards.without,
         split=CONFIG.pretraining.split,
@@ -277,7 +277,7 @@ def loss_settings(wildcards):
 
 def unseen(fold):
     """The folder of a pretraining that has not seen whom a fold leaves out; none where all serve."""
-    return f"/without/{fold}" if CONFIG.shared_with_source else ""
+    return f"without/{fold}/" if CONFIG.shared_with_source else ""
 
 
 def weights_of(row, without=""):
@@ -289,10 +289,10 @@ def weights_of(row, without=""):
         return []
     if row.init != "pretrained":
         return local(row.init)
-    folder = f"<results>/pretrain/{row.name}{without}"
+    folder = f"<results>/pretrain/{row.name}/{without}"
     if CONFIG.pretraining.per_seed:
-        return f"{folder}/{CONFIG.pretraining.split}/run{{seed}}/weights.safetensors"
-    return f"{folder}/selected.safetensors"
+        return f"{folder}{CONFIG.pretraining.split}/run{{seed}}/weights.safetensors"
+    return f"{folder}selected.safetensors"
 
 
 def first_weights_of(row):

@@ -10,7 +10,7 @@ if CONFIG.shared_with_source:
 
 wildcard_constraints:
     # Whom a pretraining has not seen, as a folder: nothing where the source shows nobody whom folds leave out.
-    without="(?:/without/(?:{}))?".format("|".join(CONFIG.fold_names if CONFIG.shared_with_source else [])),
+    without="(?:without/(?:{})/)?".format("|".join(CONFIG.fold_names if CONFIG.shared_with_source else [])),
 
 
 localrules:
@@ -24,7 +24,7 @@ rule hold_people_out:
         source=f"<results>/manifests/{CONFIG.source}.csv",
         target=f"<results>/manifests/{CONFIG.target}.csv",
     output:
-        f"<results>/manifests/{CONFIG.source}/without/{{subject}}.csv",
+        f"<results>/manifests/without/{{subject}}/{CONFIG.source}.csv",
     log:
         "<logs>/hold_people_out/{subject}.log",
     benchmark:
@@ -48,17 +48,17 @@ rule pretrain_model:
     """Train on the source dataset with one random split into training and test."""
     input:
         cache=seen_by(CONFIG.source),
-        manifest=f"<results>/manifests/{CONFIG.source}{{without}}.csv",
+        manifest=f"<results>/manifests/{{without}}{CONFIG.source}.csv",
         weights=[] if CONFIG.pretraining.init == "random" else local(CONFIG.pretraining.init),
     output:
-        weights="<results>/pretrain/{variant}{without}/{split}/run{run}/weights.safetensors",
-        digest="<results>/pretrain/{variant}{without}/{split}/run{run}/weights.safetensors.sha256",
-        history="<results>/pretrain/{variant}{without}/{split}/run{run}/history.csv",
-        metrics="<results>/pretrain/{variant}{without}/{split}/run{run}/metrics.json",
+        weights="<results>/pretrain/{variant}/{without}{split}/run{run}/weights.safetensors",
+        digest="<results>/pretrain/{variant}/{without}{split}/run{run}/weights.safetensors.sha256",
+        history="<results>/pretrain/{variant}/{without}{split}/run{run}/history.csv",
+        metrics="<results>/pretrain/{variant}/{without}{split}/run{run}/metrics.json",
     log:
-        "<logs>/pretrain_model/{variant}{without}/{split}/run{run}.log",
+        "<logs>/pretrain_model/{variant}/{without}{split}/run{run}.log",
     benchmark:
-        "<benchmarks>/pretrain_model/{variant}{without}/{split}/run{run}.tsv"
+        "<benchmarks>/pretrain_model/{variant}/{without}{split}/run{run}.tsv"
     retries: RETRIES
     conda:
         "../envs/training.yaml"
@@ -85,13 +85,13 @@ rule select_pretrained:
         metrics=pretraining_runs,
         weights=candidate_weights,
     output:
-        weights="<results>/pretrain/{variant}{without}/selected.safetensors",
-        digest="<results>/pretrain/{variant}{without}/selected.safetensors.sha256",
-        selected="<results>/pretrain/{variant}{without}/selected.json",
+        weights="<results>/pretrain/{variant}/{without}selected.safetensors",
+        digest="<results>/pretrain/{variant}/{without}selected.safetensors.sha256",
+        selected="<results>/pretrain/{variant}/{without}selected.json",
     log:
-        "<logs>/select_pretrained/{variant}{without}.log",
+        "<logs>/select_pretrained/{without}{variant}.log",
     benchmark:
-        "<benchmarks>/select_pretrained/{variant}{without}.tsv"
+        "<benchmarks>/select_pretrained/{without}{variant}.tsv"
     conda:
         "../envs/training.yaml"
     resources:

@@ -51,7 +51,7 @@ def test_no_fold_starts_from_weights_that_have_seen_its_people(shared):
     everybody = included(read_manifest(shared.results / "manifests/macro.csv"))
     for group in ("group1", "group2"):
         fold = json.loads((shared.results / f"folds/transfer/seed0/{group}/fold.json").read_text())
-        seen = included(read_manifest(shared.results / f"manifests/macro/without/{group}.csv"))
+        seen = included(read_manifest(shared.results / f"manifests/without/{group}/macro.csv"))
         assert fold["held_out"] and not {*fold["held_out"]} & {*seen.subject}
         assert {*everybody.subject} - {*seen.subject} == {*fold["held_out"]}, "and nobody else is lost"
         folder = shared.results / f"pretrain/transfer/without/{group}"
