@@ -53,7 +53,9 @@ def test_bootstrap_equals_resampling_rows():
     """Confusion matrices added up are the same as copying the rows of the drawn people."""
     rows = random_predictions(1, seeds=(0, 1))
     people = sorted(rows["subject"].unique())
-    draws = {name: [] for name in HEADLINE}
+    # One person alone shows c, so that some draws lack it.
+    rows["label"] = rows["label"].mask((rows["label"] == "c") & (rows["subject"] != people[0]), "b")
+    draws, lacking = {name: [] for name in HEADLINE}, 0
     for numbers in np.random.default_rng(3).integers(0, len(people), (40, len(people))):
         drawn = pd.concat(
             [
@@ -63,6 +65,7 @@ def test_bootstrap_equals_resampling_rows():
         )
         drawn["sample_id"] += drawn["subject"]
         there = [name for name in CLASSES if name in set(drawn["label"])]
+        lacking += there == ["a", "b"]
         for name in HEADLINE:
             values = []
             for _, one in drawn.groupby("seed"):
@@ -78,6 +81,7 @@ def test_bootstrap_equals_resampling_rows():
                 else:
                     values.append(score[name])
             draws[name].append(np.mean(values))
+    assert 0 < lacking < 40
     counts = confusion_matrices(rows, CLASSES, ["subject", "seed"])
     found = bootstrap_intervals(counts, 0.9, 40, 3, "percentile")
     for name in HEADLINE:
@@ -328,6 +332,17 @@ def test_compare_joins_by_sample_and_seed():
     assert found.first_only == (right[0] & ~right[1])[first["seed"] == 0].sum()
     assert found.second_only == (~right[0] & right[1])[first["seed"] == 0].sum()
     assert found.second_only - found.first_only == gains[0]
+
+
+def test_a_gain_on_what_is_never_right_is_the_score_itself_and_so_is_its_interval():
+    rows = random_predictions(2, subjects=9, skill=0.6)
+    never = rows.assign(predicted=rows["label"].map({"a": "b", "b": "c", "c": "a"}))
+    found, score = compare(never, rows, CLASSES, SETTINGS), score_variant("v", rows, CLASSES, SETTINGS)
+    for gain, name in (("gain", "macro_f1"), ("gain_accuracy", "accuracy")):
+        ends = {"mean": gain, "low": f"{gain}_low", "high": f"{gain}_high"}
+        assert {end: getattr(found, key) for end, key in ends.items()} == pytest.approx(
+            {end: score[name][end] for end in ends}
+        )
 
 
 def test_compare_takes_what_both_have():
