@@ -5,6 +5,7 @@ from collections import Counter
 
 import openpyxl
 import pytest
+from dataset_samples import CONFIG
 from PIL import Image
 from test_casme import CLASSES as CASME_CLASSES
 from test_casme3 import CLASSES as CASME3_CLASSES
@@ -138,6 +139,19 @@ def test_macro_expressions_of_the_same_people(roots, settings):
 def test_objective_classes_follow_from_action_units(text, number):
     units = tuple(ActionUnit(int(unit.strip("LR")), "", 1.0) for unit in text.split("+"))
     assert Clip("s", "c", "others", 1, 2, 3, units, 2, text).objective_class == number
+
+
+def test_classes_that_stand_in_another_table(tmp_path):
+    simulate("casme2", tmp_path / "casme2", TINY)
+    classes = {str(number): f"class{number}" for number in range(1, 8)}
+    shipped = CONFIG.datasets["casme2"]
+    settings = shipped.model_copy(update={"labels": "objective", "classes": classes})
+    samples, _ = read_dataset("casme2", settings, tmp_path / "casme2", {})
+    planned = {(clip.subject, clip.name): str(clip.objective_class) for clip in plan("casme2", "tiny", 0)}
+    assert samples.set_index(["subject", "clip"]).label_raw.to_dict() == planned
+    assert people_used(settings, "tiny", 0) == sorted({*samples.subject})
+    for layout in ("casme2", "samm"):  # the composite of MEGC 2018
+        assert {1, 2, 3, 4, 5} <= {clip.objective_class for clip in plan(layout, "full", 0)}
 
 
 def test_quirks_of_samm(roots):

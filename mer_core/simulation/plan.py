@@ -85,12 +85,15 @@ COMBINATIONS: dict[str, dict[str, float]] = {
 }
 # A micro-expression of surprise rarely drops the jaw.
 MICRO_SURPRISE = {"1+2": 5, "1+2+5": 3, "1+2+25": 2, "2+5": 1, "5": 1, "1+2+26": 1}
+# Nor does one of sadness show brows and mouth at once.
+MICRO_SADNESS = {"1": 2, "1+4": 4, "15": 2, "15+17": 2}
 # What the other data sets of micro-expressions call otherwise.
 MICRO = COMBINATIONS | {
     "other": COMBINATIONS["others"],
     "positive": COMBINATIONS["happiness"],
     "negative": COMBINATIONS["disgust"] | COMBINATIONS["anger"] | COMBINATIONS["sadness"],
     "surprise": MICRO_SURPRISE,
+    "sadness": MICRO_SADNESS,
 }
 # What action units make each objective class (Davison, Merghani, Yap, Objective classes for micro-facial
 # expression recognition, Journal of Imaging 4(10), 2018, table 1); all others make the seventh.
