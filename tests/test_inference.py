@@ -278,6 +278,12 @@ def test_temperature_makes_confidence_honest():
     assert tempered(overconfident, None) is overconfident
 
 
+def test_the_threshold_of_likeness_is_that_of_people_left_out():
+    """Of two people at 0 and 10, one deviation wide, each is 11 deviations from the other at most."""
+    likeness = describe_likeness(np.array([[-1.0], [1.0], [9.0], [11.0]]), np.array(["a", "a", "b", "b"]))
+    assert likeness.threshold == pytest.approx(11)
+
+
 def test_likeness_knows_a_stranger():
     rng = np.random.default_rng(0)
     features, subjects = rng.normal(size=(60, 8)), np.repeat([f"s{n}" for n in range(6)], 10)
