@@ -9,12 +9,14 @@ import struct
 import threading
 from collections.abc import Callable, Container, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from mer_core import job
+from mer_core.errors import UserError
 
 _HEAD = struct.Struct("<64s32sQ")  # key, checksum of key and content, length of the content
 
@@ -41,6 +43,11 @@ def workers(
     with ProcessPoolExecutor(processes, spawn, _start_worker, (start, given)) as pool:
         try:
             yield pool.map
+        except BrokenProcessPool:
+            raise UserError(
+                "a process was killed at its work, most likely for want of memory; run again with more "
+                "memory, or fewer threads (--cores) or processes"
+            ) from None
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise

@@ -73,6 +73,8 @@ def opened(path: str | Path, schema: str) -> Iterator[h5py.File]:
     except UserError:
         raise
     except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
+        if job.is_out_of_memory(error):
+            raise
         if isinstance(error, OSError) and error.errno:  # of the system, so no word on the file
             raise job.cannot_read(path, error) from error
         reason = " ".join(str(error).split())

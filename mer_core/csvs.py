@@ -17,7 +17,7 @@ from typing import Any
 import pandas as pd
 
 from mer_core.errors import UserError
-from mer_core.job import publish
+from mer_core.job import cannot_read, publish
 
 REWRITE = "delete the file to have it written anew"
 # What a spreadsheet would take for a formula, and run.
@@ -57,7 +57,9 @@ def read_csv(
     """
     try:
         text = Path(path).read_bytes().decode("utf-8")
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise cannot_read(path, error) from None
+    except ValueError as error:
         raise UserError(f"{path}: cannot be read ({error}); {remedy}") from None
     frame = parse_csv(text, path, remedy).reset_index(drop=True)
     for column in frame.columns.intersection([*numbers]):

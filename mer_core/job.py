@@ -8,12 +8,13 @@ import itertools
 import json
 import logging
 import os
+import shutil
 import signal
 import sys
 import tempfile
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,23 @@ import psutil
 from mer_core.errors import UserError
 
 # File systems without a call (shares, exFAT, Lustre by its mount options) refuse it with one of these.
-NOT_THERE = {errno.EPERM, errno.EACCES, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL}
+NOT_THERE = {
+    *(errno.EPERM, errno.EACCES, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL),
+    *(errno.ENOTTY, errno.EBADF),
+}
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM}
+
+
+# What a share or a disk says that does not answer just now.
+NO_ANSWER = {
+    *(errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.ENOTCONN, errno.EHOSTDOWN, errno.EHOSTUNREACH),
+    *(errno.ENODEV, errno.ENXIO, errno.ENOLCK, errno.EBUSY, errno.ETXTBSY),
+}
+# In the words of the allocators of torch (CPU, CUDA, cuDNN), OpenCV, HDF5 and C++.
+NO_MEMORY = (
+    *("out of memory", "ALLOC_FAILED", "can't allocate memory", "Cannot allocate memory"),
+    *("Insufficient memory", "memory allocation failed", "bad_alloc"),
+)
 
 
 class Orphaned(BaseException):
@@ -101,16 +117,44 @@ def publish(path: str | os.PathLike[str], mode: int = 0o644) -> Iterator[Path]:
             check_not_orphaned()
             temporary.replace(path)
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # of a share that is gone, which was said already
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def publish_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Fill a temporary folder beside `path`, which then takes its place; an older one goes only then.
+
+    Raises:
+        UserError, Orphaned: as `publish`.
+    """
+    path = Path(path)
+    fresh, outgoing = (path.with_name(f".{path.name}.{os.getpid()}.{end}") for end in ("new", "old"))
+    for end in ("new", "old"):
+        for leftover in path.parent.glob(f".{glob.escape(path.name)}.[0-9]*.{end}"):  # of killed jobs
+            shutil.rmtree(leftover, ignore_errors=True)
+    try:
+        with writing(path):
+            fresh.mkdir(parents=True)
+            yield fresh
+            check_not_orphaned()
+            if path.exists():
+                path.rename(outgoing)
+            fresh.rename(path)
+    finally:
+        if outgoing.exists() and not path.exists():
+            outgoing.rename(path)
+        for folder in (fresh, outgoing):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
 def writing(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Say as a `UserError` that there is no room for `path`, or no permission to write it."""
+    """Say as a `UserError` that there is no room for `path`, no permission to write it, or no answer."""
     try:
         yield
     except OSError as error:
-        if error.errno in NO_ROOM:
+        if error.errno in NO_ROOM | NO_ANSWER | {errno.EMFILE, errno.ENFILE}:
             raise _cannot_write(Path(path), error) from error
         raise
 
@@ -172,16 +216,23 @@ def logged(log: str | os.PathLike[str]) -> Iterator[None]:
     except (UserError, Terminated, Orphaned) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
-    except MemoryError as error:
-        reason = f" ({error})" if str(error) else ""
-        print(
-            f"error: out of memory{reason}; give the job more, or use a smaller alignment.size",
-            file=sys.stderr,
-        )
+    except Exception as error:
+        if is_out_of_memory(error):
+            reason = f" ({' '.join(str(error).split())[:200]})" if str(error) else ""
+            print(
+                f"error: out of memory{reason}; give the job more, or use a smaller alignment.size",
+                file=sys.stderr,
+            )
+        else:
+            traceback.print_exc()
         sys.exit(1)
-    except Exception:
-        traceback.print_exc()
-        sys.exit(1)
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether Python, the system, the GPU or a library in C had no memory left."""
+    if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
+        return True
+    return any(text in str(error) for text in NO_MEMORY)
 
 
 def _terminate(signum: int, frame: Any) -> None:
@@ -197,11 +248,45 @@ def cannot_read(path: str | os.PathLike[str], error: OSError) -> UserError:
         errno.EACCES: "ask its owner for the right to read it",
         errno.EPERM: "ask its owner for the right to read it",
         errno.ENOTDIR: "check the path",
+        errno.ELOOP: "mend its links",
+        errno.ENAMETOOLONG: "check the path",
         errno.EAGAIN: "it is open in another program; close it there and run again",
+        errno.ENOMEM: "the file may be whole; give the job more memory",
+        errno.EMFILE: "the file may be whole; let more files be open at once (ulimit -n)",
     }
     remedy = remedies.get(error.errno, "the file may be whole; run again once its disk or share answers")
-    return UserError(f"{path}: cannot be read ({os.strerror(error.errno)}); {remedy}")
+    return UserError(f"{path}: cannot be read ({error.strerror or error}); {remedy}")
+
+
+def check_readable(path: str | os.PathLike[str]) -> None:
+    """Raise a `UserError` if the system does not give a file, for those who would call it damaged then."""
+    try:
+        with Path(path).open("rb") as file:
+            file.read(1)
+    except OSError as error:
+        raise cannot_read(path, error) from None
+
+
+def awaits_fetching(head: bytes) -> str:
+    """What to do about a file that only stands for its content, as large-file stores leave them in place.
+
+    Args:
+        head: its first bytes.
+
+    Returns:
+        What it is, with the command that fetches the content; empty for every other file.
+    """
+    if head.startswith(b"version https://git-lfs.github.com/"):
+        return "is a pointer of Git LFS to the file; fetch it (git lfs pull)"
+    if head.startswith(b"/annex/objects/"):
+        return "is a pointer of git-annex to the file; fetch it (git annex get)"
+    return ""
 
 
 def _cannot_write(path: Path, error: OSError) -> UserError:
-    return UserError(f"{path}: cannot be written ({error.strerror or error}); free space or mend permissions")
+    remedy = "free space or mend permissions"
+    if error.errno in NO_ANSWER:
+        remedy = "run again once its disk or share answers"
+    if error.errno in {errno.EMFILE, errno.ENFILE}:
+        remedy = "let more files be open at once (ulimit -n)"
+    return UserError(f"{path}: cannot be written ({error.strerror or error}); {remedy}")

@@ -27,7 +27,7 @@ try:
     # Snakemake's own key is not ours.
     settings = {key: value for key, value in config.items() if key != "pathvars"}
     CONFIG = load_config(settings, files=workflow.configfiles)
-    CONFIG.check_weights()
+    CONFIG.check_files()
     for name in (name for name in CONFIG.used if name not in (*CONFIG.composites, *CONFIG.simulated)):
         located(name, CONFIG.datasets[name], Path(CONFIG.datasets[name].root))
     CONFIG = CONFIG.with_subjects(subjects_of(CONFIG.target))

@@ -28,6 +28,23 @@ ATTENTION_SHOWN = [
     and CONFIG.variant[name].attention in {"spatial", "dual", "cbam"}
 ]
 
+# The files of rules, and what each builds on besides what that builds on.
+STAGES = {
+    "data": [],
+    "faces": ["data"],
+    "pretrain": ["faces"],
+    "folds": ["pretrain"],
+    "baselines": ["pretrain"],
+    "evaluation": ["folds", "baselines"],
+    "models": ["evaluation"],
+}
+
+
+def rules_of(stage):
+    """The names of the rules in a stage's file."""
+    text = Path(workflow.source_path(f"{stage}.smk")).read_text(encoding="utf-8")
+    return [line[5:-1] for line in text.splitlines() if line.startswith("rule ")]
+
 
 localrules:
     build_tables,
@@ -36,6 +53,7 @@ localrules:
     draw_faces,
     draw_figures,
     draw_times,
+    draw_workflow,
     score_variant,
     write_report,
 
@@ -200,11 +218,12 @@ rule check_faces:
     benchmark:
         "<benchmarks>/check_faces.tsv"
     conda:
-        "../envs/evaluation.yaml"
+        "../envs/faces.yaml"
     resources:
         mem="4GB",
         runtime="10m",
     params:
+        roots={name: root_of(name) for name in ON_DISK},
         code=code_digest("workflow_scripts/check_faces.py"),
     script:
         "../workflow_scripts/check_faces.py"
@@ -274,6 +293,27 @@ rule draw_times:
         "../workflow_scripts/draw_times.py"
 
 
+rule draw_workflow:
+    """Draw what the workflow is made of: its stages, their rules, and what builds on what."""
+    output:
+        "<results>/figures/workflow.svg",
+    log:
+        "<logs>/draw_workflow.log",
+    benchmark:
+        "<benchmarks>/draw_workflow.tsv"
+    conda:
+        "../envs/evaluation.yaml"
+    resources:
+        mem="1GB",
+        runtime="10m",
+    params:
+        rules={stage: rules_of(stage) for stage in STAGES},
+        builds_on=STAGES,
+        code=code_digest("workflow_scripts/draw_workflow.py"),
+    script:
+        "../workflow_scripts/draw_workflow.py"
+
+
 rule write_report:
     """Everything on one self-contained page."""
     input:
@@ -281,7 +321,7 @@ rule write_report:
         metrics=collect("<results>/metrics/{variant}.json", variant=METHODS),
         predictions=collect("<results>/metrics/{variant}.predictions.csv", variant=METHODS),
         tables="<results>/tables/tables.json",
-        figures=collect("<results>/figures/{figure}.svg", figure=[*FIGURES, "times"]),
+        figures=collect("<results>/figures/{figure}.svg", figure=[*FIGURES, "times", "workflow"]),
         faces=collect("<results>/figures/faces_{dataset}.png", dataset=FACES_SHOWN),
         attention=collect("<results>/figures/attention_{variant}.png", variant=ATTENTION_SHOWN),
         folds=[f"{fold}/fold.json" for folds in FOLDS.values() for fold in folds],

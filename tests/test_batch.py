@@ -11,6 +11,7 @@ import pytest
 
 from mer_core import job
 from mer_core.batch import Finished, workers
+from mer_core.errors import UserError
 
 
 def key(name):
@@ -31,6 +32,16 @@ def test_results_come_in_the_order_of_the_arguments(processes):
     assert (os.getpid() in pids) == (processes == 1)
     with pytest.raises(ValueError, match="five"), workers(processes, os.getpid) as spread:
         list(spread(square, range(3, 9)))
+
+
+def die(number):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_process_that_the_system_kills_is_one_sentence():
+    message = "killed at its work, most likely for want of memory"
+    with pytest.raises(UserError, match=message), workers(2, os.getpid) as spread:
+        list(spread(die, range(3)))
 
 
 WORKING = """

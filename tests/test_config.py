@@ -198,7 +198,7 @@ def test_a_number_too_long_to_print_is_refused():
 
 def test_pretraining_starts_at_random_or_from_a_file():
     with pytest.raises(UserError, match=r"pretraining\.init: no such file: pretrained; give random or a "):
-        load_config(changed("pretraining.init", "pretrained")).check_weights()
+        load_config(changed("pretraining.init", "pretrained")).check_files()
 
 
 def test_all_wrong_keys_are_named_at_once():
@@ -220,6 +220,21 @@ def test_a_broken_file_is_named(tmp_path, text):
     path.write_text(text)
     with pytest.raises(UserError, match=r"broken\.yaml: "):
         load_config(path)
+
+
+@pytest.mark.parametrize(
+    ("written", "read", "key"),
+    [
+        ("experiment: 007", "7", "experiment"),
+        ("seeds: [010]", "8", "seeds.0"),
+        ("training: {epochs: 1:30}", "90", "training.epochs"),
+        ("datasets: {casme2: {subjects: [-0_7]}}", "-7", "datasets.casme2.subjects.0"),
+    ],
+)
+def test_a_number_that_yaml_takes_for_another_is_named(tmp_path, written, read, key):
+    (tmp_path / "c.yaml").write_text(written)
+    with pytest.raises(UserError, match=rf"c\.yaml: {key}: YAML reads \S+ as {read}; write it in quotes"):
+        load_config(tmp_path / "c.yaml")
 
 
 def test_a_missing_file_is_named(tmp_path):
@@ -451,6 +466,22 @@ def test_an_editor_marks_what_a_run_would_refuse(key, value):
 
 def test_every_attention_of_the_configuration_can_be_built_and_no_other():
     assert set(typing.get_args(Variant.model_fields["attention"].annotation)) == set(ATTENTION)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "named"),
+    [
+        ("variants.0.init", "~nobody/w", "variants.resnet18_ce.init"),
+        ("pretraining.init", "$NOT_SET/w", "pretraining.init"),
+        ("alignment.landmarks", "points.csv", "alignment.landmarks of casme2"),
+        ("datasets.ckplus.alignment", {"landmarks": "."}, "alignment.landmarks of ckplus"),
+        ("simulation.faces", "people", "simulation.faces"),
+    ],
+)
+def test_what_is_named_by_path_and_not_there_is_said_before_anything_runs(key, value, named):
+    load_config(SHIPPED).check_files()
+    with pytest.raises(UserError, match=rf"^{named}: no such (file|folder): .*; give "):
+        load_config(changed(key, value)).check_files()
 
 
 def test_a_dataset_may_be_aligned_otherwise():

@@ -6,6 +6,7 @@ import shutil
 import unicodedata
 import zipfile
 
+import numpy as np
 import openpyxl
 import pytest
 import yaml
@@ -24,6 +25,7 @@ from dataset_samples import (
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from mer_core.config.experiment import load_config
 from mer_core.config.section import dump
@@ -66,6 +68,11 @@ def kinds(defects):
         "SUB{0}",
         "Sub_{0}",
         "sub{0} (1)",
+        "sub{0} - Copy",
+        "sub{0}.zip",
+        "sub\u00a0{0}",
+        "\uff53\uff55\uff42{0}",
+        "sub{0}\u200b",
     ],
 )
 def test_places_that_share_no_clip_are_united(tmp_path, place):
@@ -312,8 +319,6 @@ def test_a_depth_that_is_documented(tmp_path):
 
 @pytest.mark.parametrize("suffix", ["tif", "TIFF", "tiff", "PNG"])
 def test_frames_of_every_format(tmp_path, suffix):
-    from PIL import Image
-
     write_casme2(tmp_path)
     for file in tmp_path.rglob("*.jpg"):
         with Image.open(file) as image:
@@ -324,7 +329,73 @@ def test_frames_of_every_format(tmp_path, suffix):
     assert defects.empty
 
 
+@pytest.mark.parametrize("bits", [10, 12])
+def test_frames_whose_camera_wrote_fewer_bits_than_the_file_has(tmp_path, bits):
+    from mer_core.faces.cache import read_cache
+    from mer_core.faces.samples import align_samples
+    from mer_core.motion.clip import open_clip
+
+    plain, deep = tmp_path / "plain", tmp_path / "deep"
+    write_casme2(plain, name="img{}.png")
+    for file in plain.rglob("*.png"):
+        gray = np.asarray(Image.open(file).convert("L"))
+        Image.fromarray(gray).save(file)
+        (deep / file.relative_to(plain)).parent.mkdir(parents=True, exist_ok=True)
+        wide = np.rint(gray * ((2**bits - 1) / 255)).astype(np.uint16)
+        Image.fromarray(wide).save(deep / file.relative_to(plain))
+    shutil.copy(plain / WORKBOOK, deep)
+    _, defects = read(deep, casme2_settings())
+    [hint] = defects.iloc
+    assert (hint.defect, hint.severity) == ("unused_bits", "warning")
+    key, value = re.search(r"write datasets\.casme2\.(\w+): (\d+)", hint.action).groups()
+    told, defects = read(deep, casme2_settings(**{key: int(value)}))
+    assert defects.empty and told.bit_depth.eq(bits).all()
+    samples, _ = read(plain, casme2_settings())
+    precropped = CONFIG.alignment.model_copy(update={"mode": "precropped", "size": 12})
+    shown = []
+    for rows, root in ((samples, plain), (told, deep)):
+        align_samples("casme2", rows, root, precropped, tmp_path / "x.h5", tmp_path / "x.csv")
+        clip = open_clip(root, rows.iloc[0], np.eye(2, 3), 12)
+        shown.append([read_cache(tmp_path / "x.h5").images, *clip.images.values(), *clip.colors.values()])
+    for one, other in zip(*shown, strict=True):
+        assert np.array_equal(one, other)
+
+
+def test_a_depth_that_the_values_prove_wrong(tmp_path):
+    write_casme2(tmp_path, name="img{}.png")
+    frame = tmp_path / "CASME2_RAW_selected/sub01/EP02_01f/img8.png"
+    Image.fromarray(np.array([[5000, 0]], np.uint16)).save(frame)
+    samples, defects = read(tmp_path, casme2_settings(bit_depth=12))
+    found = defects[defects.row == "casme2/sub01/EP02_01f"].iloc[0]
+    assert found.severity == "error" and found.file == str(frame.relative_to(tmp_path))
+    assert "holds the value 5000, where datasets.casme2.bit_depth: 12 ends at 4095" in found.action
+    assert samples.included.tolist() == [False, True, True, True]
+    assert read(tmp_path, casme2_settings())[1].defect.tolist() == ["unused_bits"]
+
+
 # Tables
+
+
+@pytest.mark.parametrize("suffix", ["ods", "xlsb"])
+def test_a_table_that_no_reader_opens_is_named(tmp_path, suffix):
+    write_casme2(tmp_path)
+    (tmp_path / WORKBOOK).rename(tmp_path / f"CASME2-coding.{suffix}")
+    with pytest.raises(UserError, match=rf"CASME2-coding\.{suffix} is none .* save it as xlsx or csv"):
+        read(tmp_path, casme2_settings())
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"<html><table><tr><td>Subject</td></tr></table></html>", "is HTML or XML.*save it as xlsx"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\n", "pointer of Git LFS.*git lfs pull"),
+    ],
+)
+def test_what_only_bears_the_name_of_a_table(tmp_path, content, said):
+    write_casme2(tmp_path)
+    (tmp_path / WORKBOOK).write_bytes(content)
+    with pytest.raises(UserError, match=said):
+        read(tmp_path, casme2_settings())
 
 
 def test_tables_that_say_the_same(tmp_path):
@@ -546,6 +617,18 @@ def test_one_original_sequence_moves_nothing(tmp_path):
     samples, defects = read(tmp_path, ckplus_settings())
     assert samples.included.sum() == 21
     assert defects[defects.defect == "mixed_kinds"].action.str.contains("S099_001").all()
+
+
+def test_images_of_other_names_are_named(tmp_path):
+    write_small(tmp_path / "CK+48", SMALL)
+    for name in ("S010_004_00000017_flip.png", "extra.png"):
+        draw(tmp_path / "CK+48/happy" / name)
+    draw(tmp_path / "montage.png")
+    samples, defects = read(tmp_path, ckplus_settings())
+    assert samples.included.sum() == 18
+    [named] = defects.iloc
+    assert (named.defect, named.file) == ("frames_without_annotation", "CK+48/happy")
+    assert "2 images not named as S010_004_00000017.png, first extra.png" in named.action
 
 
 def test_two_copies_of_the_small_form(tmp_path):

@@ -6,10 +6,13 @@ import os
 import signal
 import time
 
+import cv2
+import numpy as np
 import pytest
 import torch
 
 from mer_core.errors import UserError
+from mer_core.job import is_out_of_memory
 from mer_core.training import device
 from mer_core.training.device import lease
 
@@ -161,12 +164,16 @@ def test_out_of_memory_anywhere_is_one_sentence(tmp_path, devices):
 
 
 def test_what_counts_as_out_of_memory():
-    assert device.is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory"))
+    assert is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory"))
     with pytest.raises(RuntimeError) as caught:
         torch.empty(2**60)
-    assert device.is_out_of_memory(caught.value), "the CPU's allocator as it is"
-    assert device.is_out_of_memory(RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"))
-    assert not device.is_out_of_memory(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
+    assert is_out_of_memory(caught.value), "the CPU's allocator as it is"
+    with pytest.raises(cv2.error) as caught:
+        cv2.resize(np.zeros((8, 8), np.uint8), (2**30, 2**30))
+    assert is_out_of_memory(caught.value), "OpenCV's as it is"
+    assert is_out_of_memory(RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"))
+    assert is_out_of_memory(OSError(errno.ENOMEM, "Cannot allocate memory"))
+    assert not is_out_of_memory(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,8 @@ def test_real_spellings():
     assert frame_number("reg_img46.jpg") == ("reg_img", 46)
     assert frame_number("006_05562.jpg") == ("006_", 5562)
     assert frame_number("EP01_12-73.jpg") == ("EP01_12-", 73)
+    assert frame_number("img (46).jpg") == ("img", 46)
+    assert frame_number("img46.JPG.jpg") == ("img", 46)
     for stray in (
         "img46.lnk",
         "._img46.jpg",

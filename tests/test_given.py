@@ -35,7 +35,7 @@ def dataset(tmp_path, monkeypatch):
     paths = [f"cohn-kanade-images/S005/001/{name}.png" for name in NAMES]
     for path in paths:
         write_image(tmp_path / "ck" / path, skimage.data.astronaut())
-    rows = pd.DataFrame({"sample_id": NAMES, "subject": "S005", "frame_path": paths})
+    rows = pd.DataFrame({"sample_id": NAMES, "subject": "S005", "frame_path": paths, "bit_depth": pd.NA})
     return Dataset(rows, tmp_path / "ck", tmp_path / "ck.h5", tmp_path / "failures.csv")
 
 
@@ -106,6 +106,13 @@ def test_names_of_openface_with_blanks_are_read(tmp_path, points):
     np.testing.assert_allclose(landmarks_of("s1/a.png", found), points)
     assert landmarks_of("s1/b.png", found) is None
     assert settings(landmarks="dataset").landmarks == "dataset"
+
+
+@pytest.mark.parametrize("written", ["Zoe\u0308\\a.PNG", "./Zo\u00eb/A.png", "zo\u00eb/b/../a.png"])
+def test_paths_of_a_table_however_they_are_spelled(tmp_path, points, written):
+    write_table(tmp_path / "points.csv", {written: points})
+    found = given_landmarks(str(tmp_path / "points.csv"), tmp_path)
+    np.testing.assert_allclose(landmarks_of("Zo\u00eb/a.png", found), points)
 
 
 def test_a_face_unlike_the_persons_others_is_marked_once(dataset, points, caplog):

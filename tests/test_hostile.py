@@ -9,9 +9,11 @@ import io
 import json
 import os
 import random
+import re
 import resource
 import runpy
 import struct
+import tempfile
 import zipfile
 import zlib
 from contextlib import contextmanager
@@ -47,17 +49,23 @@ from test_weights import Small
 from test_workbook import COLUMNS, TABLE, replace_part, to_csv, to_xls, to_xlsx
 
 from mer_core.config.experiment import load_config
-from mer_core.csvs import write_csv
+from mer_core.csvs import read_csv, write_csv
 from mer_core.datasets import doctor, reading
 from mer_core.datasets.clips import MAX_FRAMES, clip_frames
 from mer_core.datasets.defects import Findings
 from mer_core.datasets.manifest import assemble, read_manifest, write_manifest
+from mer_core.datasets.pixels import unpack
 from mer_core.datasets.workbook import read_table
 from mer_core.errors import UserError
+from mer_core.evaluation.collect import read_pooled
 from mer_core.faces import cache
 from mer_core.faces.cache import read_cache, write_cache
+from mer_core.faces.given import given_landmarks
 from mer_core.images import read_image
+from mer_core.inference.bundle import read_description
+from mer_core.inference.sources import read_video
 from mer_core.models.weights import load_weights
+from mer_core.motion.videos import write_frames
 
 ROOT = Path(__file__).parent.parent
 SHIPPED = yaml.safe_load((ROOT / "config.yaml").read_text())
@@ -574,3 +582,49 @@ def test_fuzzed_chunks_of_an_image(tmp_path, seed):
     with one_sentence("img1.png"):
         image = read_image(tmp_path / "img1.png")
         assert image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3
+
+
+UNREADABLE = {  # a file's name -> how it is read
+    "x.h5": read_cache,
+    "manifest.csv": read_manifest,
+    "table.csv": read_csv,
+    "predictions.csv": read_pooled,
+    "x.png": read_image,
+    "x.xlsx": lambda path: read_table(path, {"a": ["a"]}),
+    "points.csv": lambda path: given_landmarks(str(path), path.parent),
+    "S005_001_00000011_landmarks.txt": lambda path: given_landmarks("dataset", path.parent),
+    "pixels.csv": lambda path: unpack(path, path.parent / "out"),
+    "model.json": lambda path: read_description(path.parent),
+    "x.safetensors": lambda path: load_weights(Small(), path),
+    "x.avi": read_video,
+    "y.avi": write_frames,
+}
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="no file here whose reading fails")
+@pytest.mark.parametrize("name", UNREADABLE)
+def test_a_disk_that_does_not_give_a_file_costs_it_nothing(tmp_path, name):
+    """Nobody is told to delete or replace what may be whole: to read /proc/self/mem fails."""
+    (tmp_path / name).symlink_to("/proc/self/mem")
+    with pytest.raises(UserError, match=r"Input/output error.*may be whole; run again") as caught:
+        UNREADABLE[name](tmp_path / name)
+    assert not re.search("delete|replace|anew|copy", str(caught.value).replace(str(tmp_path), ""))
+
+
+@pytest.mark.parametrize("place", ["sub01", "sub01/EP02_01f"])
+def test_a_folder_that_may_not_be_entered_is_not_passed_over(place):
+    """As somebody else where the tests run as root, who may enter everywhere."""
+    me = os.geteuid()
+    with tempfile.TemporaryDirectory() as name:
+        root = Path(name)
+        root.chmod(0o755)
+        write_casme2(root)
+        folder = root / "CASME2_RAW_selected" / place
+        folder.chmod(0o444)
+        os.seteuid(me or 65534)
+        try:
+            with pytest.raises(UserError, match=rf"{place}.*cannot be read \(Permission denied\).*owner"):
+                read(root, casme2_settings())
+        finally:
+            os.seteuid(me)
+            folder.chmod(0o755)

@@ -6,6 +6,7 @@ import os
 import struct
 import zlib
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -14,7 +15,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngImageFile
 
 from mer_core.errors import UserError
-from mer_core.images import MAX_PIXELS, image_size, read_image, write_image
+from mer_core.images import MAX_PIXELS, image_size, largest_value, read_image, write_image
 
 
 @pytest.fixture
@@ -56,10 +57,43 @@ def test_a_dark_frame_of_sixteen_bits_is_scaled_as_a_bright_one(tmp_path, kind):
         assert read_image(tmp_path / f"x.{kind}")[0, :3, 0].tolist() == [0, 0, 1]
 
 
+@pytest.mark.parametrize("kind", ["png", "tif"])
+@pytest.mark.parametrize("bits", [10, 12, 14])
+def test_the_depth_that_the_camera_wrote_counts_where_it_is_told(tmp_path, kind, bits):
+    path, most = tmp_path / f"x.{kind}", 2**bits - 1
+    Image.fromarray(np.array([[0, most // 255, most // 2, most]], dtype=np.uint16)).save(path)
+    assert read_image(path, bits)[0, :, 0].tolist() == [0, 1, 127, 255]
+    assert read_image(path)[0, 3, 0] == round(255 * most / 65535)
+    assert largest_value(path) == most
+    with pytest.raises(
+        UserError, match=rf"x\.{kind}: holds the value {most}, where bit_depth: 9 ends at 511"
+    ):
+        read_image(path, 9)
+
+
+def test_a_depth_says_nothing_of_eight_bits(tmp_path, picture):
+    write_image(tmp_path / "x.png", picture)
+    assert np.array_equal(read_image(tmp_path / "x.png", 12), picture)
+    assert largest_value(tmp_path / "x.png") is None
+
+
+@pytest.mark.parametrize("kind", ["png", "tif"])
+def test_colours_of_sixteen_bits_have_their_own_depth_alone(tmp_path, kind):
+    path = tmp_path / f"x.{kind}"
+    cv2.imwrite(str(path), np.array([[[0, 1000, 4095]]], dtype=np.uint16))
+    assert read_image(path)[0, 0].tolist() == [15, 3, 0]
+    assert np.array_equal(read_image(path, 16), read_image(path))
+    assert largest_value(path) == 4095
+    with pytest.raises(
+        UserError, match=r"colours of 16 bits, of which bit_depth: 12 cannot be taken; .* 8 bits"
+    ):
+        read_image(path, 12)
+
+
 @pytest.mark.parametrize("values", [np.float32([[0.5]]), np.int32([[70000]])])
 def test_numbers_without_a_range_are_refused(tmp_path, values):
     Image.fromarray(values).save(tmp_path / "x.tif")
-    with pytest.raises(UserError, match=r"x\.tif: holds 32 bits.*8 or 16"):
+    with pytest.raises(UserError, match=r"x\.tif: holds signed numbers or 32 bits.*8 or 16"):
         read_image(tmp_path / "x.tif")
 
 
@@ -70,9 +104,13 @@ def test_a_stack_of_frames_in_one_file_is_refused(tmp_path, picture):
         read_image(tmp_path / "x.tif")
 
 
-@pytest.mark.parametrize("kind", ["jpg", "png", "tif"])
+@pytest.mark.parametrize(
+    "kind", ["jpg", "png", "tif", "gray.jpg", "gray.png", "gray.tif", "wide.png", "wide.tif"]
+)
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_the_orientation_that_a_camera_noted_is_honoured(tmp_path, picture, kind, orientation):
+    kind, _, suffix = kind.rpartition(".")
+    picture = picture if not kind else np.repeat(picture[:, :, 1:2], 3, axis=2)
     stored = {  # what lies in the file, so that viewers show `picture` (EXIF 2.32, tag 274)
         1: picture,
         2: picture[:, ::-1],
@@ -85,8 +123,10 @@ def test_the_orientation_that_a_camera_noted_is_honoured(tmp_path, picture, kind
     }[orientation]
     exif = Image.Exif()
     exif[0x0112] = orientation
-    path = tmp_path / f"x.{kind}"
-    options = {"quality": 95, "subsampling": 0} if kind == "jpg" else {}
+    path = tmp_path / f"x.{suffix}"
+    options = {"quality": 95, "subsampling": 0} if suffix == "jpg" else {}
+    if kind:
+        stored = stored[:, :, 0] * np.uint16(257) if kind == "wide" else stored[:, :, 0]
     Image.fromarray(np.ascontiguousarray(stored)).save(path, exif=exif, **options)
     assert np.abs(read_image(path).astype(int) - picture).mean() < 3
     assert image_size(path) == (80, 60)
@@ -105,6 +145,20 @@ def test_what_is_transparent_lies_over_black(tmp_path, mode):
         image.putdata([(200, 200, 200, alpha) for alpha in (0, 128, 255)])
         image.convert(mode).save(path)
     assert read_image(path)[0, :, 1].tolist() == [0, 100, 200]
+
+
+@pytest.mark.parametrize(
+    ("content", "remedy"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n", "git lfs pull"),
+        (b"/annex/objects/SHA256E-s9--00.jpg\n", "git annex get"),
+    ],
+)
+def test_what_stands_for_a_file_that_is_still_to_be_fetched(tmp_path, content, remedy):
+    (tmp_path / "x.jpg").write_bytes(content)
+    with pytest.raises(UserError, match=remedy) as caught:
+        read_image(tmp_path / "x.jpg")
+    assert "replace" not in str(caught.value)
 
 
 @pytest.mark.parametrize(("number", "remedy"), [(errno.EACCES, "owner"), (errno.EIO, "may be whole")])

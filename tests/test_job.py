@@ -97,6 +97,22 @@ def test_data_that_did_not_reach_the_disk_are_not_published(tmp_path, monkeypatc
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("call", ["fsync", "replace"])
+@pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.ENOTCONN])
+def test_a_share_that_does_not_answer_is_one_sentence_and_keeps_the_old_file(
+    tmp_path, monkeypatch, call, number
+):
+    job.write_text(tmp_path / "x.txt", "old")
+
+    def fail(*arguments):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(*{"fsync": (os, "fsync"), "replace": (Path, "replace")}[call], fail)
+    with pytest.raises(UserError, match=r"x\.txt: cannot be written .* once its disk or share answers"):
+        job.write_text(tmp_path / "x.txt", "new")
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("x.txt", "old")]
+
+
 def test_an_unrelated_os_error_is_not_disguised(tmp_path):
     with pytest.raises(FileNotFoundError), job.publish(tmp_path / "x.txt"):
         (tmp_path / "absent").read_text()
@@ -137,6 +153,13 @@ def test_any_other_error_leaves_its_traceback_in_the_log(tmp_path):
 
 def test_a_lack_of_memory_is_one_sentence(tmp_path):
     done, log = run_job(tmp_path, "import numpy; numpy.ones((2**50,))")
+    assert done.returncode == 1
+    assert re.fullmatch(r"error: out of memory \(.*\); give the job more, .*\n", log)
+
+
+def test_a_lack_of_memory_in_a_library_is_one_sentence(tmp_path):
+    lack = "import cv2, numpy; cv2.resize(numpy.zeros((8, 8), numpy.uint8), (2**30, 2**30))"
+    done, log = run_job(tmp_path, lack)
     assert done.returncode == 1
     assert re.fullmatch(r"error: out of memory \(.*\); give the job more, .*\n", log)
 

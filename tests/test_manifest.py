@@ -132,7 +132,7 @@ def lines(tmp_path):
         (2, ",46,", ",99999999999999999999,", "row 3 column onset"),
         (2, "True", "yes", "row 3 column included: 'yes'"),
         (1, "6+12", "6+12,surplus", "line 2: 17 cells under 16 columns"),
-        (1, ",6+12", "", "line 2: 15 cells under 16 columns"),
+        (1, ",6+12", "", "line 2: 16 cells under 17 columns"),
         (1, "sub01,", '"sub01,', "line 3: unexpected end of data"),
         (0, "subject", "Subject", "row 1: the columns must be sample_id,dataset"),
         (0, "sample_id", "\ufeffsample_id", "row 1: the columns must be"),
@@ -155,7 +155,7 @@ def test_missing_and_binary_files_are_refused(tmp_path):
     (tmp_path / "m.csv").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(UserError, match="cannot be read as a manifest"):
         read_manifest(tmp_path / "m.csv")
-    with pytest.raises(UserError, match="cannot be read as a manifest"):
+    with pytest.raises(UserError, match="name a file"):
         read_manifest(tmp_path)
 
 

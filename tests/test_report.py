@@ -26,7 +26,7 @@ from mer_core.report import assemble, captions, figures, finding, page, pictures
 
 ROOT = Path(__file__).resolve().parent.parent
 SUBJECTS = [f"sub{n:02d}" for n in range(1, 27)]
-KINDS = 9  # of figures as made up, besides the confusion matrices, one for each row
+KINDS = 10  # of figures as made up, besides the confusion matrices, one for each row
 EVIL = "<script>document.title='owned'</script>"
 
 
@@ -127,6 +127,9 @@ def made_up_figures(folder):
         ),
         "agreement": figures.agreement(pd.DataFrame(0.5, rows, rows)),
         "reliability": figures.reliability(dict.fromkeys(rows, bins), dict.fromkeys(rows, "error")),
+        "workflow": figures.stages(
+            {"data": ["read_dataset"], "faces": ["align_faces"]}, {"data": [], "faces": ["data"]}
+        ),
         "times": figures.step_times(pd.DataFrame(jobs, columns=["rule", "job", "seconds"])),
         "faces_casme2": pictures.contact_sheet(
             np.zeros((64, 8, 8, 3), np.uint8), ["fear"] * 64, ["hog"] * 64
@@ -580,7 +583,7 @@ def test_structure_serves_a_screen_reader(html):
 def test_captions_say_on_how_much_a_figure_rests(html):
     captions = Page(html).contents["figcaption"]
     assert len(captions) == KINDS + 8
-    without = 4  # classes, faces, attention and time
+    without = 5  # classes, faces, attention, stages and time
     said = sum("54 clips, 6 subjects, 6 folds, 1 seed" in caption for caption in captions)
     assert said == len(captions) - without
 

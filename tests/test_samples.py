@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import skimage.data
+import yaml
 from test_alignment import photographs, settings
 
 from mer_core.errors import UserError
@@ -61,6 +63,7 @@ def dataset(tmp_path: Path) -> Dataset:
     rows = {
         "sample_id": [f"x/sub01/{name}" for name in names],
         "frame_path": [f"sub01/{name}" for name in names],
+        "bit_depth": pd.NA,
     }
     return Dataset(
         pd.DataFrame(rows, index=[7, 3, 9, 1, 5]), root, tmp_path / "x.h5", tmp_path / "x.failures.csv"
@@ -72,9 +75,9 @@ def aligned_again(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the images that are aligned, rather than kept."""
     names, align = [], samples._align_file
 
-    def noted(own: object, file: Path) -> bytes:
-        names.append(file.name)
-        return align(own, file)
+    def noted(own: object, work: tuple[Path, None, None]) -> bytes:
+        names.append(work[0].name)
+        return align(own, work)
 
     monkeypatch.setattr(samples, "_align_file", noted)
     return names
@@ -106,19 +109,23 @@ def test_the_share_inside_is_recorded_and_little_of_it_is_said(
     (left, top), (right, bottom) = points[17:].min(0).astype(int), points[17:].max(0).astype(int)
     write_image(tmp_path / "whole.png", skimage.data.astronaut())
     write_image(tmp_path / "tight.png", skimage.data.astronaut()[top - 9 : bottom + 9, left - 9 : right + 9])
-    rows = pd.DataFrame({"sample_id": ["whole", "tight"], "frame_path": ["whole.png", "tight.png"]})
+    names = {"sample_id": ["whole", "tight"], "frame_path": ["whole.png", "tight.png"]}
+    rows = pd.DataFrame(names | {"bit_depth": pd.NA})
     given = Dataset(rows, tmp_path, tmp_path / "x.h5", tmp_path / "x.failures.csv")
     aligned = given.align()
     assert aligned.inside[0] == 1 and 0.2 < aligned.inside[1] < 0.6
-    closer = given.align(rows=slice(1, None), eye_distance=0.28)
-    assert closer.inside[0] > aligned.inside[1] + 0.1, "as the log advises"
-    precropped = given.align(mode="precropped")
-    assert precropped.inside.tolist() == [1, 1], "as the log advises"
     caplog.clear()
     given.align(rows=slice(1))
     assert "smeared" not in caplog.text
     given.align(rows=slice(1, None))
-    assert "smeared border: datasets.x.alignment: {eye_distance: 0.28}" in caplog.text
+    [advice] = re.findall(r"smeared border: write datasets\.x\.alignment: (\{.*?\})", caplog.text)
+    [share] = re.findall(r"of which (\d+) % lie inside", caplog.text)
+    closer = given.align(rows=slice(1, None), **yaml.safe_load(advice))
+    assert closer.inside[0] == pytest.approx(int(share) / 100, abs=0.01) and closer.inside[0] >= 0.695
+    brows_and_mouth = closer.landmarks[0, 17:] @ closer.transform[0, :, :2].T + closer.transform[0, :, 2]
+    assert brows_and_mouth.min() > -1 and brows_and_mouth.max() < 65
+    precropped = given.align(mode="precropped")
+    assert precropped.inside.tolist() == [1, 1]
 
 
 def test_without_any_face_the_cache_is_empty(dataset: Dataset) -> None:

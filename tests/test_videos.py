@@ -8,7 +8,7 @@ import sys
 import cv2
 import numpy as np
 import pytest
-from dataset_samples import ROWS, WORKBOOK, casme2_settings, read, write_workbook
+from dataset_samples import ROWS, WORKBOOK, casme2_settings, ckplus_settings, draw, read, write_workbook
 
 from mer_core.errors import UserError
 from mer_core.images import read_image
@@ -68,6 +68,34 @@ def test_videos_of_the_interval_must_have_as_many_frames(tmp_path):
         "sub01/EP02_01f": True, "sub01/EP03_02": True, "sub02/EP01_2": True, "sub02/EP09f": False,
     }  # fmt: skip
     assert samples.reason["sub02/EP09f"].startswith("renumbered_frames: files 1 to 7 are not the 3 frames")
+
+
+@pytest.mark.parametrize("place", ["{0}/{1}.avi", "{0}/{0}_{1}.avi", "{0}_{1}.AVI"])
+def test_sequences_of_ckplus(tmp_path, place):
+    root, code = tmp_path / "my CK+", 3
+    for number, frames in (("001", 11), ("002", 8)):  # of the second the peak is cut off
+        write_video(root / "cohn-kanade-images" / place.format("S005", number), frames)
+        label = root / f"Emotion/S005/{number}/S005_{number}_00000011_emotion.txt"
+        label.parent.mkdir(parents=True)
+        label.write_text(f"  {code:.7e}\n")
+    with pytest.raises(UserError, match=r"no frames there .*but videos") as refused:
+        read(root, ckplus_settings())
+    follow(refused.value)
+    samples, defects = read(root, ckplus_settings())
+    assert samples[samples.included].apex.tolist() == [9, 10, 11]
+    assert defects.defect[0] == "missing_apex_frame" and "frame 11" in defects.action[0]
+
+
+def test_what_a_killed_command_has_left_is_no_frame_and_goes(tmp_path):
+    write_videos(tmp_path, whole=True)
+    left = tmp_path / "CASME2-RAW/sub01/.EP02_01f.12345.new"
+    left.mkdir()
+    draw(left / "img8.png")
+    with pytest.raises(UserError, match="but videos"):
+        read(tmp_path, casme2_settings())
+    main(tmp_path)
+    assert not left.exists()
+    assert read(tmp_path, casme2_settings())[0].included.all()
 
 
 def test_a_damaged_video_leaves_nothing(tmp_path):

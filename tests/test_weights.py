@@ -175,6 +175,11 @@ def test_a_digest_file_without_a_digest_is_named(saved, content):
         "SHA256 (small.safetensors) = {digest}\n",
         "SHA2-256(small.safetensors)= {digest}\n",
         "SHA256          {digest}       C:\\weights\\small.safetensors\r\n",
+        "SHA256 hash of small.safetensors:\r\n{digest}\r\nCertUtil: command completed successfully.\r\n",
+        '"Algorithm","Hash","Path"\r\n"SHA256","{digest}","small.safetensors"\r\n',
+        "sha256:{digest}",
+        '{{"sha256": "{digest}"}}',
+        f"{'0' * 64}  other\n{{digest}}  small.safetensors\n",
     ],
 )
 @pytest.mark.parametrize("case", [str.lower, str.upper])
@@ -184,6 +189,15 @@ def test_digests_are_read_in_the_forms_that_other_tools_write(saved, form, case,
     digest_path(saved).write_bytes(form.format(digest=case(digest)).encode(encoding))
     load_weights(model := Small(), saved)
     assert equal(model, Small(1.0))
+
+
+@pytest.mark.parametrize("between", [" ", ":"])
+def test_a_digest_may_be_written_by_bytes(saved, between):
+    digest = hashlib.sha256(saved.read_bytes()).digest()
+    digest_path(saved).write_text(f"SHA256 {digest.hex(between)}\n")
+    load_weights(Small(), saved)
+    digest_path(saved).write_text(f"SHA256 {digest[::-1].hex(between)}\n")
+    refuse(saved, "differs from the sha256")
 
 
 @pytest.mark.parametrize("number", [errno.EIO, errno.EACCES])
@@ -197,11 +211,21 @@ def test_a_disk_that_fails_says_nothing_against_the_file(saved, monkeypatch, num
     assert "delete" not in str(caught.value)
 
 
-@pytest.mark.parametrize("prefix", ["module.", "model.", "backbone.", "model.module."])
+@pytest.mark.parametrize(
+    "prefix",
+    ["module.", "model.", "backbone.", "model.module.", "_orig_mod.", "module._orig_mod.", "encoder.0."],
+)
 def test_a_prefix_of_all_names_is_taken_off(tmp_path, prefix):
     state = {f"{prefix}{name}": tensor for name, tensor in Small(1.0).state_dict().items()}
     safetensors.torch.save_file(state, tmp_path / "wrapped.safetensors")
     load_weights(model := Small(), tmp_path / "wrapped.safetensors")
+    assert equal(model, Small(1.0))
+
+
+def test_a_model_averaged_by_torch(tmp_path):
+    averaged = torch.optim.swa_utils.AveragedModel(Small(1.0))
+    safetensors.torch.save_file(averaged.state_dict(), tmp_path / "averaged.safetensors")
+    load_weights(model := Small(), tmp_path / "averaged.safetensors")
     assert equal(model, Small(1.0))
 
 

@@ -1,5 +1,6 @@
 """The whole workflow on the smallest simulated data, through real Snakemake."""
 
+import ast
 import csv
 import json
 import re
@@ -43,6 +44,27 @@ def test_every_fold_predicts_its_subject_and_nobody_else(finished):
             predicted = rows(finished.fold(variant, subject))
             expected = {row["sample_id"]: row["label"] for row in manifest if row["subject"] == subject}
             assert {row["sample_id"]: row["label"] for row in predicted} == expected
+
+
+def test_the_picture_of_the_workflow_holds_against_snakemakes_own_graph(finished):
+    text = (ROOT / "rules" / "evaluation.smk").read_text()
+    before = ast.literal_eval(re.search(r"^STAGES = (\{.*?^\})", text, flags=re.M | re.S)[1])
+    for stage in before:  # which stand in order
+        before[stage] = {*before[stage], *(far for near in before[stage] for far in before[near])}
+    stage_of = {
+        rule: stage
+        for stage in before
+        for rule in re.findall(r"^rule (\w+):", (ROOT / "rules" / f"{stage}.smk").read_text(), flags=re.M)
+    }
+    targets = [f"results/tiny/{path}" for path in ("report.html", "models/dual/model.json")]
+    graph = finished.run("--rulegraph", "dot", *targets).stdout
+    names = dict(re.findall(r'(\d+)\[label = "(\w+)"', graph))
+    edges = {(names[one], names[other]) for one, other in re.findall(r"(\d+) -> (\d+)", graph)}
+    seen = {(stage_of[one], stage_of[other]) for one, other in edges}
+    seen = {(one, other) for one, other in seen if one != other}
+    assert seen == {(one, other) for other in before for one in before[other]} & seen
+    assert {other for _, other in seen} == before.keys() - {"data"} and len(seen) > 9
+    assert (finished.results / "figures/workflow.svg").stat().st_size > 10_000
 
 
 def test_an_independent_recomputation_gives_the_tables_scores(finished):

@@ -14,7 +14,7 @@ from mer_core.errors import UserError
 from mer_core.faces.alignment import align_clip
 from mer_core.faces.landmarks import FaceFinder
 from mer_core.faces.spotting import spot_apex
-from mer_core.images import read_image
+from mer_core.images import depth_of, read_image
 
 SPOTTING_SIZE = 224  # micro-motion is lost in the small crops that a quick run trains on
 
@@ -31,7 +31,8 @@ def main(snakemake):
     for index, row in unspotted.iterrows():
         frames = clip_frames(root, row)
         try:
-            aligned, onset = align_clip(map(read_image, frames.values()), finder, settings)
+            pictures = (read_image(file, depth_of(row.bit_depth)) for file in frames.values())
+            aligned, onset = align_clip(pictures, finder, settings)
             apex = spot_apex(aligned, onset.landmarks_aligned, list(frames), finder)
         except UserError as error:
             samples.loc[index, ["included", "reason"]] = [False, f"apex not spotted: {error}"]

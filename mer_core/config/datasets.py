@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from pydantic import field_validator
+from pydantic import Field, field_validator
 
 from mer_core.config.alignment import AlignmentOverlay
-from mer_core.config.section import Name, Names, PathText, Section
+from mer_core.config.section import Name, Names, PathText, Section, Whole
 
 SIMULATED = "simulated"
 
@@ -68,6 +68,10 @@ class Copy(Dataset):
     """Folder of your copy, or: simulated."""
     link_roots: tuple[PathText, ...] = ()
     """Folders outside of root, such as a scratch disk or a store of files, that links in it may lead to."""
+
+    bit_depth: Whole | None = Field(default=None, ge=8, le=16)
+    """How many bits the camera wrote into frames of 16 bits: 10 or 12, say. null: as many as the file
+    declares."""
 
     people_of: Name | None = None
     """The dataset whose people these are as well, under the same names, where no layout tells: nobody whom a

@@ -13,7 +13,8 @@ from typing import Any
 import yaml
 
 from mer_core.config.experiment import Config
-from mer_core.config.section import NAME, Section
+from mer_core.config.names import NAME
+from mer_core.config.section import Section
 from mer_core.config.wording import WISHES
 
 ROOT = Path(__file__).parents[2]

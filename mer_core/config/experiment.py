@@ -462,8 +462,8 @@ class Config(Section):
             return [f"group{number}" for number in range(1, self.folds.groups + 1)]
         return self.folds or []
 
-    def check_weights(self) -> None:
-        """See that the files that variants and pretraining start from are there.
+    def check_files(self) -> None:
+        """See that what the configuration names by path, besides the datasets, is there.
 
         Snakemake misses no input of folds that are there already: it would keep those of other weights.
 
@@ -476,6 +476,17 @@ class Config(Section):
         for key, (init, words) in starts.items():
             if init not in words and not Path(init).is_file():
                 raise UserError(f"{key}: no such file: {init}; give {', '.join(words)} or a safetensors file")
+        for name in self.used:
+            points = "dlib" if name in self.composites else self.alignment_of(name).landmarks
+            if points not in {"dlib", "dataset"} and not Path(points).is_file():
+                raise UserError(
+                    f"alignment.landmarks of {name}: no such file: {points}; give dlib, dataset or a CSV"
+                )
+        faces = self.simulation.faces
+        if self.simulated and faces != "packaged" and not Path(faces).is_dir():
+            raise UserError(
+                f"simulation.faces: no such folder: {faces}; give packaged or a folder of portraits"
+            )
 
     def with_subjects(self, every: Sequence[str]) -> Config:
         """The same experiment with the target's subjects spelled out, and no dataset that is not used.

@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from mer_core.config.section import NAME, Section
+from mer_core.config.names import NAME
+from mer_core.config.section import Section
 
 
 class Report(Section):

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
-NAME = r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}"
+from mer_core.config.names import NAME
 
 
 def _visible(text: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from mer_core.config.section import NAME
+from mer_core.config.names import NAME
 
 # What a pattern asks for, and a kind of problem means, in words.
 WISHES = {
@@ -25,6 +25,7 @@ WISHES = {
     "dict_type": "should be a block of keys and values",
     "invalid_key": "should be text",
     "list_type": "should be a list, such as [a, b]",
+    "tuple_type": "should be a list, such as [a, b]",
 }
 
 
@@ -63,7 +64,7 @@ def _wishes(problem: Any, model: type[BaseModel]) -> Iterator[tuple[str, str]]:
     elif kind == "string_type" and isinstance(value, bool | int | float | date | None):
         yield f"{_show(value)} is not text{_misread(value)}; ", "write it in quotes"
     else:
-        message = re.sub("^(Input|String|List) ", "", problem["msg"])
+        message = re.sub("^(Input|String|List|Tuple|Dictionary) ", "", problem["msg"])
         wish = WISHES.get(problem.get("ctx", {}).get("pattern", kind), message)
         yield f"{_show(value)}{_misread(value)} is not allowed; it ", wish
 

@@ -64,6 +64,6 @@ def parse_label(file: Path) -> str:
     try:
         if file.stat().st_size <= MAX_BYTES:
             return str(int(str(np.load(file, allow_pickle=False).item())))
-    except (OSError, ValueError, EOFError):
+    except (ValueError, EOFError):
         pass
     return ""

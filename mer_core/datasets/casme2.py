@@ -13,12 +13,12 @@ from pathlib import Path
 import pandas as pd
 
 from mer_core.config.layouts.casme2 import Casme2
+from mer_core.config.names import NAME
 from mer_core.datasets import frames
 from mer_core.datasets.annotated import Key, clip_key
 from mer_core.datasets.defects import Findings
 from mer_core.datasets.frames import Root, Series
 from mer_core.datasets.layouts import ClipLayout, list_people, read_clips
-from mer_core.datasets.manifest import NAME
 from mer_core.datasets.published import Published
 from mer_core.datasets.tables import Beside, Table
 from mer_core.datasets.trees import folders_above, tree_above
@@ -51,8 +51,10 @@ _EMOTIONS = Published(
     },
     only=dict.fromkeys(("sub10", "sub18"), frozenset({"others", "sadness", "fear"})),
 )
-# With the (1) that a second part of a download gets.
-_SUBJECT = re.compile(r"(?:s|sub|subject)[ _-]?0*([1-9][0-9]?)(?: ?\([0-9]\))?", re.IGNORECASE)
+# With what a second part of a download gets, and a copy.
+_SUBJECT = re.compile(
+    r"(?:s|sub|subj|subject)[ _-]?0*([1-9][0-9]?)(?: ?\([0-9]\)| ?-? copy)?(?:\.zip|\.rar)?", re.IGNORECASE
+)
 _NUMBER = re.compile(r"0*([1-9][0-9]?)(?:\.0)?")
 _CLIP = re.compile(NAME)
 

@@ -18,6 +18,7 @@ from mer_core.provenance import file_digest
 
 UNLABELLED = "sequence without a label"
 """The reason of CK+ sequences that come without an emotion file, which is no defect."""
+CAMERA_BITS = (8, 10, 12, 14)
 ON_PURPOSE = "is mapped to null"
 """How the reason of a sample ends whose label the configuration leaves out."""
 
@@ -35,28 +36,41 @@ def assign_class(
         sample |= {"included": False, "reason": f"label {raw[:60]!r} {ON_PURPOSE}"}
 
 
-def check_images(samples: list[dict[str, Any]], root: Path, findings: Findings) -> None:
-    """Decode every frame that is used, leave out the damaged ones, and look for copies.
+def check_images(samples: list[dict[str, Any]], root: Path, name: str, findings: Findings) -> None:
+    """Decode every frame that is used, leave out the damaged ones, and look for copies and for dark depths.
 
     Only these are decoded; of a clip's other frames the headers are read when it is looked up. Decoding
     all 17,000 frames of CASME II would take minutes, and few of them are ever used.
     """
     first_seen: dict[str, str] = {}
+    wide: dict[str, int] = {}  # frames of 16 bits that are read as such, and their largest value
     for sample in samples:
         path = root / sample["frame_path"]
         if not sample["included"] or path.is_dir():  # a folder: the apex is still to be spotted
             continue
         try:
-            images.read_image(path)
+            images.read_image(path, sample["bit_depth"])
+            largest = images.largest_value(path)
         except UserError as error:
             why = str(error).replace(f"{root}/", "").removeprefix(f"{sample['frame_path']}: ")
+            why = why.replace("bit_depth: ", f"datasets.{name}.bit_depth: ")
             findings.leave_out(sample, "unreadable_image", why, sample["frame_path"])
             continue
+        if largest is not None and sample["bit_depth"] is None:
+            wide[sample["frame_path"]] = largest
         digest = file_digest(path)
         twin = first_seen.setdefault(digest, sample["sample_id"])
         if twin != sample["sample_id"]:
             action = f"both kept; the same bytes as {twin}"
             findings.add("duplicate_image", action, row=sample["sample_id"], file=sample["frame_path"])
+    if wide and (most := max(wide.values())) < 2 ** max(CAMERA_BITS):
+        bits = next(bits for bits in CAMERA_BITS if most < 2**bits)
+        findings.add(
+            "unused_bits",
+            f"no value above {most} in {len(wide)} frames of 16 bits: they come out dark; if the camera "
+            f"wrote {bits} bits, write datasets.{name}.bit_depth: {bits}",
+            file=next(iter(wide)),
+        )
 
 
 def check_subjects(

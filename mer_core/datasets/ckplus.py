@@ -25,6 +25,7 @@ from mer_core.provenance import file_digest
 CODES = ("neutral", "anger", "contempt", "disgust", "fear", "happy", "sadness", "surprise")
 """Labels by the number in an emotion file (ReadMe of CK+)."""
 
+_SEQUENCE = re.compile(r"(S[0-9]{3})[/_]([0-9]{3})", re.IGNORECASE)  # at the end of a folder's path
 _FILE = re.compile(
     r"(?P<subject>S[0-9]{3})_(?P<clip>[0-9]{3})_(?P<frame>[0-9]{1,9})(?P<rest>_emotion\.txt|\.\w+)",
     re.IGNORECASE,
@@ -154,6 +155,15 @@ def _find_sequences(
             )
         for key, labels in beside.items():
             originals[key].labels.extend(labels)
+    for folder, names in listing:
+        others = [
+            name
+            for name in names
+            if Path(name).suffix.lower() in frames.IMAGE_SUFFIXES and not _FILE.fullmatch(name)
+        ]
+        if others and _class_of(folder, settings, root) and _sequence_of(folder) is None:
+            action = f"not used: {len(others)} images not named as S010_004_00000017.png, first {others[0]}"
+            findings.add("frames_without_annotation", action, file=root.relative(folder))
     _order_copies([*originals.values(), *reduced.values()], trees, root, findings)
     return dict(originals), dict(reduced)
 
@@ -184,6 +194,11 @@ def _group(folder: Path, names: Iterable[str]) -> list[tuple[Key, dict[int, list
     """What one folder holds of each sequence: frames by number, and emotion files."""
     numbered: dict[Key, dict[int, list[Path]]] = defaultdict(lambda: defaultdict(list))
     labels: dict[Key, list[Label]] = defaultdict(list)
+    if (key := _sequence_of(folder)) is not None:  # whose frames may bear numbers alone, as those of videos
+        others = frames.series(folder, (name for name in names if not _FILE.fullmatch(name)))
+        numbered |= (
+            {key: defaultdict(list, {n: [file] for n, file in others.files.items()})} if others.files else {}
+        )
     for name in names:
         match = _FILE.fullmatch(name)
         if match is None:
@@ -194,6 +209,13 @@ def _group(folder: Path, names: Iterable[str]) -> list[tuple[Key, dict[int, list
         elif Path(name).suffix.lower() in frames.IMAGE_SUFFIXES:
             numbered[key][frame].append(folder / name)
     return [(key, numbered[key], labels[key]) for key in sorted(numbered.keys() | labels.keys())]
+
+
+def _sequence_of(folder: Path) -> Key | None:
+    """The sequence that a folder is named after, S005/001 or S005_001."""
+    named = [folder.name, f"{folder.parent.name}/{folder.name}"]
+    match = next(filter(None, map(_SEQUENCE.fullmatch, (name.strip() for name in named))), None)
+    return (match[1].upper(), match[2]) if match else None
 
 
 def _class_of(folder: Path, settings: Ckplus, root: Root) -> str | None:
@@ -212,7 +234,7 @@ def parse_label(file: Path) -> str | None:
     try:
         with file.open("rb") as opened:
             code = float(opened.read(100).decode("ascii"))
-    except (OSError, ValueError):
+    except ValueError:
         return None
     return CODES[int(code)] if code in range(len(CODES)) else None
 

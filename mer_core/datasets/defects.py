@@ -74,6 +74,10 @@ DEFECTS: dict[str, tuple[str, str]] = {
     "ambiguous_apex_frame": ("error", "Several files that differ would do for the frame that is to be used."),
     "unreadable_image": ("error", "An image that is used is empty, truncated, damaged or too large."),
     "unreadable_frame": ("warning", "Another frame of a used clip is empty or no image, by its header."),
+    "unused_bits": (
+        "warning",
+        "Frames of 16 bits never use the upper ones and come out dark; `bit_depth` tells what was meant.",
+    ),
     "duplicate_image": ("warning", "The same file, byte by byte, stands under two samples."),
     "absent_class": ("error", "A class of the configuration has no sample."),
     "unlisted_class": ("warning", "A class has samples of subjects alone that the configuration leaves out."),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
 import re
@@ -15,19 +16,41 @@ from pathlib import Path
 from mer_core.datasets.defects import as_yaml
 from mer_core.errors import UserError
 
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff"})
+# Of a loop of links, and of a name that no file system takes: no file, rather than one that cannot be read.
+NO_NAMES = {errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL}
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".tif", ".tiff"})
 # What people have in place of frames -> how the files end, and what to do with them.
 FOREIGN = {
     "videos": (
-        frozenset({".avi", ".mp4", ".mov", ".mkv", ".wmv", ".mpg", ".mpeg", ".m4v", ".webm"}),
+        frozenset(
+            {".avi", ".mp4", ".mov", ".mkv", ".wmv", ".mpg", ".mpeg", ".m4v", ".webm", ".flv", ".3gp", ".mts"}
+        ),
         "write their frames as numbered images: python -m mer_core.motion.videos {folder}",
     ),
     "archives": (
-        frozenset({".zip", ".rar", ".7z", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".001"}),
+        frozenset(
+            {".zip", ".rar", ".7z", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".zst", ".001", ".z01", ".iso"}
+        ),
         "unpack them there",
     ),
     "images of another format": (
-        frozenset({".gif", ".webp", ".jp2", ".heic", ".pgm", ".ppm", ".raw", ".npy"}),
+        frozenset(
+            {
+                ".gif",
+                ".webp",
+                ".jp2",
+                ".heic",
+                ".heif",
+                ".avif",
+                ".pgm",
+                ".ppm",
+                ".pbm",
+                ".pnm",
+                ".tga",
+                ".raw",
+            }
+            | {".dng", ".exr", ".dcm", ".npy", ".npz", ".mat"}
+        ),
         "convert them to png",
     ),
 }
@@ -37,6 +60,9 @@ _FOREIGN_SUFFIXES = frozenset().union(*(suffixes for suffixes, _ in FOREIGN.valu
 KNOWN_PREFIXES = frozenset({"", "img", "reg_img", "image", "reg_image", "frame"})
 MAX_DEPTH = 8
 _NUMBERED = re.compile(r"(?P<prefix>(?:.*[^0-9])?)(?P<number>[0-9]{1,9})", re.DOTALL)
+_RENAMED = re.compile(
+    r"(?P<prefix>[^0-9]*[^0-9 ]) ?\((?P<number>[0-9]{1,9})\)"
+)  # img (46), as Windows writes it
 
 
 class Root:
@@ -62,7 +88,9 @@ class Root:
             target = path.resolve(strict=True)
         except (FileNotFoundError, NotADirectoryError):
             target = path.resolve()
-        except (OSError, RuntimeError, ValueError):  # a loop of links, or a name that no file system takes
+        except (OSError, RuntimeError, ValueError) as error:
+            if isinstance(error, OSError) and error.errno not in NO_NAMES:
+                raise
             return False
         if any(target.is_relative_to(folder) for folder in self._reach):
             return True
@@ -88,7 +116,9 @@ def scan(folder: Path, root: Root) -> tuple[list[Path], list[str]]:
                 continue
             try:
                 is_dir, is_file = entry.is_dir(), entry.is_file()
-            except OSError:  # a loop of links
+            except OSError as error:
+                if error.errno not in NO_NAMES:
+                    raise
                 continue
             if entry.is_symlink():
                 path = Path(entry.path)
@@ -172,7 +202,9 @@ def frame_number(name: str) -> tuple[str, int] | None:
     unprintable names.
     """
     stem, suffix = os.path.splitext(name)  # noqa: PTH122 (a name, not a path)
-    match = _NUMBERED.fullmatch(stem)
+    while (inner := os.path.splitext(stem))[1].lower() in IMAGE_SUFFIXES:  # noqa: PTH122 (img46.jpg.jpg)
+        stem = inner[0]
+    match = _NUMBERED.fullmatch(stem) or _RENAMED.fullmatch(stem)
     if (
         name.startswith(".")
         or not name.isprintable()
@@ -189,8 +221,16 @@ def is_foreign(name: str) -> bool:
 
 
 def describe_foreign(folders: Iterable[tuple[Path, Collection[str]]], root: Root) -> str:
-    """What lies there in place of frames, with the first names; empty where nothing does."""
-    found = [root.relative(folder / name) for folder, names in folders for name in names if is_foreign(name)]
+    """What lies there in place of frames, with the first names; empty where nothing does.
+
+    What was written or unpacked into a folder of its name already is not meant.
+    """
+    found = [
+        root.relative(folder / name)
+        for folder, names in folders
+        for name in names
+        if is_foreign(name) and not (folder / Path(name).stem).is_dir()
+    ]
     said = []
     for what, (suffixes, remedy) in FOREIGN.items():
         names = [name for name in found if Path(name).suffix.lower() in suffixes]
@@ -218,6 +258,15 @@ def nothing_there(
         root: the dataset's folder.
         instead: what else is there, with a remedy.
     """
+    images = [
+        root.relative(folder / file)
+        for folder, names in listing
+        for file in names
+        if Path(file).suffix.lower() in IMAGE_SUFFIXES
+    ]
+    if images and not instead:
+        shown = f"{len(images)} images of other names ({images[0][-60:]})"
+        instead = f"{shown}: rename them so, or list them in a table"
     found = [text for text in (describe_foreign(listing, root), instead) if text]
     return UserError(
         f"datasets.{name}.root: no {what} there ({example}, down to {MAX_DEPTH} folders deep)"
@@ -261,8 +310,10 @@ def _holds_data(target: Path) -> bool:
 
 
 def plain(text: str) -> str:
-    """A text in one spelling: letters composed (NFC), since a Mac writes e and its accent apart; no case."""
-    return unicodedata.normalize("NFC", text).strip().casefold()
+    """A text in one spelling: letters composed, since a Mac writes e and its accent apart, blanks and wide
+    letters as the common ones (NFKC), without what cannot be seen; no case."""
+    seen = "".join(letter for letter in text if unicodedata.category(letter) != "Cf")
+    return unicodedata.normalize("NFKC", seen).strip().casefold()
 
 
 def spelled(folder: Path, relative: str) -> Path:

@@ -11,13 +11,13 @@ import numpy as np
 import pandas as pd
 import pandera.pandas as pa
 
+from mer_core.config.names import NAME
 from mer_core.csvs import REWRITE, parse_csv, write_csv
 from mer_core.errors import UserError
+from mer_core.job import cannot_read
 from mer_core.provenance import value_digest
 
 APEX_SOURCES = ("annotated", "spotted", "midpoint", "none")
-# As of config.section, which needs pydantic and training does without.
-NAME = r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}"
 UNNAMED = "unknown"
 """The subject of all samples of whom nobody knows whom they show."""
 _PLAIN = "letters, digits, - and _"
@@ -57,6 +57,7 @@ SCHEMA = pa.DataFrameSchema(
         "apex": _frame_number(),
         "offset": _frame_number(),
         "fps": pa.Column(float, pa.Check.gt(0), nullable=True),
+        "bit_depth": pa.Column("Int64", pa.Check.in_range(8, 16), nullable=True),
         "split": _text(pa.Check.str_matches(r"^(train|test(_[a-z0-9]+)?)?$", name="train or test_...")),
         "apex_source": _text(pa.Check.isin(APEX_SOURCES)),
         "frame_path": _text(pa.Check(_stays_inside, name="a path inside the dataset's root")),
@@ -83,7 +84,8 @@ SCHEMA = pa.DataFrameSchema(
 """One row per sample, left-out ones with their reason.
 
 `onset`, `apex`, `offset` are frame numbers as on disk, `fps` how many the camera takes in a second (NaN where
-that is not known), `split` the part that the authors put the sample into, empty where they have none.
+that is not known), `bit_depth` how many bits it writes into files of 16 (NA: those that the file declares),
+`split` the part that the authors put the sample into, empty where they have none.
 `frame_path` is the used frame, relative to the dataset's root with forward slashes; while the apex is still
 to be spotted it is the clip's folder.
 `label` is the class, `label_raw` what the annotation says.
@@ -95,7 +97,7 @@ COLUMNS = tuple(SCHEMA.columns)
 def new_sample(dataset: str, subject: str, clip: str, **known: Any) -> dict[str, Any]:
     """A manifest row as a mapping, included, with every column that is not given left empty."""
     empty = {column: "" for column in COLUMNS}
-    numbers = {"onset": None, "apex": None, "offset": None, "fps": None}
+    numbers = dict.fromkeys(("onset", "apex", "offset", "fps", "bit_depth"))
     names = {
         "sample_id": f"{dataset}/{subject}/{clip}", "dataset": dataset, "subject": subject, "clip": clip
     }  # fmt: skip
@@ -167,13 +169,13 @@ def read_manifest(path: str | os.PathLike[str]) -> pd.DataFrame:
 
     Returns:
         DataFrame with the columns `COLUMNS`; text columns hold str ('' where empty), frame numbers
-        Int64 (NA where unknown), `fps` float (NaN where unknown), `included` bool.
+        and `bit_depth` Int64 (NA where unknown), `fps` float (NaN where unknown), `included` bool.
 
     Raises:
         UserError: the file is missing, no manifest, or breaks the schema; names row and column.
     """
     frame = _read_text(Path(path))
-    for column in ("onset", "apex", "offset"):
+    for column in ("onset", "apex", "offset", "bit_depth"):
         numbers = frame[column].where(frame[column].str.fullmatch(r"[0-9]{1,9}"))
         _refuse(path, frame, column, frame[column].ne("") & numbers.isna())
         frame[column] = pd.to_numeric(numbers).astype("Int64")
@@ -191,7 +193,9 @@ def _read_text(path: Path) -> pd.DataFrame:
         text = path.read_bytes().decode("utf-8")
     except FileNotFoundError:
         raise UserError(f"{path}: no such manifest; run the workflow's doctor first") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise cannot_read(path, error) from None
+    except UnicodeDecodeError as error:
         raise UserError(f"{path}: cannot be read as a manifest ({error}); {REWRITE}") from None
     frame = parse_csv(text, path)
     if list(frame.columns) != list(COLUMNS):

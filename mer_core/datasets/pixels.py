@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import argparse
 import csv
 import math
 import sys
@@ -18,6 +19,7 @@ import pandas as pd
 from mer_core.csvs import write_csv
 from mer_core.errors import UserError
 from mer_core.images import write_image
+from mer_core.job import cannot_read
 
 TABLE = "images.csv"
 _MAX_CELL = 10_000_000  # characters; 48 x 48 pixels take ten thousand
@@ -72,7 +74,9 @@ def _read(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
                 if len(cells) != len(names):
                     raise UserError(f"{path}: row {number}: {len(cells)} cells, not {len(names)}; {_REMEDY}")
                 yield number, dict(zip(names, cells, strict=True))
-    except (OSError, ValueError, csv.Error) as error:
+    except OSError as error:
+        raise cannot_read(path, error) from None
+    except (ValueError, csv.Error) as error:
         raise UserError(f"{path}: cannot be read as a table of pixels ({error}); {_REMEDY}") from None
 
 
@@ -81,7 +85,11 @@ def _names(line: str) -> list[str]:
 
 
 if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description="Write a table of pixels as images.")
+    parser.add_argument("table", type=Path, help="CSV with the columns pixels and emotion")
+    parser.add_argument("folder", type=Path, help="where the images go")
+    given = parser.parse_args()
     try:
-        print(f"{unpack(Path(sys.argv[1]), Path(sys.argv[2]))} images in {sys.argv[2]}")
+        print(f"{unpack(given.table, given.folder)} images in {given.folder}")
     except UserError as error:
         sys.exit(str(error))

@@ -17,6 +17,7 @@ from mer_core.datasets.frames import Root
 from mer_core.datasets.published import Published
 from mer_core.datasets.stills import Said, of_code, read_stills
 from mer_core.errors import UserError
+from mer_core.job import cannot_read
 
 SETTINGS = Rafdb
 CODES = dict(enumerate(("surprise", "fear", "disgust", "happiness", "sadness", "anger", "neutral"), start=1))
@@ -93,7 +94,9 @@ def _read_lists(listing: list[tuple[Path, list[str]]], root: Root) -> dict[str, 
         path = folder / LIST
         try:
             lines = path.read_text(encoding="utf-8-sig").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
+        except OSError as error:
+            raise cannot_read(path, error) from None
+        except UnicodeDecodeError as error:
             raise UserError(f"{path}: cannot be read ({error}); copy it again from the source") from None
         for number, line in enumerate(lines, start=1):
             if not line.strip():

@@ -14,9 +14,10 @@ import pandas as pd
 from mer_core.config.datasets import SIMULATED, Copy
 from mer_core.datasets import checks, manifest
 from mer_core.datasets.defects import Findings
-from mer_core.datasets.frames import Root
+from mer_core.datasets.frames import NO_NAMES, Root, spelled
 from mer_core.datasets.published import Published
 from mer_core.errors import UserError
+from mer_core.job import cannot_read
 
 
 def layout(name: str) -> ModuleType:
@@ -63,9 +64,10 @@ def read_dataset(
     place = located(name, settings, root)
     with _readable():
         samples = layout(settings.layout).read(name, settings, place, findings)
-        checks.check_images(samples, place.path, findings)
-    for sample in samples:
-        sample["fps"] = settings.fps if sample["fps"] is None else sample["fps"]
+        for sample in samples:
+            sample["fps"] = settings.fps if sample["fps"] is None else sample["fps"]
+            sample["bit_depth"] = settings.bit_depth
+        checks.check_images(samples, place.path, name, findings)
     checks.check_links(place, name, findings)
     checks.check_subjects(samples, _listed(settings), name, findings)
     frame = manifest.assemble(samples)
@@ -77,11 +79,16 @@ def located(name: str, settings: Copy, root: Path) -> Root:
     """A dataset's folder, and those that links in it may lead to.
 
     Raises:
-        UserError: there is no such folder.
+        UserError: there is no such folder, or no such table.
     """
     key = f"datasets.{name}"
     beside = [_existing(Path(folder), f"{key}.link_roots") for folder in settings.link_roots]
-    return Root(_existing(root, f"{key}.root"), beside)
+    place = Root(_existing(root, f"{key}.root"), beside)
+    for table in ("workbook", "table"):
+        named = getattr(settings, table, None)
+        if named is not None and not (path := spelled(place.path, named)).exists():
+            raise UserError(f"{path}: no such table; mend {key}.{table}")
+    return place
 
 
 def list_subjects(name: str, settings: Copy, root: Path) -> list[str]:
@@ -111,7 +118,9 @@ def _existing(root: Path, key: str) -> Path:
     try:
         resolved = Path(root).resolve()
         is_folder = resolved.is_dir()
-    except (OSError, RuntimeError):  # a name that no file system takes, or a loop of links
+    except (OSError, RuntimeError) as error:
+        if isinstance(error, OSError) and error.errno not in NO_NAMES:
+            raise cannot_read(root, error) from None
         resolved, is_folder = root, False
     if not is_folder:
         what = "your copy of the dataset" if key.endswith(".root") else "a folder that links lead to"
@@ -125,6 +134,4 @@ def _readable() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise UserError(
-            f"{error.filename}: cannot be read ({error.strerror}); mend its permissions"
-        ) from None
+        raise cannot_read(error.filename or "the dataset", error) from None

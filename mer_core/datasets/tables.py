@@ -95,7 +95,8 @@ def read_table_of(
         paths = _find(root, listing, form, remedy)
         if not paths:
             raise UserError(
-                f"{root.path}: no annotation table ({form.example}); {_remedy(root, form.may_be, key)}"
+                f"{root.path}: no annotation table ({form.example}); "
+                f"{_remedy(root, listing, form.may_be, key)}"
             )
     else:
         path = frames.spelled(root.path, settings.workbook)
@@ -237,7 +238,15 @@ def _say_the_same(table: pd.DataFrame, other: pd.DataFrame) -> bool:
     return table.reset_index(drop=True).equals(other.reset_index(drop=True))
 
 
-def _remedy(root: Root, may_be: Callable[[str], bool], key: str) -> str:
+def _remedy(root: Root, listing: Listing, may_be: Callable[[str], bool], key: str) -> str:
+    other = [
+        folder / name
+        for folder, names in listing
+        for name in names
+        if Path(name).suffix.lower() in workbook.OTHER_SUFFIXES and may_be(name)
+    ]
+    if other:
+        return f"{root.relative(other[0])} is none that can be read here: save it as xlsx or csv"
     links = [(link, target) for link, target in root.refused.items() if _is_table(link.name, may_be)]
     if not links:
         return f"put it there or set {key}"

@@ -11,11 +11,12 @@ from typing import Any
 import pandas as pd
 
 from mer_core.config.layouts.tabular import Tabular
+from mer_core.config.names import NAME
 from mer_core.datasets import frames, pixels, workbook
 from mer_core.datasets.checks import assign_class
 from mer_core.datasets.defects import Findings
 from mer_core.datasets.frames import Root
-from mer_core.datasets.manifest import NAME, UNNAMED, new_sample
+from mer_core.datasets.manifest import UNNAMED, new_sample
 from mer_core.datasets.published import Published
 from mer_core.errors import UserError
 

@@ -17,6 +17,7 @@ import pandas as pd
 import xlrd
 
 from mer_core.errors import UserError
+from mer_core.job import awaits_fetching, cannot_read
 
 MAX_BYTES = 20_000_000  # of a table, unzipped; the real ones hold less than 200 kB
 MAX_OBJECTS = 2_000_000  # bytes of an xlsx's styles, names and other parts that become objects, a hundredfold
@@ -25,7 +26,8 @@ MAX_ROWS = 100_000
 MAX_COLUMNS = 64
 MAX_CELL = 500  # characters; longer cells are cut, so that none floods manifest or report
 HEADER_WITHIN = 50  # rows
-SUFFIXES = frozenset({".xlsx", ".xls", ".csv"})
+SUFFIXES = frozenset({".xlsx", ".xlsm", ".xls", ".csv", ".tsv"})
+OTHER_SUFFIXES = frozenset({".ods", ".xlsb", ".numbers", ".mat"})
 _ZIP, _OLE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"
 # Parts of an xlsx that may be large: cells are read as a stream, the others not at all.
 _LARGE = ("xl/worksheets/", "xl/sharedStrings.xml", "xl/media/", "xl/pivotCache/", "xl/externalLinks/")
@@ -101,9 +103,16 @@ def _read_bytes(path: Path) -> bytes:
             raise UserError(f"{path}: no such table; check the path")
         if path.stat().st_size > MAX_BYTES:
             raise UserError(f"{path}: larger than {MAX_BYTES:,} bytes; this is no annotation table")
-        return path.read_bytes()
+        data = path.read_bytes()
     except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); mend its permissions") from None
+        raise cannot_read(path, error) from None
+    if problem := awaits_fetching(data):
+        raise UserError(f"{path}: {problem}")
+    if data.lstrip()[:1] == b"<":
+        raise UserError(
+            f"{path}: is HTML or XML, whatever its name; open it in a spreadsheet and save it as xlsx"
+        )
+    return data
 
 
 def _sheets(path: Path, data: bytes) -> Iterator[Rows]:
@@ -132,7 +141,7 @@ def _xlsx(path: Path, data: bytes) -> Iterator[Rows]:
         for sheet in book.worksheets:
             rows = sheet.iter_rows(max_row=MAX_ROWS + 1, max_col=MAX_COLUMNS, values_only=True)
             yield _numbered(path, rows)
-    except UserError:
+    except (UserError, MemoryError):
         raise
     except Exception as error:  # damaged files raise nearly anything here
         raise _damaged(path, error) from None
@@ -164,7 +173,7 @@ def _xls(path: Path, data: bytes) -> Iterator[Rows]:
             sheet = book.sheet_by_index(place)
             yield _numbered(path, (sheet.row_values(n, end_colx=MAX_COLUMNS) for n in range(sheet.nrows)))
             book.unload_sheet(place)
-    except UserError:
+    except (UserError, MemoryError):
         raise
     except Exception as error:  # damaged files raise nearly anything here
         if "encrypted" in str(error):
@@ -254,4 +263,4 @@ def _cell(cells: list[str], place: int | None) -> str:
 
 def _damaged(path: Path, error: Exception) -> UserError:
     what = " ".join(str(error).split())[:100] or type(error).__name__
-    return UserError(f"{path}: damaged table ({what}); open it in a spreadsheet and save it again")
+    return UserError(f"{path}: damaged table ({what}); open it in a spreadsheet and save it as xlsx")

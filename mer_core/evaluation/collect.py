@@ -13,6 +13,7 @@ import pandas as pd
 
 from mer_core.csvs import parse_csv, read_csv
 from mer_core.errors import UserError
+from mer_core.job import cannot_read
 from mer_core.provenance import mixture, occurring
 
 MAX_BYTES = 8 << 20  # a fold's file is some kilobytes, and takes a hundredfold in memory
@@ -265,5 +266,7 @@ def _read_text(path: Path) -> str:
         if path.stat().st_size > MAX_BYTES:
             raise UserError(f"{path}: is larger than any fold's file; {REMEDY}")
         return path.read_bytes().decode("utf-8")
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise cannot_read(path, error) from None
+    except ValueError as error:
         raise UserError(f"{path}: cannot be read ({error}); {REMEDY}") from None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import logging
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -13,9 +12,6 @@ import numpy as np
 from mer_core.config.alignment import Alignment
 from mer_core.faces.landmarks import FaceFinder
 from mer_core.faces.points import eye_middle, eye_vector
-
-_LOG = logging.getLogger(__name__)
-ENOUGH_INSIDE = 0.6  # share of a crop inside its source below which the log warns
 
 
 class AlignedImage(NamedTuple):
@@ -149,25 +145,6 @@ def align_clip(
     """
     aligned = _align(frames, finder, settings)
     return np.stack([frame.image for frame in aligned]), aligned[0]
-
-
-def tell_inside(inside: np.ndarray, dataset: str) -> None:
-    """Say in the log how much of the crops lies inside the source images, and what helps where it is little.
-
-    Args:
-        inside: (N,), of all faces of a dataset or of a part of it.
-        dataset: its name in the configuration.
-    """
-    if not len(inside):
-        return
-    middle, low = np.median(inside), np.min(inside)
-    _LOG.info("%.0f %% of a crop lie inside the source (median; least %.0f %%)", 100 * middle, 100 * low)
-    if middle < ENOUGH_INSIDE:
-        _LOG.warning(
-            "the rest is smeared border: datasets.%s.alignment: {eye_distance: 0.28} shows less around the "
-            "face, {mode: precropped} nothing (docs/data.md)",
-            dataset,
-        )
 
 
 def _align(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import os
+import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -49,7 +51,8 @@ def given_landmarks(choice: str, root: Path) -> Mapping[str, np.ndarray]:
     """
     if choice == DATASET:
         found = {
-            file.name.removesuffix(SUFFIX): _read_text(file) for file in sorted(root.rglob(f"*{SUFFIX}"))
+            _key(file.name.removesuffix(SUFFIX)): _read_text(file)
+            for file in sorted(root.rglob(f"*{SUFFIX}"))
         }
         if not found:
             raise UserError(f"{root}: holds no file *{SUFFIX}; name the folder that does, or use dlib")
@@ -59,8 +62,13 @@ def given_landmarks(choice: str, root: Path) -> Mapping[str, np.ndarray]:
 
 def landmarks_of(frame: str, given: Mapping[str, np.ndarray]) -> np.ndarray | None:
     """Those of one image, by its path relative to the dataset's folder; None where there are none."""
-    points = given.get(frame)
-    return given.get(Path(frame).stem) if points is None else points
+    points = given.get(_key(frame))
+    return given.get(_key(Path(frame).stem)) if points is None else points
+
+
+def _key(path: str) -> str:
+    """A path however its letters are composed, its folders set off and its case."""
+    return os.path.normpath(unicodedata.normalize("NFC", path).replace("\\", "/")).casefold()
 
 
 def _read_text(file: Path) -> np.ndarray:
@@ -84,7 +92,7 @@ def _read_table(path: Path) -> Mapping[str, np.ndarray]:
     for line, row in enumerate(rows, start=2):
         try:
             points = np.array([float(row[column]) for column in COLUMNS]).reshape(-1, 2)
-            found[row["path"]] = _checked(f"{path}:{line}", points)
+            found[_key(row["path"])] = _checked(f"{path}:{line}", points)
         except (KeyError, TypeError, ValueError):
             raise UserError(
                 f"{path}:{line}: needs the columns path, x_0, y_0 to x_67, y_67, with numbers; mend this row"

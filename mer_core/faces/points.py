@@ -53,7 +53,7 @@ def unlike_others(landmarks: np.ndarray, subjects: Sequence[str]) -> np.ndarray:
     Returns:
         bool (N,); False for subjects of fewer than three faces.
     """
-    shapes = _levelled(np.asarray(landmarks, float))[:, STILL]
+    shapes = levelled(np.asarray(landmarks, float))[:, STILL]
     far = np.zeros(len(shapes), bool)
     for subject in sorted(set(subjects)):
         own = np.flatnonzero(np.array(subjects) == subject)
@@ -63,7 +63,7 @@ def unlike_others(landmarks: np.ndarray, subjects: Sequence[str]) -> np.ndarray:
     return far
 
 
-def _levelled(landmarks: np.ndarray) -> np.ndarray:
+def levelled(landmarks: np.ndarray) -> np.ndarray:
     """Landmarks about the middle between the eyes, in inner-eye distances along their line."""
     right = eye_vector(landmarks)
     unit = right / np.sum(right**2, axis=-1, keepdims=True)

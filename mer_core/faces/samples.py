@@ -17,12 +17,13 @@ from mer_core.batch import Finished, workers
 from mer_core.config.alignment import Alignment
 from mer_core.csvs import write_csv
 from mer_core.errors import UserError
-from mer_core.faces.alignment import align_image, tell_inside
+from mer_core.faces.alignment import align_image
 from mer_core.faces.cache import ARRAYS, PART, Aligned, Attribute, read_parts, write_parts
 from mer_core.faces.given import DLIB, KnownFace, given_landmarks, landmarks_of
 from mer_core.faces.landmarks import FaceFinder, model_path
+from mer_core.faces.margin import ENOUGH_INSIDE, advise, tell_inside
 from mer_core.faces.points import UNLIKE, unlike_others
-from mer_core.images import read_image
+from mer_core.images import depth_of, image_size, read_image
 
 _LOG = logging.getLogger(__name__)
 ORIGINS = "origins"  # the attribute that says what the whole cache was made of
@@ -48,7 +49,8 @@ def align_samples(
 
     Args:
         dataset: its name in the configuration.
-        rows: of the manifest; `sample_id`, `frame_path` and, to compare a person's faces, `subject` are used.
+        rows: of the manifest; `sample_id`, `frame_path`, `bit_depth` and, to compare a person's faces,
+            `subject` are used.
         root: the folder that `frame_path` is relative to.
         settings: mode, size, place of the eyes, color.
         path: the cache to write.
@@ -61,13 +63,16 @@ def align_samples(
     path, failures = Path(path), Path(failures)
     attributes, code = cache_attributes(settings), provenance.code_digest(_CODE)
     files = {row.sample_id: Path(root) / row.frame_path for row in rows.itertuples()}
+    depths = {row.sample_id: depth_of(row.bit_depth) for row in rows.itertuples()}
     finders = dict.fromkeys(files)
     if settings.mode == "landmarks" and settings.landmarks != DLIB:
         given = given_landmarks(settings.landmarks, Path(root))
         for row in rows.itertuples():
             finders[row.sample_id] = KnownFace(landmarks_of(row.frame_path, given), settings.landmarks)
     origin = {
-        sample: provenance.value_digest([sample, _digest(file), _points(finders[sample]), attributes, code])
+        sample: provenance.value_digest(
+            [sample, _digest(file), depths[sample], _points(finders[sample]), attributes, code]
+        )
         for sample, file in files.items()
     }
     attributes[ORIGINS] = provenance.value_digest(list(origin.values()))
@@ -82,8 +87,8 @@ def align_samples(
         todo = [sample for sample in origin if origin[sample] not in finished]
         _LOG.info("%d of %d images are unchanged: kept", len(rows) - len(todo), len(rows))
         with workers(min(processes, 1 + len(todo) // WORTH_A_PROCESS), cv2.setNumThreads, 1) as spread:
-            work = [(files[sample], finders[sample]) for sample in todo]
-            done = spread(partial(_align_work, settings), work)
+            work = [(files[sample], depths[sample], finders[sample]) for sample in todo]
+            done = spread(partial(_align_file, settings), work)
             for sample, content in zip(todo, tqdm(done, "align", len(todo), mininterval=1.0), strict=True):
                 finished.add(origin[sample], content)
         messages = {
@@ -107,7 +112,14 @@ def align_samples(
             UNLIKE,
             ", ".join(sorted(unlike)[:5]) + (" ..." if len(unlike) > 5 else ""),
         )
-    tell_inside(np.array([face["inside"] for face in faces], np.float32), dataset)
+    if not found:
+        return
+    inside = np.array([face["inside"] for face in faces])
+    _LOG.info(tell_inside(inside))
+    if np.median(inside) < ENOUGH_INSIDE:
+        shapes = np.array([image_size(files[sample])[::-1] for sample in found])
+        place = settings.eye_distance, settings.eye_center
+        _LOG.warning("the rest is smeared border: %s", advise(dataset, landmarks, shapes, *place))
 
 
 def cache_attributes(settings: Alignment) -> dict[str, Attribute]:
@@ -139,18 +151,14 @@ def _finder() -> FaceFinder:
     return FaceFinder()
 
 
-def _align_work(settings: Alignment, work: tuple[Path, KnownFace | None]) -> bytes:
-    file, finder = work
-    return _align_file(settings, file) if finder is None else _align_file(settings, file, finder)
-
-
-def _align_file(settings: Alignment, file: Path, finder: KnownFace | None = None) -> bytes:
+def _align_file(settings: Alignment, work: tuple[Path, int | None, KnownFace | None]) -> bytes:
     """The record of one image: its face, or why there is none."""
+    file, bit_depth, finder = work
     record = np.zeros(1, _record(settings))
     try:
         if _detects(settings):
             finder = _finder()
-        face = align_image(read_image(file), finder, settings)
+        face = align_image(read_image(file, bit_depth), finder, settings)
     except UserError as error:
         record["message"] = str(error).encode()
     else:

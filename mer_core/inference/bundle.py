@@ -41,6 +41,8 @@ class Description(Section):
         classes: in the order of the outputs.
         input: settings of the input; None: the apex alone.
         alignment: how faces are cropped.
+        bit_depth: how many bits the camera wrote into frames of 16 that the model was trained on; None: as
+            many as files declare.
         channels: of the input.
         mean, std: per channel, of inputs in [0, 1].
         form: of the loss, which says how logits become probabilities.
@@ -59,6 +61,7 @@ class Description(Section):
     classes: list[str]
     input: dict[str, Any] | None
     alignment: Alignment
+    bit_depth: int | None = None
     channels: int
     mean: list[float]
     std: list[float]
@@ -91,7 +94,9 @@ def read_description(folder: Path) -> Description:
         raise UserError(
             f"{folder}: no model there (no {DESCRIPTION}); name a folder that train_final wrote"
         ) from None
-    except (OSError, ValueError, RecursionError) as error:
+    except OSError as error:
+        raise job.cannot_read(path, error) from None
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: cannot be read ({error}); copy the model's folder again") from None
     try:
         description = Description.model_validate(content)

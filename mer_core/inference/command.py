@@ -17,6 +17,7 @@ from mer_core.csvs import harmless
 from mer_core.errors import UserError
 from mer_core.inference.preparation import Face, prepare
 from mer_core.inference.sources import Source, find_sources
+from mer_core.job import is_out_of_memory
 
 if TYPE_CHECKING:
     from mer_core.inference.model import Model, Prediction
@@ -37,6 +38,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of the table has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        print(
+            f"mer: out of memory ({error}); give smaller or fewer pictures, or --processes 1", file=sys.stderr
+        )
+        return 2
 
 
 def predict(options: argparse.Namespace) -> int:

@@ -16,6 +16,7 @@ from mer_core import job
 from mer_core.config.alignment import Alignment
 from mer_core.evaluation.metrics import evaluate
 from mer_core.evaluation.statistics import majority_answers
+from mer_core.images import depth_of
 from mer_core.inference.bundle import CARD, WEIGHTS, Description, write_description
 from mer_core.inference.calibration import fit_temperature
 from mer_core.inference.card import Part, write_card
@@ -89,6 +90,7 @@ def train_final(
         classes=list(classes),
         input=dict(input_settings) if input_settings else None,
         alignment=alignment,
+        bit_depth=_depth(samples.table),
         channels=samples.channels,
         mean=samples.mean.flatten().tolist(),
         std=samples.std.flatten().tolist(),
@@ -116,6 +118,12 @@ def features_of(model: nn.Module, samples: data.Samples, batch: int = 64) -> np.
     finally:
         hook.remove()
     return torch.cat(seen).numpy()
+
+
+def _depth(table: pd.DataFrame) -> int | None:
+    """The depth that all samples share, if they do."""
+    depths = {depth_of(cell) for cell in table["bit_depth"]}
+    return depths.pop() if len(depths) == 1 else None
 
 
 def _temperature(predictions: pd.DataFrame, classes: Sequence[str]) -> float:

@@ -97,7 +97,8 @@ class Model(Preparation):
             NoFace: no face is found.
             UserError: the file is no image, or the model sees motion and needs a clip.
         """
-        return self.judge(self.faces(image if isinstance(image, np.ndarray) else read_image(image)))
+        is_array = isinstance(image, np.ndarray)
+        return self.judge(self.faces(image if is_array else read_image(image, self.description.bit_depth)))
 
     def predict_clip(
         self, frames: Sequence[np.ndarray], apex: int | None = None, onset: int = 0

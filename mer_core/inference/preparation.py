@@ -6,16 +6,15 @@ Without torch, so that the processes that look for faces start fast.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cache, cached_property
-from multiprocessing import get_context
 from pathlib import Path
 
 import cv2
 import numpy as np
 from pydantic import TypeAdapter
 
+from mer_core.batch import workers
 from mer_core.config.inputs import AnyInput
 from mer_core.errors import UserError
 from mer_core.faces.alignment import align_clip, eye_transform, share_inside, warp
@@ -178,17 +177,15 @@ def prepare(
     if processes < 2:
         yield from (_faces(here, source, apex, onset) for source in sources)
         return
-    # Not forked: torch and dlib run threads.
-    with ProcessPoolExecutor(processes, get_context("spawn"), cv2.setNumThreads, (1,)) as pool:
-        jobs = ((str(folder), source, apex, onset) for source in sources)
-        yield from pool.map(_faces_elsewhere, jobs, chunksize=4)
+    jobs = ((str(folder), source, apex, onset) for source in sources)
+    with workers(processes, cv2.setNumThreads, 1) as spread:
+        yield from spread(_faces_elsewhere, jobs)
 
 
 def _faces(here: Preparation, source: Source, apex: int | None, onset: int) -> list[Face] | str:
     try:
-        if source.is_clip:
-            return [here.face_of_clip(source.frames(), apex, onset)]
-        return here.faces(source.frames()[0])
+        frames = source.frames(here.description.bit_depth)
+        return [here.face_of_clip(frames, apex, onset)] if source.is_clip else here.faces(frames[0])
     except UserError as error:
         return str(error)
 

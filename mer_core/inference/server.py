@@ -162,8 +162,10 @@ def _judged(model: Model, files: Sequence[Path]) -> dict[str, Any]:
     """What the page shows: every face of one picture, or the one of a clip with its curve over the frames."""
     video = files[0].suffix in VIDEO_SUFFIXES
     if len(files) == 1 and not video:
-        return {"faces": [_shown(prediction) for prediction in model.predict(read_image(files[0]))]}
-    frames = read_video(files[0]) if video else [read_image(file) for file in files]
+        return {"faces": [_shown(prediction) for prediction in model.predict(files[0])]}
+    frames = (
+        read_video(files[0]) if video else [read_image(file, model.description.bit_depth) for file in files]
+    )
     prediction = model.predict_clip(frames)
     curve = model.curve(frames, prediction.face.frame)
     return {

@@ -13,6 +13,7 @@ from mer_core.csvs import read_csv
 from mer_core.datasets.frames import IMAGE_SUFFIXES, natural_key
 from mer_core.errors import UserError
 from mer_core.images import MAX_PIXELS, read_image
+from mer_core.job import check_readable
 
 VIDEO_SUFFIXES = frozenset({".avi", ".mp4", ".mov", ".mkv", ".webm", ".m4v"})
 MAX_FRAMES = 2000  # of a clip; ten seconds at 200 frames per second
@@ -32,15 +33,15 @@ class Source:
     files: tuple[Path, ...]
     is_clip: bool
 
-    def frames(self) -> list[np.ndarray]:
-        """All frames, uint8 (H, W, 3) RGB.
+    def frames(self, bit_depth: int | None = None) -> list[np.ndarray]:
+        """All frames, uint8 (H, W, 3) RGB; those of 16 bits as `read_image` reads them.
 
         Raises:
             UserError: one cannot be read, or there are more than `MAX_FRAMES`.
         """
         if len(self.files) == 1 and self.files[0].suffix.lower() in VIDEO_SUFFIXES:
             return read_video(self.files[0])
-        return [read_image(file) for file in self.files]
+        return [read_image(file, bit_depth) for file in self.files]
 
 
 def find_sources(paths: Iterable[str | Path], clips: bool = False) -> Iterator[Source]:
@@ -78,6 +79,7 @@ def read_video(path: Path) -> list[np.ndarray]:
     Raises:
         UserError: it cannot be decoded, or is larger than `MAX_FRAMES` frames or `MAX_PIXELS` pixels in all.
     """
+    check_readable(path)
     video, frames, pixels = cv2.VideoCapture(str(path)), [], 0
     try:
         while True:

@@ -17,6 +17,7 @@ from mer_core.batch import Finished, workers
 from mer_core.config.inputs import FlowClip, Input
 from mer_core.errors import UserError
 from mer_core.faces.cache import Aligned, read_cache, write_cache
+from mer_core.images import depth_of
 from mer_core.inputs.maps import draw
 from mer_core.motion.clip import open_clip, scaled
 
@@ -117,7 +118,14 @@ def _origin(root: str | Path, made_with: Any, work: Work) -> str:
     except UserError as error:  # which `_draw` meets again, and reports
         files = [str(error)]
     return provenance.value_digest(
-        [row["sample_id"], transform.tolist(), landmarks.tolist(), files, *made_with]
+        [
+            row["sample_id"],
+            depth_of(row["bit_depth"]),
+            transform.tolist(),
+            landmarks.tolist(),
+            files,
+            *made_with,
+        ]
     )
 
 

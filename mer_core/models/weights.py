@@ -14,15 +14,18 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from mer_core.errors import UserError
-from mer_core.job import cannot_read, publish, write_text
+from mer_core.job import awaits_fetching, cannot_read, is_out_of_memory, publish, write_text
 
 _LOG = logging.getLogger(__name__)
 MAX_BYTES = 1 << 30  # of a file; a ResNet18 with attention has 45 MB
+_DIGEST = re.compile(
+    r"(?<![0-9a-f])(?:[0-9a-f]{64}|[0-9a-f]{2}(?:[ :][0-9a-f]{2}){31})(?![0-9a-f])", re.IGNORECASE
+)
 _WRITER = "mer_core"
 _CLASSIFIER = "fc."
-_WRAPPERS = {"module", "model", "backbone", "network", "net"}
 _ATTENTION = ".attention."
 _COUNTER = ".num_batches_tracked"  # absent from old files, and without use in training
+_AVERAGED = "n_averaged"  # which torch's AveragedModel counts beside its `module.`
 
 
 def save_weights(model: nn.Module, path: str | Path) -> None:
@@ -51,7 +54,8 @@ def load_weights(model: nn.Module, path: str | Path, skip_classifier: bool = Fal
 
     A file of a plain ResNet18 fits every kind of attention: the attention then keeps the weights it
     was built with, and the log says so. A prefix that all names share (`module.` of DataParallel,
-    `model.`, `backbone.`) is taken off. In all else names, shapes and kinds of number must agree.
+    `_orig_mod.` of torch.compile, `model.`, `backbone.`) is taken off. In all else names, shapes and kinds
+    of number must agree.
 
     Args:
         model: made by build_model; left unchanged when an error is raised.
@@ -98,7 +102,7 @@ def _verified(path: Path) -> bytes:
         if path.stat().st_size > MAX_BYTES:
             raise UserError(f"{path}: is larger than any ResNet18; name a safetensors file of one")
         data = path.read_bytes()
-        recorded = _digest_in(beside.read_bytes()) if beside.exists() else None
+        recorded = _digest_in(beside.read_bytes(), path.name) if beside.exists() else None
     except OSError as error:
         raise cannot_read(error.filename or path, error) from None
     if recorded == "":
@@ -111,15 +115,16 @@ def _verified(path: Path) -> bytes:
     return data
 
 
-def _digest_in(content: bytes) -> str:
-    """The digest in a checksum file of sha256sum, of BSD or openssl (`--tag`), or of PowerShell; '' if none.
+def _digest_in(content: bytes, name: str) -> str:
+    """The digest in a checksum file, whatever tool wrote it (sha256sum, openssl, certutil, ...); '' if none.
 
-    In capitals or not, UTF-8 or UTF-16, with a byte-order mark or without.
+    In capitals or not, in one piece or by bytes, UTF-8 or UTF-16, with a byte-order mark or without; of
+    several digests that of the file `name`.
     """
     encoding = "utf-16" if content.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
-    # Alone, or set off by what may stand around it: blanks, `=`, or the backslash of sha256sum.
-    words = re.split(r"[\s=\\]+", content.decode(encoding, errors="replace"))
-    return next((word.lower() for word in words if re.fullmatch(r"[0-9a-fA-F]{64}", word)), "")
+    lines = content.decode(encoding, errors="replace").splitlines()
+    found = [(name in line, match[0]) for line in lines for match in _DIGEST.finditer(line)]
+    return re.sub("[ :]", "", max(found, key=lambda one: one[0])[1]).lower() if found else ""
 
 
 def _read(path: Path) -> dict[str, Tensor]:
@@ -128,9 +133,16 @@ def _read(path: Path) -> dict[str, Tensor]:
     try:
         state = load(data)
     except (SafetensorError, KeyError, ValueError, RuntimeError) as error:
+        if is_out_of_memory(error):
+            raise
+        if problem := awaits_fetching(data):
+            raise UserError(f"{path}: {problem}") from None
         # Only now: the length that begins a safetensors file may look like a pickle, too.
         if data.startswith((b"PK", b"\x80")):
-            problem = "is a pickle, which may run code, and is not opened; convert it to safetensors"
+            problem = (
+                "is a pickle, which may run code, and is not opened; convert it to safetensors "
+                "(docs/models.md shows how)"
+            )
         else:
             reason = " ".join(str(error).split())
             problem = f"is not a whole safetensors file ({reason}); make or fetch it again"
@@ -144,12 +156,12 @@ def _read(path: Path) -> dict[str, Tensor]:
 
 def _without_wrapping(state: dict[str, Tensor], wanted: Set[str]) -> dict[str, Tensor]:
     """The tensors without what modules around the network have put before all of their names."""
-    while state and not state.keys() & wanted:
-        prefixes = {name.partition(".")[0] for name in state}
-        if not prefixes <= _WRAPPERS or len(prefixes) > 1:
-            break
-        state = {name.partition(".")[2]: tensor for name, tensor in state.items()}
-    return state
+    bare = {name: tensor for name, tensor in state.items() if name != _AVERAGED}
+    while bare and not bare.keys() & wanted:
+        if len({name.partition(".")[0] for name in bare}) > 1 or not all("." in name for name in bare):
+            return state
+        bare = {name.partition(".")[2]: tensor for name, tensor in bare.items()}
+    return bare
 
 
 def _check_tensor(path: Path, name: str, tensor: Tensor, wanted: Tensor) -> None:

@@ -15,7 +15,7 @@ from mer_core.config.motion import Flow
 from mer_core.datasets.clips import clip_frames
 from mer_core.errors import UserError
 from mer_core.faces.alignment import warp
-from mer_core.images import read_image
+from mer_core.images import depth_of, read_image
 from mer_core.motion.flow import optical_flow
 
 COMPLETE = 0.9  # share of a clip's frames that must be there; frames beside a gap count as consecutive
@@ -25,13 +25,19 @@ class AlignedFrames(Mapping[int, np.ndarray]):
     """Frame number -> uint8 (size, size), in colour (size, size, 3), decoded and aligned when asked for."""
 
     def __init__(
-        self, files: Mapping[int, Path], transform: np.ndarray, size: int, color: bool = False
+        self,
+        files: Mapping[int, Path],
+        transform: np.ndarray,
+        size: int,
+        color: bool = False,
+        bit_depth: int | None = None,
     ) -> None:
         """`transform`, (2, 3), takes source pixels to pixels of a crop with edge `size`."""
         self.files, self.transform, self.size, self.color = files, transform, size, color
+        self.bit_depth = bit_depth
 
     def __getitem__(self, number: int) -> np.ndarray:
-        image = read_image(self.files[number])
+        image = read_image(self.files[number], self.bit_depth)
         if not self.color:
             image = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
         return warp(image, self.transform, self.size)
@@ -148,7 +154,8 @@ def open_clip(root: str | Path | Mapping[str, str], row: pd.Series, transform: n
     else:
         files = clip_frames(Path(root), row)
         interval = (int(row["onset"]), int(row["apex"]), int(row["offset"]))
-    gray, color = (AlignedFrames(files, transform, size, color) for color in (False, True))
+    depth = depth_of(row["bit_depth"])
+    gray, color = (AlignedFrames(files, transform, size, color, depth) for color in (False, True))
     return Clip(row["sample_id"], gray, *interval, colors=color)
 
 

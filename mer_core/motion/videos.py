@@ -6,8 +6,7 @@ folder beside it: EP02_01f.avi into EP02_01f/img1.png and on. The doctor then ho
 
 from __future__ import annotations
 
-import os
-import shutil
+import argparse
 import sys
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import cv2
 from mer_core.datasets import frames
 from mer_core.datasets.frames import Root
 from mer_core.errors import UserError
+from mer_core.job import check_readable, publish_folder
 
 
 def write_frames(video: Path) -> int:
@@ -33,36 +33,29 @@ def write_frames(video: Path) -> int:
     folder = video.with_suffix("")
     if folder.exists():
         return 0
-    fresh = folder.with_name(f".{folder.name}.{os.getpid()}.new")
+    check_readable(video)
     opened, count = cv2.VideoCapture(str(video)), 0
     try:
-        fresh.mkdir()
-        while True:
-            there, frame = opened.read()
-            if not there:
-                break
-            count += 1
-            (fresh / f"img{count}.png").write_bytes(cv2.imencode(".png", frame)[1].tobytes())
-        # Other containers tell their length by time, and are off by a frame or two.
-        told = int(opened.get(cv2.CAP_PROP_FRAME_COUNT)) if video.suffix.lower() == ".avi" else 1
-        if count < max(told, 1):
-            raise UserError(
-                f"{video}: {count} of {max(told, 1)} frames can be decoded; copy it again from the source, "
-                "or save it as MJPEG in .avi"
-            )
-        fresh.rename(folder)
-    except OSError as error:
-        raise UserError(
-            f"{folder}: cannot be written ({error.strerror}); copy the videos to where you may write"
-        ) from None
+        with publish_folder(folder) as fresh:
+            while (read := opened.read())[0]:
+                count += 1
+                (fresh / f"img{count}.png").write_bytes(cv2.imencode(".png", read[1])[1].tobytes())
+            # Other containers tell their length by time, and are off by a frame or two.
+            told = int(opened.get(cv2.CAP_PROP_FRAME_COUNT)) if video.suffix.lower() == ".avi" else 1
+            if count < max(told, 1):
+                raise UserError(
+                    f"{video}: {count} of {max(told, 1)} frames can be decoded; copy it again from the "
+                    "source, or save it as MJPEG in .avi"
+                )
     finally:
         opened.release()
-        shutil.rmtree(fresh, ignore_errors=True)
     return count
 
 
 def main(folder: Path) -> None:
     """Write the frames of every video in a folder and below it, and say what was written."""
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder; give the one that holds the videos")
     videos = [
         inside / name
         for inside, names in frames.walk(Root(folder))
@@ -77,7 +70,9 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description="Write the frames of videos as numbered images.")
+    parser.add_argument("folder", type=Path, help="that holds them, down to eight folders deep")
     try:
-        main(Path(sys.argv[1]))
+        main(parser.parse_args().folder)
     except UserError as error:
         sys.exit(str(error))

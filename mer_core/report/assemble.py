@@ -75,8 +75,8 @@ class ReportInput:
         predictions: their predictions, by name, as `collect.read_pooled` gives them.
         tables: as `tables.build_tables` returns them, in the order to show.
         figures: name -> PNG or SVG: class_distribution, variants, variants_narrow, subject_accuracy,
-            learning_curves, agreement, reliability, times, confusion_{variant}, attention_{variant},
-            faces_{dataset}; those that are there are shown.
+            learning_curves, agreement, reliability, workflow, times, confusion_{variant},
+            attention_{variant}, faces_{dataset}; those that are there are shown.
         datasets: findings by dataset.
         folds: the content of every fold.json.
         benchmarks: as `figures.read_benchmarks` returns them.
@@ -255,7 +255,7 @@ def _provenance(report: ReportInput) -> Section:
         }
         digests.append({"Variant": variant} | shorter)
     versions = pd.DataFrame([fold["versions"] for fold in report.folds]).agg(_each)
-    items = [_table("Training", pd.DataFrame(training)), *_pictures(report, ["times"])]
+    items = [_table("Training", pd.DataFrame(training)), *_pictures(report, ["workflow", "times"])]
     more = [
         _table("Digests (first 12 digits of sha256)", pd.DataFrame(digests).fillna(page.MISSING)),
         _table("Versions", versions.rename_axis("Package").reset_index(name="Version")),

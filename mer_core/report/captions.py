@@ -96,6 +96,11 @@ def describe(
             "the step of the detector that found the face; only people who may be shown.",
             f"A sheet of aligned faces of {about}.",
         ),
+        "workflow": (
+            "Stages of the workflow",
+            "Every stage with its Snakemake rules; each builds on what stands left of it.",
+            "A diagram of the stages from data to models, in each the names of its rules.",
+        ),
         "times": (
             "Time per job",
             "Wall-clock seconds of every job so far, from Snakemake's benchmarks.",

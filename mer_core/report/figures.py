@@ -407,6 +407,34 @@ def read_benchmarks(root: Path) -> pd.DataFrame:
 
 
 @styled
+def stages(rules: Mapping[str, Sequence[str]], builds_on: Mapping[str, Sequence[str]]) -> Figure:
+    """The stages of the workflow from left to right, each with its rules.
+
+    Args:
+        rules: stage -> names of its rules.
+        builds_on: stage -> those before it whose files it reads; each stands after these.
+    """
+    column: dict[str, int] = {}
+    for stage, before in builds_on.items():
+        column[stage] = max((column[other] + 1 for other in before), default=0)
+    figure = Figure(figsize=(WIDTH, 2.4))
+    panel, boxes = figure.subplots(), {}
+    panel.set(xlim=(-0.5, max(column.values()) + 0.5), ylim=(0, 1))
+    panel.set_axis_off()
+    for stage, before in builds_on.items():
+        beside = [other for other in column if column[other] == column[stage]]
+        place = column[stage], 1 - (beside.index(stage) + 0.5) / len(beside)
+        style = {"ha": "center", "va": "center", "fontsize": 6.5, "linespacing": 1.4}
+        frame = {"boxstyle": "round,pad=0.5", "facecolor": "white", "edgecolor": OURS, "linewidth": 0.8}
+        boxes[stage] = panel.text(*place, "\n".join([stage.upper(), *rules[stage]]), bbox=frame, **style)
+        for other in before:
+            ends = {"patchA": boxes[other].get_bbox_patch(), "patchB": boxes[stage].get_bbox_patch()}
+            arrow = {"arrowstyle": "-|>", "color": GREY, "linewidth": 0.8} | ends
+            panel.annotate("", place, boxes[other].get_position(), arrowprops=arrow)
+    return figure
+
+
+@styled
 def step_times(benchmarks: pd.DataFrame) -> Figure:
     """Where the time went: every job as a point, every rule with its number of jobs and its total.
 

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import datetime
-import glob
 import os
 import re
 import shutil
 import zipfile
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,8 +19,7 @@ from tqdm import tqdm
 
 from mer_core.batch import workers
 from mer_core.config.simulation import Simulation
-from mer_core.errors import UserError
-from mer_core.job import NO_ROOM, check_not_orphaned
+from mer_core.job import publish_folder
 from mer_core.simulation.identities import identity
 from mer_core.simulation.plan import Clip, Sequence, Sheets, clip_set, plan, simulated_subjects, stream
 from mer_core.simulation.recording import Actor, Camera
@@ -62,7 +59,7 @@ def simulate_casme2(root: str | os.PathLike[str], settings: Simulation, processe
         UserError: the folder of portraits does not serve, or `root` cannot be written.
     """
     clips = plan("casme2", settings.size, settings.seed)
-    with new_folder(Path(root)) as folder:
+    with publish_folder(root) as folder:
         draw_all("casme2", _draw_clip, folder, settings, processes)
         write_workbook(folder / WORKBOOK, _casme2_sheets(clips))
         write_workbook(folder / OBJECTIVE, _casme2_objective(clips))
@@ -83,7 +80,7 @@ def simulate_ckplus(root: str | os.PathLike[str], settings: Simulation, processe
         UserError: the folder of portraits does not serve, or `root` cannot be written.
     """
     sequences = plan("ckplus", settings.size, settings.seed)
-    with new_folder(Path(root)) as folder:
+    with publish_folder(root) as folder:
         draw_all("ckplus", _draw_sequence, folder, settings, processes)
         for place in ("", "cohn-kanade-images", f"cohn-kanade-images/{sequences[0].subject}", "Emotion"):
             (folder / place / ".DS_Store").write_bytes(b"\x00\x00\x00\x01Bud1")
@@ -105,7 +102,7 @@ def simulate(layout: str, root: str | os.PathLike[str], settings: Simulation, pr
         return
     clips = [*plan(layout, settings.size, settings.seed)]
     kind = clip_set(layout)
-    with new_folder(Path(root)) as folder:
+    with publish_folder(root) as folder:
         draw_all(layout, partial(_draw_clip_of, layout), folder, settings, processes)
         for name, sheets in kind.tables(clips).items():
             write_workbook(folder / name, sheets)
@@ -266,30 +263,3 @@ def save(path: Path, image: np.ndarray) -> None:
     """Write an image, RGB or grey."""
     _, code = cv2.imencode(path.suffix, image[..., ::-1] if image.ndim == 3 else image)
     path.write_bytes(code.tobytes())
-
-
-@contextmanager
-def new_folder(root: Path) -> Iterator[Path]:
-    """A temporary folder beside `root` that takes its place when all went well."""
-    fresh, outgoing = (root.with_name(f".{root.name}.{os.getpid()}.{end}") for end in ("new", "old"))
-    for end in ("new", "old"):
-        for leftover in root.parent.glob(f".{glob.escape(root.name)}.[0-9]*.{end}"):  # of killed jobs
-            shutil.rmtree(leftover, ignore_errors=True)
-    try:
-        fresh.mkdir(parents=True)
-        yield fresh
-        check_not_orphaned()
-        if root.exists():
-            root.rename(outgoing)
-        fresh.rename(root)
-    except OSError as error:
-        if error.errno in NO_ROOM:
-            raise UserError(
-                f"{root}: cannot be written ({error.strerror}); free space or mend permissions"
-            ) from error
-        raise
-    finally:
-        if outgoing.exists() and not root.exists():
-            outgoing.rename(root)
-        for folder in (fresh, outgoing):
-            shutil.rmtree(folder, ignore_errors=True)

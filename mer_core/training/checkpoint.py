@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import nn
 
-from mer_core.job import clear_leftovers, publish
+from mer_core.job import cannot_read, clear_leftovers, publish
 
 _LOG = logging.getLogger(__name__)
 SECONDS_BETWEEN_SAVES = 10.0  # short epochs are cheaper to repeat than to save
@@ -51,7 +51,9 @@ class Checkpoint:
                     _LOG.info("%s is of another training (settings, data or code); starting anew", self.path)
                     return []
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except (SafetensorError, OSError) as error:
+        except OSError as error:
+            raise cannot_read(self.path, error) from error
+        except SafetensorError as error:
             _LOG.warning("%s cannot be read (%s); starting anew", self.path, error)
             return []
         model.load_state_dict(

@@ -17,13 +17,13 @@ import torch
 
 from mer_core import provenance
 from mer_core.errors import UserError
+from mer_core.job import is_out_of_memory
 
 _LOG = logging.getLogger(__name__)
 POLL_SECONDS = 0.2
 SLICE = "MIG-"  # begins the name of a part of a GPU
 SMALLEST_BFLOAT16 = 32  # pixels; ResNet18 divides the edge by 16 before its last stride
 Precision = Literal["auto", "float32", "tf32", "bfloat16"]
-NO_MEMORY = ("out of memory", "ALLOC_FAILED", "DefaultCPUAllocator: can't allocate memory")
 
 
 def visible_devices() -> list[str]:
@@ -161,11 +161,6 @@ def kernels(precision: Precision, repeatable: bool, device: torch.device) -> Ite
         torch.use_deterministic_algorithms(before_repeatable)
         for (owner, name, _), value in zip(choices, before, strict=True):
             setattr(owner, name, value)
-
-
-def is_out_of_memory(error: RuntimeError) -> bool:
-    """Whether the GPU's or the CPU's allocator had no room."""
-    return isinstance(error, torch.OutOfMemoryError) or any(text in str(error) for text in NO_MEMORY)
 
 
 def circumstances(device: torch.device, precision: Precision) -> dict[str, Any]:

@@ -16,11 +16,11 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.swa_utils import AveragedModel
 
 from mer_core.errors import UserError
-from mer_core.job import check_not_orphaned
+from mer_core.job import check_not_orphaned, is_out_of_memory
 from mer_core.training.augment import augment
 from mer_core.training.checkpoint import Checkpoint
 from mer_core.training.data import Samples
-from mer_core.training.device import autocast, choose_precision, is_out_of_memory, kernels
+from mer_core.training.device import autocast, choose_precision, kernels
 
 if TYPE_CHECKING:
     from mer_core.config.training import Training
