@@ -98,7 +98,8 @@ def describe(
         ),
         "workflow": (
             "Stages of the workflow",
-            "Every stage with its Snakemake rules; each builds on what stands left of it.",
+            "Every stage with its Snakemake rules; each builds on what stands left of it, and join_datasets, "
+            "where datasets are put together, on faces as well.",
             "A diagram of the stages from data to models, in each the names of its rules.",
         ),
         "times": (
