@@ -18,11 +18,13 @@ from mer_core.report.typeset import make_table, read_tables, write_tables
 SCRIPTS = Path(__file__).parent.parent / "workflow_scripts"
 # What a reader that guesses takes for a number, for nothing, or for a truth value.
 NAMES = ["None", "0", "NA", "001", "1e5", "nan", "null", "True", "inf", "1_000", "N-A"]
+# What a spreadsheet would run, some of it with an apostrophe before it already.
+RUN = ["=1+1", "+1", "-1", "@a", "'=1", "''-1", "'"]
 QUICK = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @QUICK
-@given(st.lists(st.tuples(st.text(max_size=9) | st.sampled_from(NAMES), st.floats(allow_nan=False))))
+@given(st.lists(st.tuples(st.text(max_size=9) | st.sampled_from(NAMES + RUN), st.floats(allow_nan=False))))
 def test_round_trip(tmp_path, rows):
     frame = pd.DataFrame(rows, columns=["name", "value"]).astype({"name": str, "value": float})
     frame = frame[~frame["name"].str.contains("[\r\n\ud800-\udfff]")]
