@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from mer_core.datasets.manifest import (
     COLUMNS,
     assemble,
+    digest,
     included,
     is_to_be_spotted,
     new_sample,
@@ -47,6 +48,20 @@ def test_columns_and_types(tmp_path):
     assert frame.included.tolist() == [True, False]
     assert frame.loc[1, "label"] == ""
     assert included(frame).sample_id.tolist() == ["casme2/sub01/EP02_01f"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_another"),
+    [
+        ({"label": "disgust"}, True),
+        ({"subject": "sub02"}, True),
+        ({"sample_id": "casme2/sub01/other"}, True),
+        ({"action_units": "4", "apex": 60, "label_raw": "Happiness", "fps": 200.0}, False),
+    ],
+)
+def test_the_digest_is_of_what_a_model_learns(changes, is_another):
+    one, other = (assemble([row]) for row in (annotated(), annotated() | changes))
+    assert (digest(one) != digest(other)) is is_another
 
 
 def test_an_empty_manifest_is_one(tmp_path):
