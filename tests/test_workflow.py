@@ -107,6 +107,8 @@ def test_everything_promised_is_there(finished):
     assert (finished.results / "aligned/casme2.h5").stat().st_mode & 0o077 == 0, "faces are private"
     logs = finished.results / "logs"
     assert (logs / "train_fold" / "dual" / "seed0" / "sub01.log").stat().st_size > 0
+    assert (finished.results / "pretrain/dual_transfer/frame/run0/weights.safetensors").is_file()
+    assert not [*finished.results.rglob("without")], "one pretraining serves all folds, of others' faces"
     leftovers = [
         path
         for path in finished.results.rglob(".*")
