@@ -16,6 +16,7 @@ from training_samples import CLASSES, CPU, CROSS_ENTROPY, PLAIN, PRETRAINING, wr
 from mer_core.errors import UserError
 from mer_core.models import build_model
 from mer_core.models.weights import load_weights, save_weights
+from mer_core.training import splits
 from mer_core.training.pretrain import pretrain, select
 
 HERE = Path(__file__).parent
@@ -61,12 +62,20 @@ def test_a_run_writes_weights_history_and_metrics(dataset, tmp_path, split):
     load_weights(build_model("none", 3), tmp_path / "weights.safetensors")
 
 
-def test_runs_differ_and_repeat(dataset, tmp_path):
-    weights = []
+def test_runs_differ_and_repeat(dataset, tmp_path, monkeypatch):
+    weights, tested, split = [], [], splits.split_by_frame
+
+    def noted(*given):
+        train, test = split(*given)
+        tested.append(test.tolist())
+        return train, test
+
+    monkeypatch.setattr(splits, "split_by_frame", noted)
     for folder, number in (("a", 0), ("b", 0), ("c", 1)):
         run(tmp_path / folder, dataset, PRETRAINING.model_copy(update={"epochs": 1}), number=number)
         weights.append((tmp_path / folder / "weights.safetensors").read_bytes())
     assert weights[0] == weights[1] != weights[2]
+    assert tested[0] == tested[1] != tested[2], "each run splits otherwise"
 
 
 def test_it_may_start_from_a_file(dataset, tmp_path):
