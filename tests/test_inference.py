@@ -26,6 +26,8 @@ from mer_core.inference.calibration import fit_temperature, tempered
 from mer_core.inference.card import Part, write_card
 from mer_core.inference.command import main
 from mer_core.inference.likeness import describe_likeness, distances
+from mer_core.inference.preparation import prepare
+from mer_core.inference.sources import find_sources
 from mer_core.models import build_network
 from mer_core.models.weights import digest_path, save_weights
 from mer_core.provenance import file_digest
@@ -121,6 +123,18 @@ def test_a_faster_network_gives_the_same_answers(tmp_path, astronaut):
     assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in model.network.modules())
 
 
+def test_deep_pictures_are_read_as_those_that_the_model_was_trained_on(tmp_path, astronaut):
+    gray = cv2.cvtColor(astronaut, cv2.COLOR_RGB2GRAY)
+    cv2.imwrite(str(tmp_path / "deep.png"), np.rint(gray * (4095 / 255)).astype(np.uint16))
+    write_model(tmp_path, bit_depth=12)
+    model = load_model(tmp_path)
+    [deep], [plain] = model.predict(tmp_path / "deep.png"), model.predict(np.dstack([gray] * 3))
+    assert deep.probabilities == plain.probabilities
+    [source] = find_sources([tmp_path / "deep.png"])
+    [[face]] = prepare(tmp_path, model, [source], 1)
+    assert np.array_equal(face.pixels, plain.face.pixels)
+
+
 def test_every_face_is_judged_the_largest_first(folder, photographs):
     both = load_model(folder).predict(photographs / "two.png")
     assert len(both) == 2 and both[0].face.step == "plain (largest of 2)"
@@ -138,8 +152,6 @@ def test_what_the_model_does_not_know_is_said(folder, photographs, astronaut, tm
 
 
 def test_an_apex_model_spots_the_apex_of_a_clip(folder, clip):
-    from mer_core.inference.sources import find_sources
-
     [source] = find_sources([clip], clips=True)
     model, frames = load_model(folder), source.frames()
     assert len(frames) == 9

@@ -3,6 +3,7 @@
 import logging
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -296,6 +297,14 @@ def test_a_checkpoint_of_another_training_or_a_damaged_one_is_ignored(tmp_path, 
     anew, history = run(Net(), checkpoint=Checkpoint(path, "these settings"))
     assert same(straight, anew) and len(history) == 2
     assert "cannot be read" in caplog.text
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="no file here whose reading fails")
+def test_a_checkpoint_that_the_disk_does_not_give_is_not_trained_over(tmp_path):
+    (tmp_path / "checkpoint.safetensors").symlink_to("/proc/self/mem")
+    with pytest.raises(UserError, match="the file may be whole"):
+        run(Net(), checkpoint=Checkpoint(tmp_path / "checkpoint.safetensors", "this"))
+    assert (tmp_path / "checkpoint.safetensors").is_symlink()
 
 
 def test_short_epochs_are_not_saved_each(tmp_path, monkeypatch):

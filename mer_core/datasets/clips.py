@@ -9,6 +9,7 @@ import pandas as pd
 
 from mer_core.datasets import frames
 from mer_core.errors import UserError
+from mer_core.job import cannot_read
 
 MAX_FRAMES = 2000  # ten seconds; a micro-expression lasts half a second
 
@@ -26,14 +27,18 @@ def clip_frames(root: Path, row: pd.Series) -> dict[int, Path]:
         Frame number -> file, ascending. Numbers may have gaps.
 
     Raises:
-        UserError: the folder is gone, lies outside of the root, or holds none or more than `MAX_FRAMES`.
+        UserError: the folder is gone, cannot be read, lies outside of the root, or holds none or more than
+            `MAX_FRAMES`.
     """
     path = Path(root) / row["frame_path"]
     folder = path if pd.isna(row["apex"]) else path.parent
-    if not folder.is_dir() or not Path(os.path.normpath(folder)).is_relative_to(os.path.normpath(root)):
-        raise UserError(f"{folder}: the clip's folder is gone; put it back or run the doctor again")
-    with os.scandir(folder) as entries:
-        numbered = frames.series(folder, [entry.name for entry in entries if entry.is_file()]).files
+    try:
+        if not folder.is_dir() or not Path(os.path.normpath(folder)).is_relative_to(os.path.normpath(root)):
+            raise UserError(f"{folder}: the clip's folder is gone; put it back or run the doctor again")
+        with os.scandir(folder) as entries:
+            numbered = frames.series(folder, [entry.name for entry in entries if entry.is_file()]).files
+    except OSError as error:
+        raise cannot_read(folder, error) from None
     inside = {number: file for number, file in numbered.items() if row["onset"] <= number <= row["offset"]}
     if not 0 < len(inside) <= MAX_FRAMES:
         interval = f"{row['onset']}..{row['offset']}"

@@ -84,6 +84,12 @@ def load_weights(model: nn.Module, path: str | Path, skip_classifier: bool = Fal
     model.load_state_dict(state, strict=False)
 
 
+def metadata_of(data: bytes) -> dict[str, str]:
+    """What stands beside the tensors in a safetensors file that was read without an error."""
+    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+    return header.get("__metadata__") or {}
+
+
 def digest_path(path: str | Path) -> Path:
     """Where the sha256 of a weights file stands."""
     return Path(f"{path}.sha256")
@@ -147,9 +153,7 @@ def _read(path: Path) -> dict[str, Tensor]:
             reason = " ".join(str(error).split())
             problem = f"is not a whole safetensors file ({reason}); make or fetch it again"
         raise UserError(f"{path}: {problem}") from None
-    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-    metadata = header.get("__metadata__") or {}
-    if metadata.get("writer") == _WRITER and not digest_path(path).exists():
+    if metadata_of(data).get("writer") == _WRITER and not digest_path(path).exists():
         raise UserError(f"{path}: {digest_path(path).name} is missing beside it; copy both files")
     return state
 

@@ -8,11 +8,12 @@ import time
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 from torch import nn
 
 from mer_core.job import cannot_read, clear_leftovers, publish
+from mer_core.models.weights import metadata_of
 
 _LOG = logging.getLogger(__name__)
 SECONDS_BETWEEN_SAVES = 10.0  # short epochs are cheaper to repeat than to save
@@ -45,16 +46,15 @@ class Checkpoint:
         if not self.path.exists():
             return []
         try:
-            with safe_open(self.path, framework="pt") as file:
-                metadata = file.metadata() or {}
-                if metadata.get("identity") != self.identity:
-                    _LOG.info("%s is of another training (settings, data or code); starting anew", self.path)
-                    return []
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            data = self.path.read_bytes()  # not mapped, which some file systems cannot
+            tensors, metadata = load(data), metadata_of(data)
         except OSError as error:
             raise cannot_read(self.path, error) from error
         except SafetensorError as error:
             _LOG.warning("%s cannot be read (%s); starting anew", self.path, error)
+            return []
+        if metadata.get("identity") != self.identity:
+            _LOG.info("%s is of another training (settings, data or code); starting anew", self.path)
             return []
         model.load_state_dict(
             {n.removeprefix("model."): t for n, t in tensors.items() if n.startswith("model.")}
