@@ -135,6 +135,20 @@ def test_macro_expressions_of_the_same_people(roots, settings):
     assert len(full) == {"casme_sq": 300, "casme3": 3346}[settings.layout]
 
 
+@pytest.mark.parametrize(
+    ("labels", "classes"),
+    [
+        ("valence", {"negative": "negative", "positive": "positive", "surprise": None}),
+        ("type", {"micro-expression": "micro", "macro-expression": "macro"}),
+    ],
+)
+def test_people_under_other_labels(roots, labels, classes):
+    given = {"labels": labels, "classes": classes, "expressions": "all", "missing_offset": "mirror"}
+    settings = CasmeSq(layout="casme_sq", root="simulated", **given)
+    samples, _ = read_dataset("casme_sq", settings, roots / "casme_sq", {})
+    assert people_used(settings, "tiny", 0) == sorted({*samples.subject[samples.included]})
+
+
 @pytest.mark.parametrize(("text", "number"), [("12+6", 1), ("L14", 7), ("4+10", 7), ("4+7+9", 4), ("2+1", 2)])
 def test_objective_classes_follow_from_action_units(text, number):
     units = tuple(ActionUnit(int(unit.strip("LR")), "", 1.0) for unit in text.split("+"))

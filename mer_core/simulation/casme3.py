@@ -38,11 +38,10 @@ def _tables(clips: list[Clip]) -> dict[str, Sheets]:
         clip_of = [f"spNO.{int(clip.subject[2:])}", clip.name.upper() if place == 1 else clip.name]
         apex, offset, units = clip.apex_cell, clip.offset, str(clip.units_cell)
         objective = ROMAN[clip.objective_class - 1]
-        kind = "Macro-expression" if clip.macro else "Micro-expression"
         if place == 2:  # out of order here, in order in the full table
             offset = 0
         if apex == clip.apex:
-            full.append([*clip_of, clip.onset, apex, clip.offset, units, kind, objective])
+            full.append([*clip_of, clip.onset, apex, clip.offset, units, clip.kind.capitalize(), objective])
         label = "Others" if clip.label == "others" else clip.label
         if not clip.macro:
             micro.append([*clip_of, *map(str, (clip.onset, apex, offset)), units, objective, label])

@@ -15,7 +15,6 @@ VIDEOS = {
     **{"happy1": "0502", "happy2": "0503", "happy3": "0505", "happy4": "0507", "happy5": "0508"},
 }
 STIMULI = {code: name for name, code in VIDEOS.items()}
-VALENCES = {"happiness": "positive", "surprise": "surprise"}
 PEOPLE = [f"s{n}" for n in (15, 16, *range(19, 28), *range(29, 39), 40)]
 
 
@@ -46,8 +45,7 @@ def _tables(clips: list[Clip]) -> dict[str, Sheets]:
         name = f"{STIMULI[clip.name]}_{place + 1}"
         offset = 0 if _is_without_offset(clip, place) else clip.offset
         interval = [clip.onset, clip.apex_cell, offset]
-        kind = "macro-expression" if clip.macro else "micro-expression"
-        told = [clip.units_cell, VALENCES.get(clip.label, "negative"), kind, clip.label]
+        told = [clip.units_cell, clip.valence, clip.kind, clip.label]
         rows.append([PEOPLE.index(clip.subject) + 1, name, *interval, *told])
     people = [[int(name[1:]), name, place] for place, name in enumerate(PEOPLE, start=1)]
     videos = [[code, name] for name, code in VIDEOS.items()]

@@ -105,6 +105,7 @@ OBJECTIVE_CLASSES = {
     5: {"1", "15", "1+4", "6+15", "15+17"},
     6: {"1+2+4", "20"},
 }
+VALENCES = {"happiness": "positive", "surprise": "surprise"}  # of the others it is negative
 ROMAN = ("I", "II", "III", "IV", "V", "VI", "VII")
 
 
@@ -138,6 +139,16 @@ class Clip:
         """From 1 to 7, by the action units, whatever their sides."""
         text = "+".join(map(str, sorted({unit.number for unit in self.units})))
         return next((number for number, made in OBJECTIVE_CLASSES.items() if text in made), 7)
+
+    @property
+    def valence(self) -> str:
+        """Of the expression: negative, positive or surprise."""
+        return VALENCES.get(self.label, "negative")
+
+    @property
+    def kind(self) -> str:
+        """Whether it is a micro-expression or a macro-expression."""
+        return "macro-expression" if self.macro else "micro-expression"
 
     def intensity(self, number: int) -> float:
         """Share of the apex's strength at a frame: a smooth rise from 0, then a slower, partial return."""
@@ -336,10 +347,13 @@ def people_used(dataset: Copy, size: str, seed: int) -> list[str]:
 
 
 def _told(clip: Clip, labels: str) -> set[str]:
-    """What the tables of the data sets say of a clip: its label, or the number of its objective class."""
-    if labels != "objective":
-        return {clip.label.casefold()}
-    return {str(clip.objective_class), ROMAN[clip.objective_class - 1].casefold()}
+    """What the tables of the data sets say of a clip under a choice of labels."""
+    told = {
+        "objective": {str(clip.objective_class), ROMAN[clip.objective_class - 1].casefold()},
+        "valence": {clip.valence},
+        "type": {clip.kind},
+    }
+    return told.get(labels, {clip.label.casefold()})
 
 
 @lru_cache(maxsize=16)
