@@ -57,16 +57,20 @@ def test_nothing_of_the_users_environment_reaches_the_figures(tmp_path):
     )
     (tmp_path / "matplotlibrc").write_text(
         "text.usetex: True\naxes.facecolor: red\nsavefig.bbox: tight\naxes.prop_cycle: cycler('color', 'k')\n"
+        "axes.formatter.use_locale: True\n"
     )
     plain = {key: value for key, value in os.environ.items() if not key.startswith("MPL") or "DIR" in key}
     environments = {
         "plain": {},
         "notebook": {"MPLBACKEND": "module://of_a_notebook.backend_inline"},
         "rc": {"MATPLOTLIBRC": str(tmp_path / "matplotlibrc")},
+        "locale": {"MATPLOTLIBRC": str(tmp_path / "matplotlibrc"), "LC_ALL": "xx_XX.UTF-8"},
     }
     for name, changes in environments.items():
         command = [sys.executable, "-c", code, tmp_path / name]
         subprocess.run(command, check=True, env=plain | changes, timeout=120)
+    command = [sys.executable, "-c", "import mer_core.inference.pictures"]
+    subprocess.run(command, check=True, env=plain | environments["locale"], timeout=120)
     for kind in ("png", "svg"):
         first, *others = ((tmp_path / f"{name}.{kind}").read_bytes() for name in environments)
         assert all(other == first for other in others)

@@ -6,11 +6,10 @@ import io
 from pathlib import Path
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from mer_core import job
 from mer_core.inference.model import Prediction
-from mer_core.report.figures import styled
+from mer_core.report.figures import Figure, styled
 
 
 def draw_prediction(prediction: Prediction, path: Path) -> None:
