@@ -207,7 +207,8 @@ def logged(log: str | os.PathLike[str]) -> Iterator[None]:
             os.dup2(file.fileno(), 2)
     except OSError as error:
         sys.exit(f"error: {_cannot_write(path, error)}")
-    sys.stdout.reconfigure(line_buffering=True)
+    for stream in (sys.stdout, sys.stderr):  # whatever the locale, and names of files that are no text
+        stream.reconfigure(line_buffering=True, encoding="utf-8", errors="backslashreplace")
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _terminate)
@@ -226,6 +227,11 @@ def logged(log: str | os.PathLike[str]) -> Iterator[None]:
         else:
             traceback.print_exc()
         sys.exit(1)
+
+
+def print_any_text() -> None:
+    """Let no print fail for a letter that the terminal's encoding lacks."""
+    sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def is_out_of_memory(error: Exception) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import cv2
@@ -21,6 +22,7 @@ from mer_core.faces.alignment import (
     warp,
 )
 from mer_core.faces.landmarks import LEFT_INNER_EYE, RIGHT_INNER_EYE, FaceFinder, Found, NoFace
+from mer_core.faces.margin import advise
 from mer_core.images import read_image
 
 EYES = [LEFT_INNER_EYE, RIGHT_INNER_EYE]
@@ -163,6 +165,30 @@ def test_the_share_inside_is_that_of_the_pixels(
     transform = eye_transform(face(tilt, distance, place), 128, 0.26, (0.5, 0.28))
     counted = cv2.warpAffine(np.ones((160, 240), np.float32), transform, (128, 128)).mean()
     assert share_inside(transform, 128, (160, 240)) == pytest.approx(counted, abs=0.03)
+
+
+@given(tilt=st.sampled_from([0.0, 7.0, -20.0]), cut=st.integers(0, 30), distance=st.floats(20, 60))
+def test_the_crop_that_is_advised_shows_what_is_said(tilt: float, cut: int, distance: float) -> None:
+    """A face of known brows and mouth in the middle of a picture whose sides are cut off."""
+    x, y = np.meshgrid(np.linspace(-1.2, 1.2, 17), [-0.6, 0.5, 1.9])
+    points = np.zeros((68, 2))
+    points[17:] = np.column_stack([x.ravel(), y.ravel()])
+    points[EYES] = [-0.5, 0], [0.5, 0]
+    turn = np.radians(tilt)
+    points = (
+        points @ (distance * np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])) + 200
+    )
+    shape = (400, 400 - 2 * cut)
+    landmarks = np.array([points - [cut, 0]] * 3)
+    said = advise("mine", landmarks, np.array([shape] * 3), 0.15, (0.5, 0.28))
+    pattern = r"alignment: \{eye_distance: (0\.\d\d)\} .* (\d+) % lie inside"
+    [wanted, share] = re.search(pattern, said).groups()
+    transform = eye_transform(landmarks[0], 1000, float(wanted), (0.5, 0.28))
+    inside = share_inside(transform, 1000, shape)
+    assert abs(100 * inside - int(share)) <= 0.51
+    shown = moved(transform, landmarks[0, 17:]) / 1000
+    assert shown.min() >= 0 and shown.max() <= 1
+    assert inside >= 0.7 or ("cuts brows or mouth" in said and "{mode: precropped}" in said)
 
 
 def test_borders_are_replicated() -> None:

@@ -151,6 +151,16 @@ def test_any_other_error_leaves_its_traceback_in_the_log(tmp_path):
     assert "ZeroDivisionError" in log
 
 
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_no_encoding_of_the_user_stops_a_job(tmp_path, monkeypatch, encoding):
+    monkeypatch.setenv("PYTHONIOENCODING", encoding)
+    done, log = run_job(
+        tmp_path, "print('a \u2013 \u8868', os.fsdecode(b'no text \\xff')); raise UserError('\u00e9')"
+    )
+    assert done.returncode == 1
+    assert log == "a \u2013 \u8868 no text \\udcff\nerror: \u00e9\n"
+
+
 def test_a_lack_of_memory_is_one_sentence(tmp_path):
     done, log = run_job(tmp_path, "import numpy; numpy.ones((2**50,))")
     assert done.returncode == 1

@@ -15,4 +15,5 @@ def main(snakemake):
 
 
 if __name__ == "__main__":
+    job.print_any_text()
     main(snakemake)

@@ -28,6 +28,7 @@ def main(snakemake):
 
 
 if __name__ == "__main__":
+    job.print_any_text()
     try:
         main(snakemake)
     except UserError as error:

@@ -62,5 +62,5 @@ def _closest(landmarks: np.ndarray, eye_center: tuple[float, float]) -> np.ndarr
     """The largest eye_distance that keeps brows and mouth of each face in its crop, (N,)."""
     away, center = levelled(landmarks)[:, BROWS_TO_MOUTH], np.array(eye_center)
     with np.errstate(divide="ignore"):
-        room = np.where(away > 0, (1 - center) / away, -center / away)
+        room = np.where(away > 0, 1 - center, center) / np.abs(away)
     return room.min(axis=(1, 2))

@@ -17,7 +17,7 @@ from mer_core.csvs import harmless
 from mer_core.errors import UserError
 from mer_core.inference.preparation import Face, prepare
 from mer_core.inference.sources import Source, find_sources
-from mer_core.job import is_out_of_memory
+from mer_core.job import is_out_of_memory, print_any_text
 
 if TYPE_CHECKING:
     from mer_core.inference.model import Model, Prediction
@@ -30,6 +30,7 @@ LOOPBACK = "127.0.0.1"
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; 0 when every source could be judged, 1 when one could not, 2 for wrong arguments."""
     options = _parser().parse_args(arguments)
+    print_any_text()
     try:
         return options.run(options)
     except UserError as error:

@@ -15,7 +15,7 @@ import cv2
 from mer_core.datasets import frames
 from mer_core.datasets.frames import Root
 from mer_core.errors import UserError
-from mer_core.job import check_readable, publish_folder
+from mer_core.job import check_readable, print_any_text, publish_folder
 
 
 def write_frames(video: Path) -> int:
@@ -72,7 +72,9 @@ def main(folder: Path) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Write the frames of videos as numbered images.")
     parser.add_argument("folder", type=Path, help="that holds them, down to eight folders deep")
+    given = parser.parse_args()
+    print_any_text()
     try:
-        main(parser.parse_args().folder)
+        main(given.folder)
     except UserError as error:
         sys.exit(str(error))
