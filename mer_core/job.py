@@ -20,7 +20,7 @@ from typing import Any
 
 import psutil
 
-from mer_core.errors import UserError
+from mer_core.errors import Unreadable, UserError
 
 # File systems without a call (shares, exFAT, Lustre by its mount options) refuse it with one of these.
 NOT_THERE = {
@@ -247,7 +247,11 @@ def _terminate(signum: int, frame: Any) -> None:
 
 
 def cannot_read(path: str | os.PathLike[str], error: OSError) -> UserError:
-    """What an error of the operating system says of a file: never that it is damaged, it may be whole."""
+    """What an error of the operating system says of a file: never that it is damaged, it may be whole.
+
+    Returns:
+        An `Unreadable`, but for what is not there.
+    """
     remedies = {
         errno.ENOENT: "check the path",
         errno.EISDIR: "name a file",
@@ -261,7 +265,9 @@ def cannot_read(path: str | os.PathLike[str], error: OSError) -> UserError:
         errno.EMFILE: "the file may be whole; let more files be open at once (ulimit -n)",
     }
     remedy = remedies.get(error.errno, "the file may be whole; run again once its disk or share answers")
-    return UserError(f"{path}: cannot be read ({error.strerror or error}); {remedy}")
+    not_there = error.errno in {errno.ENOENT, errno.ENOTDIR, errno.EISDIR}
+    kind = UserError if not_there else Unreadable
+    return kind(f"{path}: cannot be read ({os.strerror(error.errno)}); {remedy}")
 
 
 def check_readable(path: str | os.PathLike[str]) -> None:

@@ -29,6 +29,7 @@ import xlwt
 import yaml
 from checkout import Checkout
 from dataset_samples import (
+    CONFIG,
     ROWS,
     WORKBOOK,
     casme2_settings,
@@ -61,6 +62,7 @@ from mer_core.evaluation.collect import read_pooled
 from mer_core.faces import cache
 from mer_core.faces.cache import read_cache, write_cache
 from mer_core.faces.given import given_landmarks
+from mer_core.faces.samples import align_samples
 from mer_core.images import read_image
 from mer_core.inference.bundle import read_description
 from mer_core.inference.sources import read_video
@@ -609,6 +611,25 @@ def test_a_disk_that_does_not_give_a_file_costs_it_nothing(tmp_path, name):
     with pytest.raises(UserError, match=r"Input/output error.*may be whole; run again") as caught:
         UNREADABLE[name](tmp_path / name)
     assert not re.search("delete|replace|anew|copy", str(caught.value).replace(str(tmp_path), ""))
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="no file here whose reading fails")
+@pytest.mark.parametrize("frame", ["img8", "img7"])
+def test_a_frame_that_the_disk_does_not_give_is_not_left_out(tmp_path, frame):
+    """With the disk back, the sample would be missing still."""
+    write_casme2(tmp_path)
+    samples, _ = read(tmp_path, casme2_settings())
+    path = tmp_path / f"CASME2_RAW_selected/sub01/EP02_01f/{frame}.jpg"
+    path.unlink()
+    path.symlink_to("/proc/self/mem")
+    failing = pytest.raises(UserError, match=rf"{frame}\.jpg: cannot be read \(Input/output error\)")
+    with failing:
+        read(tmp_path, casme2_settings(link_roots=("/proc",)))
+    if frame == "img8":
+        precropped = CONFIG.alignment.model_copy(update={"mode": "precropped", "size": 16})
+        with failing:
+            align_samples("casme2", samples, tmp_path, precropped, tmp_path / "x.h5", tmp_path / "x.csv")
+        assert not (tmp_path / "x.csv").exists()
 
 
 @pytest.mark.parametrize("place", ["sub01", "sub01/EP02_01f"])

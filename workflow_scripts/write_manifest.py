@@ -10,7 +10,7 @@ from mer_core.csvs import read_csv
 from mer_core.datasets.clips import clip_frames
 from mer_core.datasets.doctor import stop_on_errors
 from mer_core.datasets.manifest import is_to_be_spotted, read_manifest, write_manifest
-from mer_core.errors import UserError
+from mer_core.errors import Unreadable, UserError
 from mer_core.faces.alignment import align_clip
 from mer_core.faces.landmarks import FaceFinder
 from mer_core.faces.spotting import spot_apex
@@ -34,6 +34,8 @@ def main(snakemake):
             pictures = (read_image(file, depth_of(row.bit_depth)) for file in frames.values())
             aligned, onset = align_clip(pictures, finder, settings)
             apex = spot_apex(aligned, onset.landmarks_aligned, list(frames), finder)
+        except Unreadable:
+            raise
         except UserError as error:
             samples.loc[index, ["included", "reason"]] = [False, f"apex not spotted: {error}"]
         else:

@@ -17,7 +17,7 @@ from mer_core.config.layouts.annotated import AnnotatedClips
 from mer_core.datasets import frames
 from mer_core.datasets.defects import Findings
 from mer_core.datasets.frames import Root, Series
-from mer_core.errors import UserError
+from mer_core.errors import Unreadable, UserError
 from mer_core.provenance import file_digest
 
 APEX_KINDS = ("missing_apex", "degenerate_apex", "apex_outside")
@@ -300,6 +300,8 @@ def _check_headers(sample: dict[str, Any], inside: dict[int, Path], where: str, 
     for number, file in inside.items():
         try:
             images.image_size(file)
+        except Unreadable:
+            raise
         except UserError:
             if number != sample["apex"]:
                 unreadable.append(file.name)

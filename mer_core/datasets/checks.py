@@ -13,7 +13,7 @@ from mer_core.config.datasets import Dataset
 from mer_core.datasets import frames
 from mer_core.datasets.defects import Findings, as_yaml
 from mer_core.datasets.manifest import included
-from mer_core.errors import UserError
+from mer_core.errors import Unreadable, UserError
 from mer_core.provenance import file_digest
 
 UNLABELLED = "sequence without a label"
@@ -51,6 +51,8 @@ def check_images(samples: list[dict[str, Any]], root: Path, name: str, findings:
         try:
             images.read_image(path, sample["bit_depth"])
             largest = images.largest_value(path)
+        except Unreadable:
+            raise
         except UserError as error:
             why = str(error).replace(f"{root}/", "").removeprefix(f"{sample['frame_path']}: ")
             why = why.replace("bit_depth: ", f"datasets.{name}.bit_depth: ")

@@ -19,7 +19,7 @@ from mer_core.datasets.defects import Findings
 from mer_core.datasets.frames import Root
 from mer_core.datasets.manifest import new_sample
 from mer_core.datasets.trees import Listing
-from mer_core.errors import UserError
+from mer_core.errors import Unreadable, UserError
 
 Beside = Callable[["Table"], "pd.DataFrame | None"]
 """Another table of a copy, None where there is none."""
@@ -230,6 +230,8 @@ def _files(folder: Path) -> list[str]:
 def _read(path: Path, form: Table) -> pd.DataFrame | None:
     try:
         return form.read(path)
+    except Unreadable:
+        raise
     except UserError:
         return None
 

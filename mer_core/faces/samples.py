@@ -16,7 +16,7 @@ from mer_core import provenance
 from mer_core.batch import Finished, workers
 from mer_core.config.alignment import Alignment
 from mer_core.csvs import write_csv
-from mer_core.errors import UserError
+from mer_core.errors import Unreadable, UserError
 from mer_core.faces.alignment import align_image
 from mer_core.faces.cache import ARRAYS, PART, Aligned, Attribute, read_parts, write_parts
 from mer_core.faces.given import DLIB, KnownFace, given_landmarks, landmarks_of
@@ -58,7 +58,8 @@ def align_samples(
         processes: as for `batch.workers`.
 
     Raises:
-        UserError: the landmark model is missing, or there is no room. A sample without a face does not raise.
+        UserError: the landmark model is missing, there is no room, or the disk does not give an image. A
+            sample without a face does not raise.
     """
     path, failures = Path(path), Path(failures)
     attributes, code = cache_attributes(settings), provenance.code_digest(_CODE)
@@ -159,6 +160,8 @@ def _align_file(settings: Alignment, work: tuple[Path, int | None, KnownFace | N
         if _detects(settings):
             finder = _finder()
         face = align_image(read_image(file, bit_depth), finder, settings)
+    except Unreadable:
+        raise
     except UserError as error:
         record["message"] = str(error).encode()
     else:

@@ -15,7 +15,7 @@ from tqdm import tqdm
 from mer_core import csvs, provenance
 from mer_core.batch import Finished, workers
 from mer_core.config.inputs import FlowClip, Input
-from mer_core.errors import UserError
+from mer_core.errors import Unreadable, UserError
 from mer_core.faces.cache import Aligned, read_cache, write_cache
 from mer_core.images import depth_of
 from mer_core.inputs.maps import draw
@@ -52,7 +52,7 @@ def build_input(
         processes: as for `batch.workers`.
 
     Raises:
-        UserError: nothing is left.
+        UserError: nothing is left, or the disk does not give a frame.
     """
     rows = samples.set_index("sample_id", drop=False).loc[faces.sample_id].to_dict("records")
     places = [scaled(transform, faces.attributes["size"], settings.crop) for transform in faces.transform]
@@ -115,6 +115,8 @@ def _origin(root: str | Path, made_with: Any, work: Work) -> str:
         files = [
             provenance.file_digest(file) for file in open_clip(root, row, transform, 1).images.files.values()
         ]
+    except Unreadable:
+        raise
     except UserError as error:  # which `_draw` meets again, and reports
         files = [str(error)]
     return provenance.value_digest(
@@ -134,6 +136,8 @@ def _draw(root: str | Path, settings: Input, work: Work) -> np.ndarray | str:
     row, transform, landmarks = work
     try:
         return draw(open_clip(root, row, transform, settings.crop), settings, landmarks).astype(np.float16)
+    except Unreadable:
+        raise
     except UserError as error:
         return str(error)
 
