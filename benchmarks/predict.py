@@ -2,10 +2,11 @@
 
     python benchmarks/predict.py --images 1000
 
-Models of random weights judge copies of a photograph (ResNet18 with dual attention, by size of crop) and
-clips of nine frames (OFF-ApexNet on flow), by as many processes as there are cores. Prints what passed in a
-minute, from the start of the command to its end; what would pass on idle cores, by the processor time of all
-processes; and the share that the network, in one thread, has of that time.
+Models of random weights judge copies of a photograph (ResNet18 with dual attention, by the edges of
+photograph and crop) and clips of nine frames of the smallest edge (OFF-ApexNet on flow), by as many processes
+as there are cores. Prints what passed in a minute, from the start of the command to its end; what would pass
+on idle cores, by the processor time of all processes; and the share that the network, in one thread, has of
+that time.
 """
 
 from __future__ import annotations
@@ -40,32 +41,39 @@ def main() -> None:
     )
     parser.add_argument("--images", type=int, default=1000)
     parser.add_argument("--clips", type=int, default=100)
-    parser.add_argument("--edge", type=int, default=400, help="of the photograph in pixels")
+    parser.add_argument("--edges", type=int, nargs="+", default=[400, 1600], help="of the photograph, pixels")
     parser.add_argument("--sizes", type=int, nargs="*", default=[48, 112, 224], help="of the crop")
     arguments = parser.parse_args()
-    print(f"{machine()}\nphotographs of {arguments.edge} pixels")
-    edges = (arguments.edge, arguments.edge)
-    photograph = cv2.resize(skimage.data.astronaut(), edges, interpolation=cv2.INTER_AREA)
+    print(machine())
+    original = skimage.data.astronaut()
+    photographs = {
+        edge: cv2.resize(
+            original, (edge, edge), interpolation=cv2.INTER_AREA if edge < len(original) else cv2.INTER_CUBIC
+        )
+        for edge in sorted(arguments.edges)
+    }
     head = ["what", "a minute", "a minute, idle cores", "network's share, %"]
     print(f"\n| {' | '.join(head)} |\n|{'---|' * len(head)}")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for number in range(arguments.images):
-            write_image(folder / "pictures" / f"{number:05d}.jpg", photograph)
+        for edge, photograph in photographs.items():
+            for number in range(arguments.images):
+                write_image(folder / str(edge) / f"{number:05d}.jpg", photograph)
         for size in arguments.sizes:
             model = folder / f"model{size}"
             model.mkdir()
             write_model(model, size=size)
-            face = load_model(model).faces(photograph)
-            paths = [str(folder / "pictures")]
-            measure(f"pictures, {size} px", model, paths, face * arguments.images)
+            for edge, photograph in photographs.items():
+                face = load_model(model).faces(photograph)
+                what = f"pictures of {edge:,} px, crops of {size}"
+                measure(what, model, [str(folder / str(edge))], face * arguments.images)
         if arguments.clips:
             model = folder / "flow"
             model.mkdir()
             network = {"kind": "off_apexnet", "conv_activation": True}
             write_model(model, network=network, channels=2, input=FLOW)
             clips = [folder / "clips" / str(number) for number in range(arguments.clips)]
-            frames = [photograph] * FRAMES
+            frames = [photographs[min(photographs)]] * FRAMES
             for clip in clips:
                 for number, frame in enumerate(frames):
                     write_image(clip / f"{number}.jpg", frame)

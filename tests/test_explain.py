@@ -171,16 +171,19 @@ def test_weights_that_were_lost_are_named(trained, tmp_path):
 
 def test_right_and_wrong_stand_side_by_side():
     face, evidence = np.full((8, 8, 3), 90, np.uint8), np.eye(4)
-    right = Look("a", "a", 0.75, face, evidence, np.full((4, 4), 0.25))
-    wrong = Look("b", "a", 0.5, face, evidence, np.full((4, 4), 0.5))
-    figure = looks({("a", True): right, ("b", False): wrong}, ["a", "b"], credit=CKPLUS_NOTICE)
+    right = Look("set/s0/c0", "a", "a", 0.75, face, evidence, np.full((4, 4), 0.25))
+    wrong = Look("set/s1/c0", "b", "a", 0.5, face, evidence, np.full((4, 4), 0.5))
+    found = {("a", True): right, ("b", False): wrong}
+    figure = looks(found, ["a", "b"], title="dual on set", credit=CKPLUS_NOTICE)
     grid = np.array(figure.axes).reshape(2, 7)
     said = [panel.get_xlabel() for panel in grid[:, [0, 4]].flat]
     assert said == ["a 0.75", "", "", "a 0.50"]
+    assert [grid[0, 1].get_xlabel(), grid[1, 5].get_xlabel()] == ["set/s0/c0", "set/s1/c0"]
+    assert figure.get_suptitle() == "dual on set"
     assert [len(panel.images) for panel in grid[0]] == [1, 2, 2, 0, 0, 0, 0]
     gates = [grid[0, 2].images[1], grid[1, 6].images[1]]
     assert {gate.get_clim() for gate in gates} == {(0.25, 0.5)}, "one scale"
-    assert "Gate S: 0.25 dark, 0.50 bright" in figure.get_supxlabel()
+    assert "gate S: 0.25 dark, 0.50 bright" in figure.get_supxlabel()
     assert figure.get_supxlabel().endswith(CKPLUS_NOTICE)
 
 

@@ -38,6 +38,8 @@ def made(tmp_path_factory):
     recipe = Recipe(DUAL, CROSS_ENTROPY, settings, None, 16, None)
     parts = [Part("faces", "tabular", "training", True, {"happiness": 4}, 4)]
     scores = {"macro_f1": SCORE, "accuracy": SCORE, "n": 12, "subjects": 4, "confidence": 0.95}
+    of_class = {"precision": 0.5, "recall": 0.5, "f1": 0.5, "support": 4}
+    scores["per_class"] = {name: of_class for name in CLASSES}
     given = {"alignment": ALIGNMENT, "input_settings": None, "predictions": predictions(), "scores": scores}
     for name in ("model", "again"):
         train_final(

@@ -65,7 +65,7 @@ from mer_core.faces.given import given_landmarks
 from mer_core.faces.samples import align_samples
 from mer_core.images import read_image
 from mer_core.inference.bundle import read_description
-from mer_core.inference.sources import read_video
+from mer_core.inference.sources import read_clip
 from mer_core.models.weights import load_weights
 from mer_core.motion.videos import write_frames
 
@@ -598,7 +598,7 @@ UNREADABLE = {  # a file's name -> how it is read
     "pixels.csv": lambda path: unpack(path, path.parent / "out"),
     "model.json": lambda path: read_description(path.parent),
     "x.safetensors": lambda path: load_weights(Small(), path),
-    "x.avi": read_video,
+    "x.avi": lambda path: read_clip([path]),
     "y.avi": write_frames,
 }
 

@@ -21,13 +21,13 @@ from mer_core.errors import UserError
 from mer_core.faces.landmarks import NoFace
 from mer_core.images import write_image
 from mer_core.inference import load_model
-from mer_core.inference.bundle import write_description
+from mer_core.inference.bundle import read_description, write_description
 from mer_core.inference.calibration import fit_temperature, tempered
 from mer_core.inference.card import Part, write_card
 from mer_core.inference.command import main
 from mer_core.inference.likeness import describe_likeness, distances
 from mer_core.inference.preparation import prepare
-from mer_core.inference.sources import find_sources
+from mer_core.inference.sources import find_sources, read_clip
 from mer_core.models import build_network
 from mer_core.models.weights import digest_path, save_weights
 from mer_core.provenance import file_digest
@@ -153,26 +153,54 @@ def test_what_the_model_does_not_know_is_said(folder, photographs, astronaut, tm
 
 def test_an_apex_model_spots_the_apex_of_a_clip(folder, clip):
     [source] = find_sources([clip], clips=True)
-    model, frames = load_model(folder), source.frames()
+    model, frames = load_model(folder), read_clip(source.files)
     assert len(frames) == 9
     assert model.predict_clip(frames).face.frame in (4, 5, 6)
     assert model.predict_clip(frames, apex=2).face.frame == 2
     curve = model.curve(frames, apex=5)
-    assert [one.face.frame for one in curve] == list(range(1, 9))
+    assert [one.face.frame for one in curve] == list(range(9))
     with pytest.raises(UserError, match="apex 9 is none of the clip's 9 frames, 0 to 8"):
         model.predict_clip(frames, apex=9)
 
 
-def test_a_model_of_motion_takes_clips_only(tmp_path, clip, astronaut):
+@pytest.fixture(scope="module")
+def of_motion(tmp_path_factory):
+    """The folder of a model that sees flow."""
+    path = tmp_path_factory.mktemp("motion")
     flow = {"kind": "flow", "size": 28, "crop": 112, "estimator": "dis", "scale": "minmax_joint"}
-    write_model(tmp_path, network={"kind": "off_apexnet", "conv_activation": True}, channels=2, input=flow)
-    model = load_model(tmp_path)
+    write_model(path, network={"kind": "off_apexnet", "conv_activation": True}, channels=2, input=flow)
+    return path
+
+
+def test_a_model_of_motion_takes_clips_only(of_motion, clip, astronaut):
+    model = load_model(of_motion)
     with pytest.raises(UserError, match="sees flow, which takes a clip"):
         model.predict(astronaut)
     frames = [cv2.cvtColor(cv2.imread(str(clip / f"img{n}.png")), cv2.COLOR_BGR2RGB) for n in range(1, 10)]
     prediction = model.predict_clip(frames, apex=5)
     assert prediction.face.pixels.shape == (28, 28, 2) and prediction.attention is None
-    assert len(model.curve(frames, apex=5, points=4)) == 4
+    assert len(model.curve(frames, apex=5, onset=0, points=4)) == 4
+    for places, said in (
+        ({"apex": 3, "onset": 3}, "onset 3 is not before the apex, 3"),
+        ({"onset": 9}, "none"),
+    ):
+        with pytest.raises(UserError, match=said):
+            model.predict_clip(frames, **places)
+
+
+def test_the_onset_is_where_the_face_was_still_at_rest(of_motion, clip):
+    """The apex at 25, the motion from 20 on; what was told is left alone."""
+    frames = read_clip([clip / "img1.png"] * 20 + [clip / f"img{n}.png" for n in range(1, 10)])
+    model = load_model(of_motion)
+    face = model.predict_clip(frames).face
+    assert face.onset in (18, 19, 20, 21) and face.frame in (24, 25, 26)
+    assert face.spotted == ("onset", "apex")
+    face = model.predict_clip(frames, apex=25).face
+    assert face.onset in (18, 19, 20, 21) and face.spotted == ("onset",)
+    face = model.predict_clip(frames, onset=3).face
+    assert (face.onset, face.spotted) == (3, ("apex",))
+    assert model.predict_clip(frames, apex=25, onset=3).face.spotted == ()
+    assert [one.face.frame for one in model.curve(frames, 25, 20)] == list(range(21, 29))
 
 
 @pytest.mark.parametrize(
@@ -204,6 +232,13 @@ def test_a_description_cannot_lead_out_of_its_folder(folder, tmp_path):
         load_model(copy)
 
 
+def write_video(path, clip):
+    video = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 30, (512, 512))
+    for number in range(1, 10):
+        video.write(cv2.imread(str(clip / f"img{number}.png")))
+    video.release()
+
+
 def table(capsys):
     return list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
 
@@ -220,11 +255,7 @@ def test_predict_prints_a_row_per_face(folder, photographs, capsys):
 
 
 def test_predict_reads_folders_clips_videos_and_tables(folder, photographs, clip, tmp_path, capsys):
-    frames = [cv2.imread(str(clip / f"img{n}.png")) for n in range(1, 10)]
-    video = cv2.VideoWriter(str(tmp_path / "clip.avi"), cv2.VideoWriter_fourcc(*"MJPG"), 30, (512, 512))
-    for frame in frames:
-        video.write(frame)
-    video.release()
+    write_video(tmp_path / "clip.avi", clip)
     (tmp_path / "list.csv").write_text(f"path,note\n{photographs / 'one.png'},a\n")
     assert main(["predict", str(folder), str(tmp_path / "clip.avi"), str(tmp_path / "list.csv")]) == 0
     of_video, of_table = table(capsys)
@@ -233,6 +264,85 @@ def test_predict_reads_folders_clips_videos_and_tables(folder, photographs, clip
     assert [row["frame"] for row in table(capsys)] == ["3"]
     assert main(["predict", str(folder), str(clip)]) == 0
     assert len(table(capsys)) == 9, "so many pictures"
+
+
+def test_a_table_tells_onset_and_apex_of_each_clip(of_motion, clip, tmp_path, capsys):
+    """As a spreadsheet of Europe writes it; what it leaves out the options tell."""
+    listed = tmp_path / "list.csv"
+    listed.write_bytes(f"path;apex;onset\n{clip};5;1\n{clip};4;\n".encode("utf-8-sig"))
+    assert main(["predict", str(of_motion), str(listed), "--clip", "--onset", "2", "--apex", "3"]) == 0
+    assert [(row["onset"], row["frame"], row["spotted"]) for row in table(capsys)] == [
+        ("1", "5", ""), ("2", "4", "")
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("path,apex\nclip,last\n", "row 2: apex 'last' is no frame"),
+        ("path\nlist.csv\n", "row 2 names a table"),
+        ("image\nx.png\n", "no column 'path'; row 1 has image; name the column of the images"),
+    ],
+)
+def test_a_wrong_table_is_one_sentence(folder, clip, tmp_path, text, said, capsys):
+    (tmp_path / "list.csv").write_text(text)
+    (tmp_path / "clip").symlink_to(clip)
+    assert main(["predict", str(folder), str(tmp_path / "list.csv"), "--clip"]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_pictures_of_one_size_are_a_clip(tmp_path, astronaut):
+    write_image(tmp_path / "1.png", astronaut)
+    write_image(tmp_path / "2.png", astronaut[:400])
+    with pytest.raises(UserError, match=r"2.png: not of one clip .*\(512 x 512 and 512 x 400 pixels\)"):
+        read_clip([tmp_path / "1.png", tmp_path / "2.png"])
+
+
+def test_a_clip_is_measured_before_it_is_decoded(clip, tmp_path, monkeypatch):
+    """Few bytes may hold gigabytes of pixels, in many pictures or in a video."""
+    write_video(tmp_path / "clip.avi", clip)
+    monkeypatch.setattr("mer_core.inference.sources.MAX_CLIP_PIXELS", 8 * 512 * 512)
+    monkeypatch.setattr("mer_core.inference.sources.read_image", lambda *given: pytest.fail("decoded"))
+    for files in ([clip / f"img{n}.png" for n in range(1, 10)], [tmp_path / "clip.avi"]):
+        with pytest.raises(UserError, match="cut out the expression"):
+            read_clip(files)
+
+
+@pytest.mark.parametrize(
+    "text", ["ffconcat version 1.0\nfile real.avi\n", "#EXTM3U\n#EXTINF:1,\nreal.avi\n#EXT-X-ENDLIST\n"]
+)
+def test_a_list_of_files_is_no_video(clip, tmp_path, text):
+    """FFmpeg would follow it, wherever it leads."""
+    write_video(tmp_path / "real.avi", clip)
+    (tmp_path / "list.avi").write_text(text)
+    with pytest.raises(UserError, match="no frame can be decoded"):
+        read_clip([tmp_path / "list.avi"])
+    assert len(read_clip([tmp_path / "real.avi"])) == 9
+
+
+def test_pictures_of_one_name_do_not_replace_each_other(folder, photographs, tmp_path):
+    for place in ("a", "b"):
+        (tmp_path / place / "run").mkdir(parents=True)
+        shutil.copy(photographs / "one.png", tmp_path / place / "run" / "one.png")
+    paths = [str(tmp_path / place / "run" / "one.png") for place in ("a", "b")]
+    options = ["--output", str(tmp_path / "out.csv"), "--pictures", str(tmp_path / "drawn")]
+    assert main(["predict", str(folder), *paths, *options]) == 0
+    with (tmp_path / "out.csv").open() as file:
+        named = [row["picture"] for row in csv.DictReader(file)]
+    assert named == ["run_one.png", "run_one_2.png"]
+    assert sorted(path.name for path in (tmp_path / "drawn").iterdir()) == sorted(named)
+
+
+def test_a_table_is_there_once_it_is_whole(folder, photographs, tmp_path, monkeypatch):
+    out = tmp_path / "out.csv"
+    out.write_text("an older one")
+
+    def stopped(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("mer_core.inference.command._row", stopped)
+    assert main(["predict", str(folder), str(photographs / "one.png"), "--output", str(out)]) == 130
+    assert out.read_text() == "an older one" and len([*tmp_path.iterdir()]) == 1
 
 
 def test_predict_writes_json_and_pictures(folder, photographs, tmp_path):
@@ -269,6 +379,9 @@ def test_processes_that_look_for_faces_start_without_torch():
         (["nowhere", "{one}"], "nowhere: no model there"),
         (["{model}", "{model}/model.json"], "neither image nor video nor table"),
         (["{model}", "{model}"], "no images right inside"),
+        (["{model}", "{one}", "--device", "abacus"], "device abacus: torch cannot compute there"),
+        (["{model}", "{one}", "--output", "{one}/out.csv"], "out.csv: cannot be written"),
+        (["{model}", "{one}", "--pictures", "{one}/drawn"], "one.png: cannot be written"),
     ],
 )
 def test_a_wrong_call_is_one_sentence(folder, photographs, arguments, said, capsys):
@@ -287,7 +400,6 @@ def test_temperature_makes_confidence_honest():
     overconfident = tempered(np.exp(logits) / np.exp(logits).sum(1, keepdims=True), 1 / 3)
     assert fit_temperature(overconfident, truth) == pytest.approx(3, rel=0.1)
     assert (tempered(overconfident, 3.0).argmax(1) == overconfident.argmax(1)).all()
-    assert tempered(overconfident, None) is overconfident
 
 
 def test_the_threshold_of_likeness_is_that_of_people_left_out():
@@ -316,7 +428,12 @@ def test_the_card_tells_people_and_machines(folder, tmp_path):
     assert head["pipeline_tag"] == "image-classification"
     metrics = head["model-index"][0]["results"][0]["metrics"]
     assert [metric["value"] for metric in metrics] == [0.4, 0.5]
-    said = ["simulated data (casme2)", "| 8 (happiness 3, others 5) | none: simulated |", "0.300 to 0.500"]
+    said = [
+        "simulated data (casme2)",
+        "| 8 (happiness 3, others 5) | none needed: simulated |",
+        "0.300 to 0.500",
+    ]
+    said += ["| surprise | 2 | 0.000 | 0.000 | 0.000 |", 'predict("picture.jpg")', "48 x 48 pixels"]
     said += ["temperature, 2.00", "that of your copy", "Not meant for judging people"]
     assert [part for part in said if part not in text] == []
 
@@ -330,10 +447,20 @@ def test_the_card_of_a_composite_names_every_part(tmp_path):
     ]
     text = write_card(write_model(tmp_path, simulated=["samm"]), parts)
     head = yaml.safe_load(text.split("---")[1])
-    assert head["datasets"] == ["smic", "samm (simulated)", "ckplus"]
+    assert head["datasets"] == ["smic", "samm-simulated", "ckplus"]
     tested = head["model-index"][0]["results"][0]["dataset"]
-    assert tested == {"name": "smic and samm (simulated)", "type": "composite"}
+    assert tested == {"name": "smic and samm-simulated", "type": "composite"}
+    assert head["license_name"] == "research-only"
     assert "| smic | training and folds | 2 | 3 (negative 3) | SMIC licence agreement" in text
+
+
+def test_the_card_of_a_model_of_motion_asks_for_clips(of_motion):
+    part = Part("own", "tabular", "training and folds", False, {"happiness": 3}, 2)
+    text = write_card(read_description(of_motion), [part])
+    head = yaml.safe_load(text.split("---")[1])
+    assert (head["pipeline_tag"], head["license_name"]) == ("video-classification", "as-the-data")
+    assert "clip.avi" in text and "predict_clip(frames)" in text and "picture.jpg" not in text
+    assert "inputs of 28 x 28 with 2 channels" in text
 
 
 def test_weights_keep_their_digest_beside_them(folder):

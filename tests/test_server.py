@@ -12,6 +12,7 @@ import tempfile
 import threading
 import time
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
@@ -22,6 +23,7 @@ from model_samples import CLASSES, write_model
 from PIL import Image
 from starlette.testclient import TestClient
 
+from mer_core.errors import UserError
 from mer_core.inference import load_model, server
 
 BASE = "http://127.0.0.1"
@@ -101,7 +103,8 @@ def test_a_clip_is_judged_with_its_curve(client, frames):
     # Handed over in another order than that of their numbers.
     answer = post(client, *((f"f{n}.png", png(frames[n])) for n in (3, 0, 4, 1, 2))).json()
     assert answer["frames"] == 5 and answer["faces"][0]["frame"] in (1, 2, 3)
-    assert [one["frame"] for one in answer["curve"]] == [1, 2, 3, 4]
+    assert [one["frame"] for one in answer["curve"]] == [0, 1, 2, 3, 4]
+    assert answer["faces"][0]["spotted"] == ["apex"] and answer["faces"][0]["onset"] is None
 
 
 @pytest.mark.parametrize(
@@ -120,7 +123,8 @@ def test_a_clip_is_judged_with_its_curve(client, frames):
 def test_what_is_no_picture_is_refused_in_a_sentence(client, face, name, content, status, said):
     answer = post(client, (name, content))
     assert answer.status_code == status, answer.text
-    assert said in answer.json()["error"] and "/tmp" not in answer.text
+    assert said in answer.json()["error"] and "/tmp" not in answer.text and "0000" not in answer.text
+    assert status != 422 or answer.json()["error"].startswith(name)
     assert post(client, ("me.png", face)).status_code == 200, "it goes on serving"
 
 
@@ -137,13 +141,43 @@ def test_a_name_cannot_lead_out_of_the_folder(client, face, tmp_path):
 def test_too_much_is_refused_before_it_is_read(client, face, monkeypatch):
     monkeypatch.setattr(server, "MAX_BYTES", 1000)
     assert post(client, ("me.png", face)).status_code == 413
-    assert client.post("/judge", content=iter([b"x"] * 10)).status_code == 413, "of unknown length"
+    assert client.post("/judge", content=iter([b"x"] * 10)).status_code == 411, "of unknown length"
 
 
 def test_too_many_files_are_refused(client, monkeypatch):
     monkeypatch.setattr(server, "MAX_FILES", 3)
     small = png(np.zeros((4, 4, 3), np.uint8))
     assert post(client, *((f"{n}.png", small) for n in range(5))).status_code == 400
+
+
+def test_pictures_of_no_clip_are_refused(client, face, frames):
+    small = png(frames[0][:256, :256])
+    answer = post(client, ("a.png", face), ("b.png", small))
+    assert answer.status_code == 422 and answer.json()["error"].startswith("b.png: not of one clip")
+    answer = post(client, ("a.avi", b"RIFF"), ("b.avi", b"RIFF"))
+    assert answer.status_code == 422 and "a video among them; give it alone" in answer.json()["error"]
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        [("files", ("9" * 5000 + ".png", b"x"))],  # more digits than Python makes a number of
+        [("files", ("x.png\r\nX-Header: y", b"x"))],
+        [("files", (f"{n}.png", b"x")) for n in range(1000)],
+        [("others", ("x.png", b"x"))],
+    ],
+)
+def test_strange_forms_are_refused_in_a_sentence(client, face, parts):
+    answer = client.post("/judge", files=parts)
+    assert 400 <= answer.status_code < 500 and answer.json()["error"]
+    assert post(client, ("me.png", face)).status_code == 200
+
+
+def test_what_nobody_thought_of_is_said_in_a_sentence(model, face, monkeypatch):
+    client = TestClient(server.build_app(model), base_url=BASE, raise_server_exceptions=False)
+    monkeypatch.setattr(server, "_shown", lambda prediction: 1 / 0)
+    answer = post(client, ("me.png", face))
+    assert answer.status_code == 500 and answer.json()["error"].startswith("the server failed")
 
 
 def test_nothing_is_kept(client, face, monkeypatch, tmp_path):
@@ -179,16 +213,13 @@ def test_whose_address_it_is(host, own):
 @pytest.fixture(scope="module")
 def served(model):
     """A real server; its port."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    settings = uvicorn.Config(server.build_app(model), port=port, log_level="error", limit_concurrency=100)
-    running = uvicorn.Server(settings)
-    thread = threading.Thread(target=running.run, daemon=True)
+    listening = socket.create_server(("127.0.0.1", 0))
+    running = uvicorn.Server(server.settings(server.build_app(model)))
+    thread = threading.Thread(target=running.run, args=[[listening]], daemon=True)
     thread.start()
     while not running.started:
         time.sleep(0.05)
-    yield port
+    yield listening.getsockname()[1]
     running.should_exit = True
     thread.join(10)
 
@@ -219,6 +250,63 @@ def test_slow_bodies_are_given_up_and_do_not_block_others(served, face, monkeypa
         for one in slow:
             one.settimeout(30)
             assert b" 408 " in one.recv(100)
+
+
+def test_silent_connections_keep_nobody_out(served, monkeypatch):
+    monkeypatch.setattr(server, "SILENCE", 0.5)
+    with contextlib.ExitStack() as stack:
+        for number in range(120):
+            silent = stack.enter_context(socket.create_connection(("127.0.0.1", served)))
+            if number % 2:
+                silent.sendall(b"GET / HTTP/1.1\r\n")  # and no more
+        end = time.monotonic() + 20
+        while status(served, b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n") != b"200":
+            assert time.monotonic() < end
+            time.sleep(0.1)
+
+
+def status(port, sent):
+    """What the server answers to some bytes, to its first blank."""
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+        with contextlib.suppress(ConnectionError):  # hung up before it was all said
+            connection.sendall(sent)
+        with contextlib.suppress(ConnectionError):
+            return connection.recv(100).split(b" ")[1:2][0]
+    return b""
+
+
+POST = b"POST /judge HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: multipart/form-data; boundary=x\r\n"
+
+
+@pytest.mark.parametrize(
+    ("sent", "said"),
+    [
+        (b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n" + b"X-Flood: 1\r\n" * 100_000, b"400"),
+        (b"GET /" + b"a" * 1_000_000, b"400"),
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 TLS\r\n\r\n", b"400"),
+        (POST + b"Content-Length: -1\r\n\r\n", b"400"),
+        (POST + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello", b"400"),
+        (POST + b"Content-Length: 99999999999\r\n\r\n", b"413"),
+        (POST + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", b"411"),
+        (POST + b"Content-Length: 5\r\n\r\nhello, and more than was said", b"400"),
+    ],
+)
+def test_strange_requests_are_refused_and_it_goes_on_serving(served, sent, said):
+    assert status(served, sent) in (said, b""), "refused, or hung up on"
+    assert status(served, b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n") == b"200"
+
+
+def test_two_at_once_are_both_answered(served, face):
+    body = b'--x\r\nContent-Disposition: form-data; name="files"; filename="me.png"\r\n\r\n' + face
+    body += b"\r\n--x--\r\n"
+    sent = POST + b"Content-Length: %d\r\n\r\n" % len(body) + body
+    with ThreadPoolExecutor(2) as pool:
+        assert [*pool.map(status, [served] * 2, [sent] * 2)] == [b"200", b"200"]
+
+
+def test_a_port_that_is_taken_is_said_in_a_sentence(model, served):
+    with pytest.raises(UserError, match=f"127.0.0.1, port {served}: cannot be had"):
+        server.serve_model(model, "127.0.0.1", served)
 
 
 @pytest.fixture(scope="module")
@@ -271,6 +359,7 @@ def test_the_page_in_a_browser(browser, served, face, frames, tmp_path):
     assert wide <= 0, "nothing hangs over at 360 pixels"
     for number, frame in enumerate(frames):
         (tmp_path / f"f{number}.png").write_bytes(png(frame))
+    browser.execute_script("arguments[0].value = ''", chosen)  # as a click does; keys alone add to the choice
     chosen.send_keys("\n".join(str(tmp_path / f"f{n}.png") for n in range(5)))
     wait(browser, lambda: browser.find_elements("css selector", "svg polyline"))
     scale = browser.execute_script(
@@ -279,6 +368,21 @@ def test_the_page_in_a_browser(browser, served, face, frames, tmp_path):
     assert scale > 0.9, "its words are as large as they are written"
     assert [item.text for item in browser.find_elements("css selector", ".key li")] == CLASSES
     assert not [line for line in browser.get_log("browser") if line["level"] == "SEVERE"]
+
+
+def test_an_older_answer_does_not_come_late(browser, served):
+    browser.get(f"http://127.0.0.1:{served}/")
+    said = browser.execute_async_script(
+        """
+        const done = arguments[0], answers = [];
+        const reply = said => new Response(JSON.stringify({ error: said }));
+        window.fetch = () => new Promise(resolve => answers.push(resolve));
+        const asked = ["a.png", "b.png"].map(name => judge([new File(["x"], name)]));
+        answers[1](reply("the second")); asked[1].then(() => answers[0](reply("the first")));
+        Promise.all(asked).then(() => done(document.getElementById("state").textContent));
+        """
+    )
+    assert said == "Could not judge it: the second"
 
 
 def test_the_camera_and_the_keyboard(browser, served):

@@ -11,7 +11,7 @@ from mer_core.config.alignment import Alignment
 from mer_core.errors import UserError
 from mer_core.faces.alignment import align_image
 from mer_core.faces.landmarks import FaceFinder
-from mer_core.faces.spotting import _smoothed, blinks, spot_apex
+from mer_core.faces.spotting import Course, _smoothed, apex_of, blinks, follow_motion, onset_of, spot_apex
 from mer_core.simulation.blinks import shut_eyes
 
 SIZE, LENGTH, APEX = 224, 41, 16
@@ -28,7 +28,9 @@ def face() -> tuple[np.ndarray, np.ndarray]:
 
 
 def intensity(t: int) -> float:
-    """Rises to 1 at the apex and returns halfway."""
+    """Rises from 0 to 1 at the apex and returns halfway."""
+    if t <= 0:
+        return 0.0
     if t <= APEX:
         return np.sin(np.pi / 2 * t / APEX) ** 2
     return 1 - 0.5 * np.sin(np.pi / 2 * (t - APEX) / (LENGTH - 1 - APEX)) ** 2
@@ -41,6 +43,7 @@ def clip(
     drift: float = 0.0,
     flicker: float = 0.0,
     noise: float = 2.0,
+    still: int = 0,
 ) -> np.ndarray:
     """A clip in which the skin at one place is lifted by `amplitude` pixels at the apex.
 
@@ -51,14 +54,15 @@ def clip(
         drift: of the head, pixels, growing until the end.
         flicker: of the light, grey levels.
         noise: of the sensor, grey levels.
+        still: frames at rest before the motion begins.
     """
     generator = np.random.default_rng(0)
     ys, xs = np.indices(image.shape).astype(np.float32)
     squared = (xs - place[0]) ** 2 + (ys - place[1]) ** 2
     bump = np.exp(-squared / (2 * 12**2)).astype(np.float32)
     frames = []
-    for t in range(LENGTH):
-        head = drift * t / (LENGTH - 1)
+    for t in range(-still, LENGTH):
+        head = drift * (t + still) / (LENGTH + still - 1)
         lift = np.float32(amplitude * intensity(t)) * bump
         frame = cv2.remap(
             image, xs - np.float32(head), ys + lift, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
@@ -78,6 +82,22 @@ def test_finds_the_apex(face: tuple[np.ndarray, np.ndarray], landmark: int, dist
     frames = clip(image, landmarks[landmark], **disturbance)
     numbers = list(range(46, 46 + LENGTH))
     assert abs(spot_apex(frames, landmarks, numbers) - (46 + APEX)) <= TOLERANCE
+
+
+@pytest.mark.parametrize("landmark", [BROW, MOUTH_CORNER])
+@pytest.mark.parametrize("still", [0, 12, 60])
+@pytest.mark.parametrize(
+    "disturbance", [{}, {"drift": 3.0}, {"flicker": 25.0}, {"noise": 5.0}, {"drift": -2.0, "flicker": 4.0}]
+)
+def test_finds_the_onset(
+    face: tuple[np.ndarray, np.ndarray], landmark: int, still: int, disturbance: dict
+) -> None:
+    """Less than a quarter of the motion is over, and it has not long to begin."""
+    image, landmarks = face
+    frames = clip(image, landmarks[landmark], still=still, **disturbance)
+    course = follow_motion(frames, landmarks, range(46 - still, 46 + LENGTH))
+    onset = onset_of(course, apex_of(course))
+    assert intensity(onset - 46) < 0.25 and onset > 46 - max(10, still / 2)
 
 
 def test_smoothing_damps_a_single_frame_and_leaves_a_lonely_one() -> None:
@@ -154,6 +174,15 @@ def test_gaps_between_frames(face: tuple[np.ndarray, np.ndarray]) -> None:
     kept = [0, 3, 9, APEX - 1, 27, 33, 40]
     frames = clip(image, landmarks[BROW])[kept]
     assert spot_apex(frames, landmarks, [100 + t for t in kept]) == 100 + APEX - 1
+
+
+def test_the_onset_is_the_last_frame_at_rest() -> None:
+    """At rest a face may have moved before, and moves by what noise moves it; frames may be missing."""
+    numbers = np.array([*range(20), *range(25, 60)])
+    motion = np.interp(numbers, [0, 1, 4, 8, 12, 30, 40, 59], [0, 0.2, 0.7, 0.2, 0.2, 0.2, 1.4, 0.2])
+    assert onset_of(Course(numbers, motion), 40) in (29, 30, 31)
+    assert onset_of(Course(numbers, motion), 1) == 0
+    assert onset_of(Course(np.array([3, 5]), np.array([0, 1.0])), 5) == 3
 
 
 def test_without_landmarks_the_whole_image_is_searched(face: tuple[np.ndarray, np.ndarray]) -> None:

@@ -29,6 +29,9 @@ def main(snakemake):
     faces = {
         name: face for name, face in zip(aligned.sample_id, aligned.images, strict=True) if name in names
     }
+    shown = " and ".join(
+        f"{name} (simulated)" if about["simulated"] else name for name, about in params.parts.items()
+    )
     files = given.seen, given.predictions, snakemake.output
     for row, seen, pooled, png in zip(params.rows.values(), *files, strict=True):
         variant = Variant.model_validate(row["variant"])
@@ -44,7 +47,8 @@ def main(snakemake):
                 row["normalization"],
                 params.reduction,
             )
-        figure = looks(found, params.classes, credit=credit, instead=instead)
+        title = f"{variant.name} ({variant.network_kind}) on {shown}, seed {params.seed}, people left out"
+        figure = looks(found, params.classes, title=title, credit=credit, instead=instead)
         save_figure(figure, Path(png).with_suffix(""), kinds=("png",))
         print(f"{png}: {instead or f'{len(found)} clips'}")
 

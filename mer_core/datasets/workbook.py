@@ -46,7 +46,10 @@ Rows = list[tuple[int, list[str]]]
 
 
 def read_table(
-    path: Path, columns: Mapping[str, Sequence[str]], optional: Sequence[str] = ()
+    path: Path,
+    columns: Mapping[str, Sequence[str]],
+    optional: Sequence[str] = (),
+    remedy: str = "name the annotation table under workbook (or table)",
 ) -> pd.DataFrame:
     """Read the columns that are asked for, found by the names in the header.
 
@@ -59,6 +62,7 @@ def read_table(
         path: the table.
         columns: name in the result -> accepted header names, best first.
         optional: names that may be missing, and are empty then.
+        remedy: for the message where a column is lacking.
 
     Returns:
         Text columns in the order of `columns`; the index is the row number that a spreadsheet shows.
@@ -79,7 +83,7 @@ def read_table(
         frame = pd.DataFrame.from_dict(table, orient="index", columns=list(columns), dtype=str)
         return frame[frame.ne("").any(axis=1)]
     best = min(problems, key=len, default="the table is empty")
-    raise UserError(f"{path}: {best}; name the annotation table under workbook (or table)")
+    raise UserError(f"{path}: {best}; {remedy}")
 
 
 def read_sheets(path: Path) -> list[Rows]:

@@ -1,8 +1,10 @@
-"""Spotting the apex of a clip whose apex is not annotated: the frame of the largest facial motion."""
+"""Spotting the apex of a clip where it is not annotated, the frame of the largest facial motion, and the
+onset before it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -24,24 +26,37 @@ SHUT, HALF_OPEN = 0.57, 0.85
 EYES = (range(36, 42), range(42, 48))
 
 
-def spot_apex(
-    frames: np.ndarray, landmarks: np.ndarray, numbers: Sequence[int], finder: FaceFinder | None = None
-) -> int:
-    """The frame that moved most since the onset in the regions of eyes, brows and mouth.
+# Share of the way from the motion at rest to that of the apex, within which a face counts as at rest.
+AT_REST = 0.05
 
-    Motion is the dense optical flow (DIS, Kroeger et al. 2016) from the onset to each frame. The head's
+
+class Course(NamedTuple):
+    """How far a face has moved since the first frame of a clip.
+
+    Attributes:
+        numbers: int (T,), ascending, of the frames that count: those in which the eyes blink do not.
+        motion: float (T,), pixels; 0 in the first frame.
+    """
+
+    numbers: np.ndarray
+    motion: np.ndarray
+
+
+def follow_motion(
+    frames: np.ndarray, landmarks: np.ndarray, numbers: Sequence[int], finder: FaceFinder | None = None
+) -> Course:
+    """The motion of a face in the regions of eyes, brows and mouth.
+
+    Motion is the dense optical flow (DIS, Kroeger et al. 2016) from the first frame to each. The head's
     own motion, fitted as an affine flow to the rest of the face, is subtracted: in a micro-expression
-    it is the larger of the two. The mean length over the regions is smoothed over time. Frames in which the
-    eyes blink do not count: their lids move more than any micro-expression.
+    it is the larger of the two. What counts is the mean length over the regions. Frames in which the
+    eyes blink are left out: their lids move more than any micro-expression.
 
     Args:
-        frames: uint8 (T, H, W) or (T, H, W, C), aligned in clip mode, the onset first.
+        frames: uint8 (T, H, W) or (T, H, W, C), aligned in clip mode, the face at rest first.
         landmarks: (68, 2) in aligned pixels; NaN (precropped images) makes the whole image the region.
         numbers: of the T frames, ascending; they may have gaps.
         finder: follows the lids; without it, or without landmarks, blinks are not told apart.
-
-    Returns:
-        The number of the apex; never that of the onset, and that of the last frame only if there are two.
 
     Raises:
         UserError: when there is but one frame.
@@ -53,9 +68,46 @@ def spot_apex(
         awake = ~blinks(_openness(frames, landmarks, finder))
         if awake.sum() > 2:
             frames, numbers = frames[awake], numbers[awake]
-    motion = _smoothed(_motion(frames, landmarks), numbers.astype(float))
+    return Course(numbers, _motion(frames, landmarks))
+
+
+def spot_apex(
+    frames: np.ndarray, landmarks: np.ndarray, numbers: Sequence[int], finder: FaceFinder | None = None
+) -> int:
+    """The frame that moved most since the onset: `apex_of` of `follow_motion`, which has the arguments."""
+    return apex_of(follow_motion(frames, landmarks, numbers, finder))
+
+
+def apex_of(course: Course) -> int:
+    """The number of the frame that moved most, over which the motion is smoothed in time.
+
+    Never that of the first frame, and that of the last only if there are two.
+    """
+    motion = _smoothed(course.motion, course.numbers.astype(float))
     inner = motion[1:-1] if len(motion) > 2 else motion[1:]
-    return int(numbers[1 + int(np.argmax(inner))])
+    return int(course.numbers[1 + int(np.argmax(inner))])
+
+
+def onset_of(course: Course, apex: int) -> int:
+    """The number of the last frame before the apex in which the face is still at rest.
+
+    At rest it has moved by no more than its least motion before the apex and `AT_REST` of the way from there
+    to that of the apex: the threshold of Moilanen, Zhao and Pietikainen (ICPR 2014), a share of the way
+    between a level of the curve and its peak, over the level at rest. Of a clip that moves from its start it
+    is the first frame.
+
+    Args:
+        course: of a clip that begins at rest.
+        apex: the number of the apex.
+    """
+    # The first frame's motion is 0 by definition: the others at rest have that of noise.
+    numbers, motion = course.numbers[1:], _smoothed(course.motion[1:], course.numbers[1:].astype(float))
+    before = numbers < apex
+    if not before.any():
+        return int(course.numbers[0])
+    rest, peak = motion[before].min(), np.interp(apex, numbers, motion)
+    still = motion[before] <= rest + AT_REST * max(peak - rest, 0)
+    return int(numbers[before][still][-1])
 
 
 def blinks(openness: np.ndarray) -> np.ndarray:

@@ -32,6 +32,40 @@ class Likeness(Section):
     threshold: float
 
 
+class ClassScore(Section):
+    """How well one class was told from the others in the folds; support: its clips."""
+
+    precision: float
+    recall: float
+    f1: float
+    support: int
+
+
+class Scores(Section):
+    """The folds' figures, on people that no network of theirs had seen.
+
+    Attributes:
+        macro_f1, accuracy: with the ends of their intervals (`low` and `high` of macro-F1), None where there
+            is none, and what always the most frequent answer reaches (`floor` of macro-F1).
+        per_class: class -> its own figures.
+        n, subjects: clips and people.
+        confidence: of the intervals.
+    """
+
+    macro_f1: float
+    low: float | None
+    high: float | None
+    floor: float
+    accuracy: float
+    accuracy_low: float | None
+    accuracy_high: float | None
+    accuracy_floor: float
+    per_class: dict[str, ClassScore]
+    n: int
+    subjects: int
+    confidence: float
+
+
 class Description(Section):
     """What stands in model.json.
 
@@ -46,11 +80,10 @@ class Description(Section):
         channels: of the input.
         mean, std: per channel, of inputs in [0, 1].
         form: of the loss, which says how logits become probabilities.
-        temperature: by which logits are divided, fitted on the folds' held-out predictions; None where
-            there are none.
+        temperature: by which logits are divided, fitted on the folds' held-out predictions.
         likeness: what inputs the model knows.
         simulated: names of datasets in it that show nobody.
-        scores: of the folds, as in the tables.
+        scores: of the folds.
         versions: of the packages it was trained with.
         digests: file -> sha256.
     """
@@ -66,10 +99,10 @@ class Description(Section):
     mean: list[float]
     std: list[float]
     form: Literal["softmax", "sigmoid"]
-    temperature: float | None
+    temperature: float
     likeness: Likeness
     simulated: list[str]
-    scores: dict[str, Any]
+    scores: Scores
     versions: dict[str, str]
     digests: dict[str, str]
 

@@ -32,9 +32,7 @@ def fit_temperature(probabilities: np.ndarray, answers: np.ndarray) -> float:
     return float(np.exp(found.x))
 
 
-def tempered(probabilities: np.ndarray, temperature: float | None) -> np.ndarray:
-    """softmax(log p / T), (n, K); None leaves the probabilities as they are."""
-    if temperature is None:
-        return probabilities
+def tempered(probabilities: np.ndarray, temperature: float) -> np.ndarray:
+    """softmax(log p / T), (n, K)."""
     scaled = np.log(np.clip(probabilities, 1e-12, None)) / temperature
     return np.exp(scaled - np.logaddexp.reduce(scaled, axis=1, keepdims=True))

@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+import mer_core
 from mer_core.inference.bundle import Description
 
 LICENCES = {
@@ -55,7 +56,7 @@ class Part:
     @property
     def licence(self) -> str:
         """Under which its pictures may be used."""
-        return "none: simulated" if self.simulated else LICENCES.get(self.layout, "that of your copy")
+        return "none needed: simulated" if self.simulated else LICENCES.get(self.layout, "that of your copy")
 
 
 def write_card(description: Description, parts: Sequence[Part]) -> str:
@@ -66,14 +67,14 @@ def write_card(description: Description, parts: Sequence[Part]) -> str:
         parts: the datasets, the target's first, each of those that it is put together of.
     """
     environment = Environment(
-        loader=PackageLoader("mer_core.inference", ""), undefined=StrictUndefined, trim_blocks=True
-    )
-    sees = (
-        "the apex frame" if description.input is None else f"the input {description.input['kind']} of a clip"
+        loader=PackageLoader("mer_core.inference", ""),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        keep_trailing_newline=True,
     )
     head = yaml.safe_dump(_head(description, parts), sort_keys=False, allow_unicode=True).rstrip()
     return environment.get_template("card.md.j2").render(
-        about=description, parts=parts, sees=sees, head=head, between=between
+        about=description, parts=parts, head=head, between=between, version=mer_core.__version__
     )
 
 
@@ -84,31 +85,34 @@ def between(low: float | None, high: float | None) -> str:
 
 def _head(description: Description, parts: Sequence[Part]) -> dict[str, Any]:
     """What model hubs read."""
-    datasets = [f"{part.name} (simulated)" if part.simulated else part.name for part in parts]
-    head: dict[str, Any] = {
+    datasets = [f"{part.name}-simulated" if part.simulated else part.name for part in parts]
+    task = "image-classification" if description.input is None else "video-classification"
+    real = [part for part in parts if not part.simulated]
+    if all(part.layout in LICENCES for part in real):
+        terms = "research-only" if real else "simulated-data"
+    else:
+        terms = "as-the-data"
+    target = [part for part in parts if part.role == parts[0].role]
+    layouts = [*dict.fromkeys(part.layout for part in target)]
+    result = {
+        "task": {"type": task},
+        "dataset": {
+            "name": " and ".join(datasets[: len(target)]),
+            "type": layouts[0] if len(layouts) == 1 else "composite",
+        },
+        "metrics": [
+            {"type": "f1", "name": "Macro-F1, people left out", "value": description.scores.macro_f1},
+            {"type": "accuracy", "name": "Accuracy, people left out", "value": description.scores.accuracy},
+        ],
+    }
+    return {
         "library_name": "mer-core",
-        "pipeline_tag": "image-classification",
+        "pipeline_tag": task,
         "license": "other",
-        "license_name": "simulated" if all(part.simulated for part in parts) else "research-only",
+        "license_name": terms,
+        "license_link": "README.md",
         "tags": ["micro-expression", "facial-expression", description.network["kind"]],
         "datasets": datasets,
         "metrics": ["f1", "accuracy"],
+        "model-index": [{"name": description.variant["name"], "results": [result]}],
     }
-    if description.scores:
-        target = [part for part in parts if part.role == parts[0].role]
-        tested = datasets[: len(target)]
-        layouts = [*dict.fromkeys(part.layout for part in target)]
-        figures = [("f1", "Macro-F1", "macro_f1"), ("accuracy", "Accuracy", "accuracy")]
-        result = {
-            "task": {"type": "image-classification"},
-            "dataset": {
-                "name": " and ".join(tested),
-                "type": layouts[0] if len(layouts) == 1 else "composite",
-            },
-            "metrics": [
-                {"type": kind, "name": f"{name}, people left out", "value": description.scores[key]}
-                for kind, name, key in figures
-            ],
-        }
-        head["model-index"] = [{"name": description.variant["name"], "results": [result]}]
-    return head

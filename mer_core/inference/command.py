@@ -8,6 +8,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -17,7 +18,7 @@ from mer_core.csvs import harmless
 from mer_core.errors import UserError
 from mer_core.inference.preparation import Face, prepare
 from mer_core.inference.sources import Source, find_sources
-from mer_core.job import is_out_of_memory, print_any_text
+from mer_core.job import is_out_of_memory, print_any_text, publish
 
 if TYPE_CHECKING:
     from mer_core.inference.model import Model, Prediction
@@ -39,6 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of the table has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except KeyboardInterrupt:
+        return 130
     except Exception as error:
         if not is_out_of_memory(error):
             raise
@@ -54,34 +57,32 @@ def predict(options: argparse.Namespace) -> int:
 
     from mer_core.inference.model import load_model
 
-    sources = list(find_sources(options.paths, options.clip))
+    sources = list(find_sources(options.paths, options.clip, options.onset, options.apex))
     processes = min(options.processes, len(sources) // WORTH_A_PROCESS)
     if processes > 1:  # which need the other half of the cores
         torch.set_num_threads(max(1, torch.get_num_threads() // 2))
     model = load_model(options.model, options.device)
     if model.input is not None and not all(source.is_clip for source in sources):
         raise UserError("this model sees motion; give videos, or folders of frames with --clip")
-    out = open(options.output, "w", newline="", encoding="utf-8") if options.output else sys.stdout  # noqa: PTH123, SIM115
-    failed = 0
-    try:
-        write = _Rows(out, model.description.classes, options.format)
-        for source, found in tqdm(
-            _judged(model, sources, processes, options), "judging", len(sources), disable=None
-        ):
+    failed, drawn = 0, set()
+    with _opened(options.output) as out:
+        write = _Rows(out, model.description.classes, options.format, bool(options.pictures))
+        judged = _judged(model, sources, processes, options.model)
+        # Rows on a terminal show by themselves how far it is.
+        for source, found in tqdm(judged, "judging", len(sources), disable=out.isatty() or None):
             if isinstance(found, str):
                 failed += 1
                 write.row({"file": source.name, "notes": found})
                 continue
             for number, prediction in enumerate(found, 1):
-                write.row(_row(source, number, prediction))
+                row = _row(source, number, prediction)
                 if options.pictures:
                     from mer_core.inference.pictures import draw_prediction  # and matplotlib
 
-                    draw_prediction(prediction, _picture(options.pictures, source, number, len(found)))
+                    row["picture"] = _picture(source, number, len(found), drawn)
+                    draw_prediction(prediction, options.pictures / row["picture"])
+                write.row(row)
         write.end()
-    finally:
-        if options.output:
-            out.close()
     return 1 if failed else 0
 
 
@@ -104,14 +105,20 @@ def _parser() -> argparse.ArgumentParser:
     shared.add_argument("--device", help="where the network computes (default: on a GPU where there is one)")
     table = commands.add_parser("predict", parents=[shared], help="judge pictures and clips; print a table")
     table.add_argument(
-        "paths", nargs="+", metavar="PATH", help="image, folder, video, or CSV with a column 'path'"
+        "paths",
+        nargs="+",
+        metavar="PATH",
+        help="image, folder, video, or CSV with a column 'path' (and 'onset', 'apex')",
     )
     table.add_argument("--clip", action="store_true", help="a folder is one clip, not so many pictures")
     table.add_argument(
         "--apex", type=int, metavar="N", help="the apex is the clip's frame N, from 0; else spotted"
     )
     table.add_argument(
-        "--onset", type=int, default=0, metavar="N", help="the neutral frame, from 0 (default: 0)"
+        "--onset",
+        type=int,
+        metavar="N",
+        help="motion is measured from the clip's frame N, from 0; else spotted",
     )
     table.add_argument("--format", choices=("csv", "json"), default="csv", help="of the table (default: csv)")
     table.add_argument(
@@ -131,7 +138,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _judged(
-    model: Model, sources: Sequence[Source], processes: int, options: argparse.Namespace
+    model: Model, sources: Sequence[Source], processes: int, folder: str
 ) -> Iterator[tuple[Source, list[Prediction] | str]]:
     """Each source with what its faces show, or with why it could not be judged; in order, in batches."""
     waiting: list[tuple[Source, list[Face] | str]] = []
@@ -143,8 +150,7 @@ def _judged(
             yield source, found if isinstance(found, str) else [next(answers) for _ in found]
         waiting.clear()
 
-    prepared = prepare(options.model, model, sources, processes, options.apex, options.onset)
-    for source, found in zip(sources, prepared, strict=True):
+    for source, found in zip(sources, prepare(folder, model, sources, processes), strict=True):
         waiting.append((source, found))
         if sum(1 if isinstance(found, str) else len(found) for _, found in waiting) >= BATCH:
             yield from flush()
@@ -156,6 +162,8 @@ def _row(source: Source, number: int, prediction: Prediction) -> dict[str, Any]:
     return {
         "file": source.name,
         "frame": face.frame,
+        "onset": face.onset,
+        "spotted": " and ".join(face.spotted),
         "face": number,
         "found_by": face.step,
         "answer": prediction.answer,
@@ -167,18 +175,25 @@ def _row(source: Source, number: int, prediction: Prediction) -> dict[str, Any]:
     }
 
 
+@contextmanager
+def _opened(path: Path | None) -> Iterator[TextIO]:
+    """Where the table goes: a file that is there once it is whole, or what is printed."""
+    if path is None:
+        yield sys.stdout
+        return
+    with publish(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        yield file
+
+
 class _Rows:
     """Writes rows as they come: CSV, or one JSON list."""
 
-    def __init__(self, file: TextIO, classes: Sequence[str], style: str) -> None:
-        before = ["file", "frame", "face", "found_by", "answer"]
+    def __init__(self, file: TextIO, classes: Sequence[str], style: str, pictures: bool) -> None:
         self.columns = [
-            *before,
+            *("file", "frame", "onset", "spotted", "face", "found_by", "answer"),
             *(f"p_{name}" for name in classes),
-            "entropy_bits",
-            "distance",
-            "inside",
-            "notes",
+            *("entropy_bits", "distance", "inside", "notes"),
+            *(["picture"] if pictures else []),
         ]
         self.file, self.style, self.count = file, style, 0
         if style == "csv":
@@ -199,7 +214,11 @@ class _Rows:
             self.file.write("\n]\n" if self.count else "[]\n")
 
 
-def _picture(folder: Path, source: Source, number: int, faces: int) -> Path:
-    """Where the picture of a face goes: named as the source, numbered where there are several faces."""
+def _picture(source: Source, number: int, faces: int, taken: set[str]) -> str:
+    """The name of a face's picture: as its source, numbered where there are several faces or such sources."""
     stem = "_".join(Path(source.name).with_suffix("").parts[-2:]).strip("/\\")
-    return folder / (f"{stem}.png" if faces == 1 else f"{stem}_face{number}.png")
+    stem += f"_face{number}" if faces > 1 else ""
+    names = (f"{stem}.png", *(f"{stem}_{again}.png" for again in range(2, len(taken) + 3)))
+    name = next(name for name in names if name not in taken)
+    taken.add(name)
+    return name

@@ -141,6 +141,7 @@ def look(
             variant.network_kind,
         )
         looks[key] = Look(
+            sample_id=row["sample_id"],
             label=row["label"],
             predicted=row["predicted"],
             probability=float(row[f"p_{row['predicted']}"]),

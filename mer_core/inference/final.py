@@ -17,7 +17,7 @@ from mer_core.config.alignment import Alignment
 from mer_core.evaluation.metrics import evaluate
 from mer_core.evaluation.statistics import majority_answers
 from mer_core.images import depth_of
-from mer_core.inference.bundle import CARD, WEIGHTS, Description, write_description
+from mer_core.inference.bundle import CARD, WEIGHTS, Description, Scores, write_description
 from mer_core.inference.calibration import fit_temperature
 from mer_core.inference.card import Part, write_card
 from mer_core.inference.likeness import describe_likeness
@@ -131,16 +131,14 @@ def _temperature(predictions: pd.DataFrame, classes: Sequence[str]) -> float:
     return fit_temperature(values, pd.Index(classes).get_indexer(predictions["label"]))
 
 
-def _summary(
-    predictions: pd.DataFrame, scores: Mapping[str, Any], classes: Sequence[str]
-) -> dict[str, float | int | None]:
+def _summary(predictions: pd.DataFrame, scores: Mapping[str, Any], classes: Sequence[str]) -> Scores:
     """The folds' figures as the card shows them."""
     first = predictions[predictions["seed"] == predictions["seed"].iloc[0]]
     floor = evaluate(majority_answers(first), classes)
     macro_f1, accuracy = scores["macro_f1"], scores["accuracy"]
-    return {
+    return Scores(
         **{"macro_f1": macro_f1["mean"], "low": macro_f1["low"], "high": macro_f1["high"]},
         **{"floor": floor["macro_f1"], "accuracy": accuracy["mean"], "accuracy_floor": floor["accuracy"]},
         **{"accuracy_low": accuracy["low"], "accuracy_high": accuracy["high"]},
-        **{"n": scores["n"], "subjects": scores["subjects"], "confidence": scores["confidence"]},
-    }
+        **{key: scores[key] for key in ("per_class", "n", "subjects", "confidence")},
+    )

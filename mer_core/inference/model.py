@@ -13,6 +13,7 @@ from torch import nn
 from torch.nn.functional import logsigmoid
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from mer_core.errors import UserError
 from mer_core.images import read_image
 from mer_core.inference.bundle import WEIGHTS, Description, read_description
 from mer_core.inference.calibration import tempered
@@ -57,14 +58,19 @@ def load_model(folder: str | Path, device: str | torch.device | None = "cpu") ->
         device: where the network computes; None: on a GPU where there is one.
 
     Raises:
-        UserError: the folder is no model, or its files are not those that were written.
+        UserError: the folder is no model, its files are not those that were written, or there is no such
+            device.
     """
     folder = Path(folder)
     description = read_description(folder)
     network = build_network(description.network, len(description.classes), description.channels)
     load_weights(network, folder / WEIGHTS)
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    return Model(description, _fused(network.eval()).to(device))
+    try:
+        return Model(description, _fused(network.eval()).to(device))
+    except (RuntimeError, AssertionError) as error:  # torch's words for no such device
+        reason = str(error).partition("\n")[0]
+        raise UserError(f"device {device}: torch cannot compute there ({reason}); name cpu") from None
 
 
 class Model(Preparation):
@@ -101,14 +107,15 @@ class Model(Preparation):
         return self.judge(self.faces(image if is_array else read_image(image, self.description.bit_depth)))
 
     def predict_clip(
-        self, frames: Sequence[np.ndarray], apex: int | None = None, onset: int = 0
+        self, frames: Sequence[np.ndarray], apex: int | None = None, onset: int | None = None
     ) -> Prediction:
-        """What a clip shows.
+        """What the largest face of a clip shows.
 
         Args:
-            frames: uint8 (H, W, 3) RGB each.
+            frames: uint8 (H, W, 3) RGB each, of one size, the face at rest first.
             apex: its place among the frames; spotted where it is not given.
-            onset: the place of the neutral frame that motion is measured from.
+            onset: the place of the frame that motion is measured from; spotted where a model of motion needs
+                it and it is not given.
 
         Raises:
             NoFace: no face is found in the apex.
@@ -117,19 +124,20 @@ class Model(Preparation):
         return self.judge([self.face_of_clip(frames, apex, onset)])[0]
 
     def curve(
-        self, frames: Sequence[np.ndarray], apex: int, onset: int = 0, points: int = 40
+        self, frames: Sequence[np.ndarray], apex: int, onset: int | None = None, points: int = 40
     ) -> list[Prediction]:
         """What the model says when other frames of a clip are taken for the apex.
 
         Args:
             frames: as for `predict_clip`.
             apex: whose face all frames are aligned by.
-            onset: as for `predict_clip`.
+            onset: that motion is measured from, of a model of motion; only frames after it are taken.
             points: how many frames at most, at equal distances, are taken.
         """
         found = None if self.finder is None else self.finder.find(frames[apex])
-        places = np.unique(np.linspace(onset + 1, len(frames) - 1, points).round().astype(int)).tolist()
-        return self.judge(self._faces_of_clip(frames, found, onset, places))
+        first = 0 if onset is None else onset + 1
+        places = np.unique(np.linspace(first, len(frames) - 1, points).round().astype(int)).tolist()
+        return self.judge(self.faces_at(frames, found, onset, places))
 
     def judge(self, faces: Sequence[Face]) -> list[Prediction]:
         """What the network says of some faces, `BATCH` at a time."""

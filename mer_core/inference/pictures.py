@@ -27,8 +27,9 @@ def figure_of(prediction: Prediction) -> Figure:
     figure = Figure(figsize=(2.2 * len(shown) + 3.2, 2.6))
     panels = figure.subplots(1, len(shown) + 1, width_ratios=[1] * len(shown) + [1.2])
     height, width = prediction.face.crop.shape[:2]
-    for panel, gate, title in zip(panels, shown, ("aligned face", "gate S"), strict=False):
+    for panel, gate in zip(panels, shown, strict=False):
         panel.imshow(prediction.face.crop)
+        title = "aligned face" if gate is None else f"gate S: {gate.min():.2f} dark, {gate.max():.2f} bright"
         panel.set_title(title, fontsize=8, loc="center")
         panel.axis("off")
         if gate is not None:

@@ -6,7 +6,7 @@ Without torch, so that the processes that look for faces start fast.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
 
@@ -19,9 +19,10 @@ from mer_core.config.inputs import AnyInput
 from mer_core.errors import UserError
 from mer_core.faces.alignment import align_clip, eye_transform, share_inside, warp
 from mer_core.faces.landmarks import FaceFinder, Found
-from mer_core.faces.spotting import spot_apex
+from mer_core.faces.spotting import apex_of, follow_motion, onset_of
+from mer_core.images import read_image
 from mer_core.inference.bundle import Description, read_description
-from mer_core.inference.sources import Source
+from mer_core.inference.sources import Source, read_clip
 from mer_core.inputs.maps import draw
 from mer_core.motion.clip import Clip
 
@@ -42,6 +43,8 @@ class Face:
         step: of the detector, that found it.
         inside: share of the crop that lies inside the picture.
         frame: number of the apex in its clip; None for a single picture.
+        onset: number of the frame that motion is measured from; None where the apex alone is seen.
+        spotted: which of "onset" and "apex" were found, rather than told.
         notes: what to think of before believing the answer.
     """
 
@@ -50,6 +53,8 @@ class Face:
     step: str
     inside: float
     frame: int | None = None
+    onset: int | None = None
+    spotted: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -81,31 +86,38 @@ class Preparation:
         """
         if self.input is not None:
             raise UserError(
-                f"this model sees {self.description.input['kind']}, which takes a clip; give a folder of "
-                "frames, "
-                "a video, or a clip's frames"
+                f"this model sees {self.description.input['kind']}, which takes a clip; give a video, or a "
+                "clip's frames"
             )
         if self.finder is None:
             return [self._face(image, None)]
         return [self._face(image, found) for found in self.finder.find_all(image)]
 
-    def face_of_clip(self, frames: Sequence[np.ndarray], apex: int | None = None, onset: int = 0) -> Face:
+    def face_of_clip(
+        self, frames: Sequence[np.ndarray], apex: int | None = None, onset: int | None = None
+    ) -> Face:
         """The largest face of a clip at its apex, ready for `judge`; arguments and errors as
         `Model.predict_clip`."""
         if len(frames) < 2:
             raise UserError(f"a clip has two frames at least, this one has {len(frames)}")
-        for name, place in (("apex", apex), ("onset", onset)):
+        told = {"onset": onset, "apex": apex}
+        for name, place in told.items():
             if place is not None and not 0 <= place < len(frames):
                 raise UserError(
                     f"{name} {place} is none of the clip's {len(frames)} frames, 0 to {len(frames) - 1}"
                 )
-        if apex is None:
-            apex = onset + self._spotted(frames[onset:])
+        if self.input is None:
+            del told["onset"]
+        elif None not in (onset, apex) and onset >= apex:
+            raise UserError(f"onset {onset} is not before the apex, {apex}; give the onset first")
+        spotted = tuple(name for name, place in told.items() if place is None)
+        if spotted:
+            onset, apex = self._spotted(frames, onset, apex)
         found = None if self.finder is None else self.finder.find(frames[apex])
-        return self._faces_of_clip(frames, found, onset, [apex])[0]
+        return replace(self.faces_at(frames, found, onset, [apex])[0], spotted=spotted)
 
-    def _faces_of_clip(
-        self, frames: Sequence[np.ndarray], found: Found | None, onset: int, apexes: Sequence[int]
+    def faces_at(
+        self, frames: Sequence[np.ndarray], found: Found | None, onset: int | None, apexes: Sequence[int]
     ) -> list[Face]:
         """The face at each of several frames taken for the apex, all aligned alike."""
         if self.input is None:
@@ -115,16 +127,21 @@ class Preparation:
         colors = {n: warp(frame, transform, crop) for n, frame in enumerate(frames) if n >= onset}
         gray = {n: cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for n, frame in colors.items()}
         clips = [Clip("the clip", gray, onset, apex, len(frames) - 1, colors=colors) for apex in apexes]
-        return [
+        faces = [
             self._face(frames[clip.apex], found, clip.apex, draw(clip, self.input, landmarks))
             for clip in clips
         ]
+        return [replace(face, onset=onset) for face in faces]
 
-    def _spotted(self, frames: Sequence[np.ndarray]) -> int:
-        """The place of the apex, by the largest motion since the first frame."""
+    def _spotted(self, frames: Sequence[np.ndarray], onset: int | None, apex: int | None) -> tuple[int, int]:
+        """The places of onset and apex, as told or by the motion since the onset, else the first frame."""
         settings = self.description.alignment.model_copy(update={"size": SPOTTING_SIZE})
-        aligned, first = align_clip(frames, self.finder, settings)
-        return spot_apex(aligned, first.landmarks_aligned, range(len(frames)))
+        start = onset or 0
+        aligned, first = align_clip(frames[start:], self.finder, settings)
+        numbers = range(start, len(frames))
+        course = follow_motion(aligned, first.landmarks_aligned, numbers, self.finder)
+        apex = apex_of(course) if apex is None else apex
+        return onset_of(course, apex) if onset is None else onset, apex
 
     def _transform(self, image: np.ndarray, found: Found | None, size: int) -> tuple[np.ndarray, np.ndarray]:
         """Source pixels to pixels of a crop (2, 3), and the landmarks there (68, 2)."""
@@ -153,17 +170,12 @@ class Preparation:
                 maps = np.broadcast_to(maps, (*maps.shape[:2], 3))
         step = "precropped" if found is None else found.step
         return Face(
-            maps, crop, step, share_inside(transform, self.size, image.shape[:2]), frame, tuple(notes)
+            maps, crop, step, share_inside(transform, self.size, image.shape[:2]), frame, notes=tuple(notes)
         )
 
 
 def prepare(
-    folder: str | Path,
-    here: Preparation,
-    sources: Sequence[Source],
-    processes: int,
-    apex: int | None = None,
-    onset: int = 0,
+    folder: str | Path, here: Preparation, sources: Sequence[Source], processes: int
 ) -> Iterator[list[Face] | str]:
     """The faces of each source in order, or why there are none.
 
@@ -172,27 +184,28 @@ def prepare(
         here: of the model, for this process.
         sources: what to look at.
         processes: that look at them; below 2 this one does.
-        apex, onset: of clips, as `Preparation.face_of_clip` takes them.
     """
     if processes < 2:
-        yield from (_faces(here, source, apex, onset) for source in sources)
+        yield from (_faces(here, source) for source in sources)
         return
-    jobs = ((str(folder), source, apex, onset) for source in sources)
+    jobs = ((str(folder), source) for source in sources)
     with workers(processes, cv2.setNumThreads, 1) as spread:
         yield from spread(_faces_elsewhere, jobs)
 
 
-def _faces(here: Preparation, source: Source, apex: int | None, onset: int) -> list[Face] | str:
+def _faces(here: Preparation, source: Source) -> list[Face] | str:
     try:
-        frames = source.frames(here.description.bit_depth)
-        return [here.face_of_clip(frames, apex, onset)] if source.is_clip else here.faces(frames[0])
+        depth = here.description.bit_depth
+        if source.is_clip:
+            return [here.face_of_clip(read_clip(source.files, depth), source.apex, source.onset)]
+        return here.faces(read_image(source.files[0], depth))
     except UserError as error:
         return str(error)
 
 
-def _faces_elsewhere(job: tuple[str, Source, int | None, int]) -> list[Face] | str:
-    folder, *rest = job
-    return _faces(_own(folder), *rest)
+def _faces_elsewhere(job: tuple[str, Source]) -> list[Face] | str:
+    folder, source = job
+    return _faces(_own(folder), source)
 
 
 @cache

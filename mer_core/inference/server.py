@@ -8,8 +8,9 @@ import hashlib
 import io
 import logging
 import secrets
+import socket
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from ipaddress import ip_address
 from pathlib import Path
@@ -29,36 +30,70 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from mer_core.datasets.frames import IMAGE_SUFFIXES, natural_key
 from mer_core.errors import UserError
-from mer_core.images import read_image
 from mer_core.inference.card import between
 from mer_core.inference.model import Model, Prediction
-from mer_core.inference.sources import VIDEO_SUFFIXES, read_video
+from mer_core.inference.sources import VIDEO_SUFFIXES, read_clip
 
 MAX_BYTES = 64_000_000  # of an upload
 MAX_FILES = 300  # frames of a clip
 PATIENCE = 60.0  # seconds in which an upload must have arrived
+SILENCE = 10.0  # seconds in which a connection must have asked for something
 MAX_WAITING = 4  # uploads that are at work or wait; more are asked to come again
 _LOG = logging.getLogger(__name__)
 
 
 def serve_model(model: Model, host: str, port: int) -> None:
-    """Serve a model's page until it is stopped; on another address than this machine's own, by a token."""
+    """Serve a model's page until it is stopped; on another address than this machine's own, by a token.
+
+    Raises:
+        UserError: the address or the port cannot be had.
+    """
     token = None if _is_loopback(host) else secrets.token_urlsafe(16)
-    shown = f"http://{f'[{host}]' if ':' in host else host}:{port}/"
-    print(f"The page: {shown}{f'?token={token}' if token else ''}   (stop it with Ctrl+C)", flush=True)
-    uvicorn.run(
-        build_app(model, host, token),
-        host=host,
-        port=port,
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        listening = socket.create_server((host, port), family=family)
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(
+            f"{host}, port {port}: cannot be had ({reason}); name others by --host, --port"
+        ) from None
+    with listening, suppress(KeyboardInterrupt):
+        name = socket.gethostname() if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
+        shown = f"http://{name}:{listening.getsockname()[1]}/{f'?token={token}' if token else ''}"
+        print(f"The page: {shown}   (stop it with Ctrl+C)", flush=True)
+        uvicorn.Server(settings(build_app(model, host, token))).run(sockets=[listening])
+
+
+def settings(app: Starlette) -> uvicorn.Config:
+    """How the page is served: never more at once than this machine bears."""
+    return uvicorn.Config(
+        app,
+        http=_Hurried,
         log_level="warning",
         access_log=False,
         limit_concurrency=100,
         timeout_keep_alive=5,
         server_header=False,
     )
+
+
+class _Hurried(H11Protocol):
+    """Hangs up on who asks nothing: a hundred silent connections would keep everybody else out."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        super().connection_made(transport)
+        self.loop.call_later(SILENCE, self._watch, None)
+
+    def _watch(self, seen: Any) -> None:
+        """Hang up where nothing was asked since the last look, at which `seen` was answered."""
+        if self.cycle is seen and (seen is None or seen.response_complete):
+            self.transport.close()
+        elif not self.transport.is_closing():
+            self.loop.call_later(SILENCE, self._watch, self.cycle)
 
 
 def build_app(model: Model, host: str = "127.0.0.1", token: str | None = None) -> Starlette:
@@ -94,9 +129,6 @@ def build_app(model: Model, host: str = "127.0.0.1", token: str | None = None) -
                     raise HTTPException(408, f"the upload took more than {PATIENCE:.0f} seconds") from None
                 async with working:
                     return JSONResponse(await run_in_threadpool(_judged, model, files))
-        except UserError as error:
-            # Paths of the temporary folder mean nothing to the visitor.
-            return JSONResponse({"error": str(error).rpartition("/")[2]}, 422)
         finally:
             waiting -= 1
 
@@ -111,14 +143,14 @@ def build_app(model: Model, host: str = "127.0.0.1", token: str | None = None) -
         response.headers.update(_headers(html))
         return response
 
-    names = ["127.0.0.1", "localhost", "[::1]", "::1"] if token is None else ["*"]
+    names = ["127.0.0.1", "localhost", "[::1]", "::1", host] if token is None else ["*"]
     return Starlette(
         routes=[Route("/", page), Route("/judge", judge, methods=["POST"])],
         middleware=[
             Middleware(TrustedHostMiddleware, allowed_hosts=names, www_redirect=False),
             Middleware(BaseHTTPMiddleware, dispatch=guard),
         ],
-        exception_handlers={HTTPException: _refusal},
+        exception_handlers={HTTPException: _refusal, Exception: _failure},
     )
 
 
@@ -134,15 +166,21 @@ async def _refusal(request: Request, error: HTTPException) -> Response:
     return JSONResponse({"error": error.detail}, error.status_code)
 
 
-async def _received(request: Request, folder: Path) -> list[Path]:
-    """The uploaded files, under names of our own, in the order of theirs."""
+async def _failure(request: Request, error: Exception) -> Response:
+    return JSONResponse({"error": "the server failed; where it runs it says why"}, 500)
+
+
+async def _received(request: Request, folder: Path) -> dict[Path, str]:
+    """The uploaded files, under names of our own -> theirs, in the order of theirs."""
     length = request.headers.get("content-length", "")
-    if not length.isdecimal() or int(length) > MAX_BYTES:
+    if not length.isdecimal():
+        raise HTTPException(411, "an upload must say how long it is")
+    if int(length) > MAX_BYTES:
         raise HTTPException(413, f"an upload has {MAX_BYTES // 1_000_000} MB at most")
     form = await request.form(max_files=MAX_FILES, max_fields=0)
     try:
         uploads = sorted(form.getlist("files"), key=lambda upload: natural_key(upload.filename or ""))
-        files = []
+        files = {}
         for number, upload in enumerate(uploads):
             suffix = Path(upload.filename or "").suffix.lower()
             if suffix not in IMAGE_SUFFIXES | VIDEO_SUFFIXES:
@@ -150,7 +188,7 @@ async def _received(request: Request, folder: Path) -> list[Path]:
                 raise HTTPException(415, f"neither image nor video; its name should end in {known}")
             path = folder / f"{number:04d}{suffix}"
             path.write_bytes(await upload.read())
-            files.append(path)
+            files[path] = upload.filename
     finally:
         await form.close()
     if not files:
@@ -158,16 +196,31 @@ async def _received(request: Request, folder: Path) -> list[Path]:
     return files
 
 
-def _judged(model: Model, files: Sequence[Path]) -> dict[str, Any]:
-    """What the page shows: every face of one picture, or the one of a clip with its curve over the frames."""
-    video = files[0].suffix in VIDEO_SUFFIXES
-    if len(files) == 1 and not video:
-        return {"faces": [_shown(prediction) for prediction in model.predict(files[0])]}
-    frames = (
-        read_video(files[0]) if video else [read_image(file, model.description.bit_depth) for file in files]
-    )
-    prediction = model.predict_clip(frames)
-    curve = model.curve(frames, prediction.face.frame)
+def _judged(model: Model, uploads: Mapping[Path, str]) -> dict[str, Any]:
+    """What the page shows: every face of one picture, or the one of a clip with its curve over the frames.
+
+    Args:
+        model: what judges.
+        uploads: files -> what the visitor calls them.
+
+    Raises:
+        HTTPException: they cannot be judged.
+    """
+    files = [*uploads]
+    videos = [file for file in files if file.suffix in VIDEO_SUFFIXES]
+    if videos and len(files) > 1:
+        raise HTTPException(422, "several files, and a video among them; give it alone")
+    try:
+        if len(files) == 1 and not videos:
+            return {"faces": [_shown(prediction) for prediction in model.predict(files[0])]}
+        frames = read_clip(files, model.description.bit_depth)
+        prediction = model.predict_clip(frames)
+        curve = model.curve(frames, prediction.face.frame, prediction.face.onset)
+    except UserError as error:
+        said = str(error)
+        for file, name in uploads.items():  # the temporary folder means nothing to the visitor
+            said = said.replace(str(file), name)
+        raise HTTPException(422, said) from None
     return {
         "faces": [_shown(prediction)],
         "frames": len(frames),
@@ -184,6 +237,8 @@ def _shown(prediction: Prediction) -> dict[str, Any]:
         "distance": prediction.distance,
         "notes": prediction.notes,
         "frame": face.frame,
+        "onset": face.onset,
+        "spotted": face.spotted,
         "found_by": face.step,
         "inside": face.inside,
         "crop": _png(face.crop),
@@ -218,7 +273,10 @@ def _page(model: Model) -> str:
         simulated=description.simulated,
         scores=description.scores,
         between=between,
-        sees="the apex alone" if description.input is None else description.input["kind"],
+        motion=model.input is not None,
+        sees="a picture of a face, of a clip the apex"
+        if model.input is None
+        else f"the input {model.input.kind} of a clip",
         threshold=description.likeness.threshold,
         suffixes=",".join(sorted(IMAGE_SUFFIXES | VIDEO_SUFFIXES)),
     )

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from mer_core.csvs import read_csv
-from mer_core.datasets.frames import IMAGE_SUFFIXES, natural_key
+from mer_core.datasets.frames import IMAGE_SUFFIXES, VIDEO_SUFFIXES, natural_key, spelled
 from mer_core.errors import UserError
-from mer_core.images import MAX_PIXELS, read_image
+from mer_core.images import MAX_PIXELS, image_size, read_image
 from mer_core.job import check_readable
 
-VIDEO_SUFFIXES = frozenset({".avi", ".mp4", ".mov", ".mkv", ".webm", ".m4v"})
 MAX_FRAMES = 2000  # of a clip; ten seconds at 200 frames per second
+MAX_CLIP_PIXELS = 20 * MAX_PIXELS  # of all its frames: 3 GB
+# How videos begin, and at which byte. FFmpeg goes by what a file holds: a list of other files (HLS, concat)
+# under a video's name would make it open them.
+_BEGINNINGS = (
+    *((0, start) for start in (b"RIFF", b"\x1aE\xdf\xa3", b"0&\xb2u", b"\0\0\1\xba", b"\0\0\1\xb3")),
+    *((4, kind) for kind in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")),
+)
 
 
 @dataclass(frozen=True)
@@ -27,29 +32,26 @@ class Source:
         name: as it was given.
         files: one picture, a clip's frames in order, or one video.
         is_clip: whether the files are a clip.
+        onset, apex: their places among a clip's frames, where they are told.
     """
 
     name: str
     files: tuple[Path, ...]
     is_clip: bool
-
-    def frames(self, bit_depth: int | None = None) -> list[np.ndarray]:
-        """All frames, uint8 (H, W, 3) RGB; those of 16 bits as `read_image` reads them.
-
-        Raises:
-            UserError: one cannot be read, or there are more than `MAX_FRAMES`.
-        """
-        if len(self.files) == 1 and self.files[0].suffix.lower() in VIDEO_SUFFIXES:
-            return read_video(self.files[0])
-        return [read_image(file, bit_depth) for file in self.files]
+    onset: int | None = None
+    apex: int | None = None
 
 
-def find_sources(paths: Iterable[str | Path], clips: bool = False) -> Iterator[Source]:
+def find_sources(
+    paths: Iterable[str | Path], clips: bool = False, onset: int | None = None, apex: int | None = None
+) -> Iterator[Source]:
     """What lies at some paths.
 
     Args:
-        paths: images; folders of images; videos; CSV tables with a column `path`, relative to the table.
+        paths: images; folders of images; videos; tables with a column `path`, relative to the table, and for
+            clips `onset` and `apex` where they are known.
         clips: a folder is the frames of one clip, rather than so many pictures.
+        onset, apex: of clips for which no table tells them.
 
     Raises:
         UserError: a path is missing, holds no images, or is of no kind that can be read.
@@ -57,15 +59,15 @@ def find_sources(paths: Iterable[str | Path], clips: bool = False) -> Iterator[S
     for path in map(Path, paths):
         suffix = path.suffix.lower()
         if path.is_dir():
-            yield from _folder(path, clips)
+            yield from _folder(path, clips, onset, apex)
         elif not path.is_file():
             raise UserError(
                 f"{path}: no such file or folder; give an image, a folder, a video or a CSV table"
             )
         elif suffix == ".csv":
-            yield from _listed(path, clips)
+            yield from _listed(path, clips, onset, apex)
         elif suffix in VIDEO_SUFFIXES:
-            yield Source(str(path), (path,), True)
+            yield Source(str(path), (path,), True, onset, apex)
         elif suffix in IMAGE_SUFFIXES:
             yield Source(str(path), (path,), False)
         else:
@@ -73,33 +75,65 @@ def find_sources(paths: Iterable[str | Path], clips: bool = False) -> Iterator[S
             raise UserError(f"{path}: is neither image nor video nor table; its name should end in {known}")
 
 
-def read_video(path: Path) -> list[np.ndarray]:
-    """All frames of a video, uint8 (H, W, 3) RGB.
+def read_clip(files: Sequence[Path], bit_depth: int | None = None) -> list[np.ndarray]:
+    """All frames of a clip, uint8 (H, W, 3) RGB: of one video, or one of each picture.
+
+    Pictures of 16 bits are read as `read_image` reads them.
 
     Raises:
-        UserError: it cannot be decoded, or is larger than `MAX_FRAMES` frames or `MAX_PIXELS` pixels in all.
+        UserError: one cannot be read, they differ in size, or are larger than `MAX_CLIP_PIXELS` in all.
     """
-    check_readable(path)
-    video, frames, pixels = cv2.VideoCapture(str(path)), [], 0
+    if files[0].suffix.lower() in VIDEO_SUFFIXES:
+        return _read_video(files[0])
+    sizes = [image_size(file) for file in files]
+    for file, size in zip(files, sizes, strict=True):
+        if size != sizes[0]:
+            shown = " and ".join(f"{width} x {height}" for width, height in (sizes[0], size))
+            raise UserError(
+                f"{file}: not of one clip with the frames before it ({shown} pixels); give pictures that are "
+                "no clip one by one"
+            )
+    if len(files) * sizes[0][0] * sizes[0][1] > MAX_CLIP_PIXELS:
+        raise UserError(
+            f"{files[0]}: with all frames more than {MAX_CLIP_PIXELS:,} pixels; cut out the expression"
+        )
+    return [read_image(file, bit_depth) for file in files]
+
+
+def _read_video(path: Path) -> list[np.ndarray]:
+    video = cv2.VideoCapture(str(path)) if _begins_as_video(path) else cv2.VideoCapture()
+    frames: list[np.ndarray] = []
     try:
-        while True:
+        # The file tells a size, before anything is decoded; frames may have another.
+        too_large = video.get(cv2.CAP_PROP_FRAME_WIDTH) * video.get(cv2.CAP_PROP_FRAME_HEIGHT) > MAX_PIXELS
+        pixels = 0
+        while not too_large:
             there, frame = video.read()
             if not there:
                 break
             pixels += frame.shape[0] * frame.shape[1]
-            if len(frames) == MAX_FRAMES or pixels > 20 * MAX_PIXELS:
-                raise UserError(
-                    f"{path}: longer than {MAX_FRAMES} frames, or too large; cut out the expression"
-                )
+            too_large = len(frames) == MAX_FRAMES or pixels > MAX_CLIP_PIXELS
             frames.append(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB))
     finally:
         video.release()
+    if too_large:
+        raise UserError(
+            f"{path}: a frame of more than {MAX_PIXELS:,} pixels, more than {MAX_FRAMES} frames, or "
+            f"{MAX_CLIP_PIXELS:,} pixels in all; cut out the expression"
+        )
     if not frames:
         raise UserError(f"{path}: no frame can be decoded; save it as frames, or as MJPEG in .avi")
     return frames
 
 
-def _folder(path: Path, clips: bool) -> Iterator[Source]:
+def _begins_as_video(path: Path) -> bool:
+    check_readable(path)
+    with path.open("rb") as file:
+        beginning = file.read(16)
+    return any(beginning.startswith(kind, place) for place, kind in _BEGINNINGS)
+
+
+def _folder(path: Path, clips: bool, onset: int | None, apex: int | None) -> Iterator[Source]:
     images = sorted(
         (
             file
@@ -115,11 +149,25 @@ def _folder(path: Path, clips: bool) -> Iterator[Source]:
     elif len(images) > MAX_FRAMES:
         raise UserError(f"{path}: {len(images)} frames, more than {MAX_FRAMES}; cut out the expression")
     else:
-        yield Source(str(path), tuple(images), True)
+        yield Source(str(path), tuple(images), True, onset, apex)
 
 
-def _listed(path: Path, clips: bool) -> Iterator[Source]:
-    table = read_csv(path)
-    if "path" not in table:
-        raise UserError(f"{path}: has no column 'path'; name the column of the images so")
-    yield from find_sources([path.parent / name for name in table["path"]], clips)
+def _listed(path: Path, clips: bool, onset: int | None, apex: int | None) -> Iterator[Source]:
+    # Not at the top: processes that look for faces start faster without.
+    from mer_core.datasets.workbook import read_table, whole_number
+
+    names = {"path": ["path"], "onset": ["onset"], "apex": ["apex"]}
+    remedy = "name the column of the images or clips so"
+    for row, cells in read_table(path, names, optional=("onset", "apex"), remedy=remedy).iterrows():
+        if Path(cells["path"]).suffix.lower() == ".csv":
+            raise UserError(f"{path}: row {row} names a table; list images, folders and videos")
+        told = {"onset": onset, "apex": apex}
+        for name in told:
+            if cells[name]:
+                told[name] = whole_number(cells[name])
+                if told[name] is None:
+                    raise UserError(
+                        f"{path}: row {row}: {name} {cells[name]!r} is no frame; give its number, from 0, or "
+                        "nothing"
+                    )
+        yield from find_sources([spelled(path.parent, cells["path"])], clips, **told)

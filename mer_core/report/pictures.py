@@ -25,6 +25,7 @@ class Look:
     """What a fold's network looked at in one clip of who was left out.
 
     Attributes:
+        sample_id: of the clip.
         label, predicted: the class, and the answer.
         probability: of the answer.
         face: uint8 (H, W, C), the aligned apex.
@@ -33,6 +34,7 @@ class Look:
         gate: float (h, w) in (0, 1), S of the same stage; None of a network without one.
     """
 
+    sample_id: str
     label: str
     predicted: str
     probability: float
@@ -150,7 +152,12 @@ def attention_maps(
 
 @styled
 def looks(
-    found: Mapping[tuple[str, bool], Look], classes: Sequence[str], *, credit: str = "", instead: str = ""
+    found: Mapping[tuple[str, bool], Look],
+    classes: Sequence[str],
+    *,
+    title: str = "",
+    credit: str = "",
+    instead: str = "",
 ) -> Figure:
     """What networks look at in clips that they judged right, and beside them in clips judged wrong.
 
@@ -158,6 +165,7 @@ def looks(
         found: by class and by whether the answer is right; only faces that `may_show` allows. A place
             without a look stays empty.
         classes: in the order to draw.
+        title: what stands above.
         credit: the notice of `notice`.
         instead: a sentence in place of the pictures.
 
@@ -174,7 +182,7 @@ def looks(
     titles = ["Grad-CAM", *(["gate S"] if gates else [])]
     columns = len(titles) + 1
     edge = min(1.2, WIDTH / (2 * columns + 0.7))
-    figure = Figure(figsize=(edge * (2 * columns + 0.7), len(classes) * (edge + 0.2) + 0.7))
+    figure = Figure(figsize=(edge * (2 * columns + 0.7), len(classes) * (edge + 0.2) + 1.1))
     figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0, hspace=0)
     # A narrow column keeps the halves apart.
     grid = figure.subplots(
@@ -188,8 +196,8 @@ def looks(
     over = {"cmap": "viridis", "alpha": 0.55, "interpolation": "bilinear"}
     for is_right, half in ((True, grid[:, :columns]), (False, grid[:, columns + 1 :])):
         kind = "answered right" if is_right else "answered wrong"
-        for panel, title in zip(half[0], [kind, *titles], strict=True):
-            panel.set_title(title, fontsize=8, loc="center", pad=4)
+        for panel, heading in zip(half[0], [kind, *titles], strict=True):
+            panel.set_title(heading, fontsize=8, loc="center", pad=4)
         for row, name in zip(half, classes, strict=True):
             if (name, is_right) not in found:
                 row[0].text(0.5, 0.5, "none", ha="center", va="center", fontsize=7.5, color=SOFT)
@@ -200,15 +208,19 @@ def looks(
             for panel in row:
                 panel.imshow(_color(one.face))
             row[0].set_xlabel(f"{one.predicted} {one.probability:.2f}", fontsize=7, labelpad=2)
+            row[1].set_xlabel(one.sample_id, fontsize=5.5, labelpad=2, color=SOFT)
             row[1].imshow(one.evidence, vmin=0, vmax=1, **over)
             if one.gate is not None:
                 row[2].imshow(one.gate, norm=scale, **over)
     for panel, name in zip(grid[:, 0], classes, strict=True):
         panel.set_ylabel(name, fontsize=7.5)
-    said = "Below a face: the answer and its probability. Grad-CAM: bright where it speaks for the answer."
-    if scale:
-        said += f" Gate S: {scale.vmin:.2f} dark, {scale.vmax:.2f} bright."
-    figure.supxlabel(f"{said}\n{credit}".rstrip(), fontsize=7)
+    said = [
+        "Rows: the true class. Below a face: the answer and its probability.",
+        "Grad-CAM: bright where most speaks for the answer, dark where nothing does"
+        + (f"; gate S: {scale.vmin:.2f} dark, {scale.vmax:.2f} bright." if scale else "."),
+    ]
+    figure.suptitle(title, fontsize=9)
+    figure.supxlabel("\n".join([*said, credit]).rstrip(), fontsize=7)
     return figure
 
 
