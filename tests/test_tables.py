@@ -22,7 +22,7 @@ from mer_core.evaluation.statistics import (
 )
 from mer_core.report import printed
 from mer_core.report.tables import Results, build_tables
-from mer_core.report.typeset import read_tables, write_table, write_tables
+from mer_core.report.typeset import p_value, read_tables, write_table, write_tables
 
 SETTINGS = Evaluation(confidence=0.95, bootstrap=200, permutations=500, seed=0, partial=False)
 LOSSES = {"ce": Loss(kind="cross_entropy"), "fl": Loss(kind="focal"), "fl5": Loss(kind="focal", gamma=5)}
@@ -466,6 +466,11 @@ def test_transfer_gain(tables, shipped):
         compared.gain_high,
     ]
     assert frame.loc[1, "p_holm"] == frame.loc[1, "p_permutation"] == compared.p_permutation
+
+
+@pytest.mark.parametrize(("p", "shown"), [(0.0004, "<0.001"), (0.001, "0.001"), (1.0, "1.000"), (None, "–")])
+def test_no_p_is_shown_as_zero(p, shown):
+    assert p_value("p")({"p": p}) == shown
 
 
 def test_only_rows_that_differ_in_pretraining_alone_tell_what_it_gains():

@@ -272,9 +272,18 @@ def test_a_checkout_copied_elsewhere_reruns_nothing(finished, tmp_path):
     shutil.rmtree(copy.folder / ".snakemake")
     assert copy.planned() == {}
     text = (copy.folder / "tests/tiny.yaml").read_text()
-    (copy.folder / "changed.yaml").write_text(text.replace("epochs: 2", "epochs: 3"))
-    done = copy.run("--dry-run", config="changed.yaml")
-    assert done.returncode == 1
+    for old, new in (
+        ("size: 48", "size: 56"),
+        ("rounds: 5", "rounds: 4"),
+        ("experiment: tiny", "experiment: tiny\nreduction: 8"),
+        ("experiment: tiny", "experiment: tiny\ntransfer: {freeze_stages: 1}"),
+        ("experiment: tiny", "experiment: tiny\nlosses: {focal: {gamma: 3.0}}"),
+        ("experiment: tiny", "experiment: tiny\nfolds: {groups: 2}"),
+        ("epochs: 2", "epochs: 3"),
+    ):
+        (copy.folder / "changed.yaml").write_text(text.replace(old, new))
+        done = copy.run("--dry-run", config="changed.yaml")
+        assert done.returncode == 1 and "was made with other settings" in done.stdout, new
     said = re.search(r"was made with other settings .* delete the folder (\S+) and run the same", done.stdout)
     while said:
         shutil.rmtree(copy.folder / said[1])
