@@ -299,6 +299,8 @@ def _cannot_write(path: Path, error: OSError) -> UserError:
     remedy = "free space or mend permissions"
     if error.errno in NO_ANSWER:
         remedy = "run again once its disk or share answers"
+    if error.errno in {errno.EBUSY, errno.ETXTBSY}:
+        remedy = "close it in other programs and run again"
     if error.errno in {errno.EMFILE, errno.ENFILE}:
         remedy = "let more files be open at once (ulimit -n)"
     return UserError(f"{path}: cannot be written ({error.strerror or error}); {remedy}")

@@ -391,6 +391,16 @@ def test_a_wrong_call_is_one_sentence(folder, photographs, arguments, said, caps
     assert said in error and error.count("\n") == 1
 
 
+def test_a_lack_of_memory_is_one_sentence(folder, photographs, monkeypatch, capsys):
+    def fail(*_):
+        raise RuntimeError("[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory")
+
+    monkeypatch.setattr("mer_core.inference.model.load_model", fail)
+    assert main(["predict", str(folder), str(photographs / "one.png")]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("mer: out of memory (") and error.count("\n") == 1
+
+
 def test_temperature_makes_confidence_honest():
     rng = np.random.default_rng(0)
     logits = rng.normal(size=(4000, 3)) * 2

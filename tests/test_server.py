@@ -180,6 +180,19 @@ def test_what_nobody_thought_of_is_said_in_a_sentence(model, face, monkeypatch):
     assert answer.status_code == 500 and answer.json()["error"].startswith("the server failed")
 
 
+@pytest.mark.parametrize("lack", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory")])
+def test_a_lack_of_memory_is_said_and_leaves_it_serving(model, face, monkeypatch, lack):
+    def fail(*_):
+        raise lack
+
+    client = TestClient(server.build_app(model), base_url=BASE, raise_server_exceptions=False)
+    with monkeypatch.context() as patch:
+        patch.setattr(server, "_shown", fail)
+        answer = post(client, ("me.png", face))
+    assert answer.status_code == 503 and answer.json()["error"].startswith("out of memory; give a smaller")
+    assert post(client, ("me.png", face)).status_code == 200
+
+
 def test_nothing_is_kept(client, face, monkeypatch, tmp_path):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     assert post(client, ("me.png", face)).status_code == 200

@@ -37,6 +37,7 @@ from mer_core.errors import UserError
 from mer_core.inference.card import between
 from mer_core.inference.model import Model, Prediction
 from mer_core.inference.sources import VIDEO_SUFFIXES, read_clip
+from mer_core.job import is_out_of_memory
 
 MAX_BYTES = 64_000_000  # of an upload
 MAX_FILES = 300  # frames of a clip
@@ -167,6 +168,8 @@ async def _refusal(request: Request, error: HTTPException) -> Response:
 
 
 async def _failure(request: Request, error: Exception) -> Response:
+    if is_out_of_memory(error):
+        return JSONResponse({"error": "out of memory; give a smaller picture or a shorter clip"}, 503)
     return JSONResponse({"error": "the server failed; where it runs it says why"}, 500)
 
 
