@@ -49,6 +49,7 @@ def test_every_fold_predicts_its_subject_and_nobody_else(finished):
 def test_the_picture_of_the_workflow_holds_against_snakemakes_own_graph(finished):
     text = (ROOT / "rules" / "evaluation.smk").read_text()
     before = ast.literal_eval(re.search(r"^STAGES = (\{.*?^\})", text, flags=re.M | re.S)[1])
+    direct = {(near, stage) for stage in before for near in before[stage]}
     for stage in before:  # which stand in order
         before[stage] = {*before[stage], *(far for near in before[stage] for far in before[near])}
     stage_of = {
@@ -62,8 +63,7 @@ def test_the_picture_of_the_workflow_holds_against_snakemakes_own_graph(finished
     edges = {(names[one], names[other]) for one, other in re.findall(r"(\d+) -> (\d+)", graph)}
     seen = {(stage_of[one], stage_of[other]) for one, other in edges}
     seen = {(one, other) for one, other in seen if one != other}
-    assert seen == {(one, other) for other in before for one in before[other]} & seen
-    assert {other for _, other in seen} == before.keys() - {"data"} and len(seen) > 9
+    assert direct <= seen <= {(one, other) for other in before for one in before[other]}
     assert (finished.results / "figures/workflow.svg").stat().st_size > 10_000
 
 
