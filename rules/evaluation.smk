@@ -40,12 +40,6 @@ STAGES = {
 }
 
 
-def rules_of(stage):
-    """The names of the rules in a stage's file."""
-    text = Path(workflow.source_path(f"{stage}.smk")).read_text(encoding="utf-8")
-    return [line[5:-1] for line in text.splitlines() if line.startswith("rule ")]
-
-
 localrules:
     build_tables,
     cost,

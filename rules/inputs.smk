@@ -404,3 +404,9 @@ def identity_of(name):
         CONFIG.groups,
     )
     return value_digest([classes, *settings, network_digest("workflow_scripts/train_fold.py", row)])
+
+
+def rules_of(stage):
+    """The names of the rules in a stage's file."""
+    text = Path(workflow.source_path(f"{stage}.smk")).read_text(encoding="utf-8")
+    return [line[5:-1] for line in text.splitlines() if line.startswith("rule ")]
