@@ -132,6 +132,8 @@ PLANS = {
         Trial("base, smoothed", "portraits-112-28", over(LONGER, SMOOTH, variant(loss="cross_entropy"))),
         # Weights of a million photographs want few epochs and small steps.
         Trial("EfficientNet-Lite0 from ImageNet", "portraits-112-28", over(WIDE, FINE_TUNED)),
+        Trial("EfficientNet-Lite0, 160 pixels", "portraits-160-28", over(WIDE, FINE_TUNED)),
+        Trial("EfficientNet-Lite0, 224 pixels", "portraits-224-28", over(WIDE, FINE_TUNED)),
         Trial("base, no attention", "portraits-112-28", over(LONGER, variant("none"))),
         Trial(
             "base, pretrained on simulated CK+",

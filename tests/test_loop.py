@@ -366,6 +366,16 @@ def test_statistics_are_current_at_every_look_where_epochs_are_chosen_from():
     assert torch.equal(last[2], every[2]) and not torch.allclose(last[1], every[1])
 
 
+def test_statistics_are_recomputed_once_where_nobody_looks():
+    def passes(**options):
+        model, seen = Net(), []
+        model.register_forward_hook(lambda *_: seen.append(1))
+        run(model, epochs=3, recompute_statistics=True, **options)
+        return len(seen)
+
+    assert passes(current_statistics=True) == passes()
+
+
 def test_frozen_batch_norm_keeps_weights_and_statistics():
     model = Net()
     model.bn.requires_grad_(False)

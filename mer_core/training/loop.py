@@ -149,7 +149,8 @@ def fit(
         needed_now = after_epoch or checkpoint or device.type == "cpu" or epoch == epochs
         while len(running) > (0 if needed_now else 1):
             look_at(*running.pop(0))
-        if settings.recompute_statistics and (epoch == epochs or current_statistics):
+        looked_at = epoch == epochs or (after_epoch and current_statistics)
+        if settings.recompute_statistics and looked_at:
             recompute_statistics(model, samples, train, settings, step.micro_batch)
         if after_epoch:
             row |= after_epoch(epoch, model)
