@@ -2,16 +2,21 @@
 
     python benchmarks/spot_apex.py --strengths 0.5 0.1 0.03
     python benchmarks/spot_apex.py --blink 16
+    python benchmarks/spot_apex.py --still 0 40 100 --strengths 0.5 0.1
 
 Every frame of every clip is simulated, read back through the CASME II reader and aligned as the workflow
 does. Errors are absolute, in frames at 200 per second; the guesses to beat are the middle of the clip, and
 what is spotted when blinks count as any motion. With --blink the eyes shut for so many frames, halfway
 between the apex and the farther end of the clip. Prints a Markdown table.
+
+With --still every clip is drawn anew with so many frames at rest before it, and another table tells the error
+of the spotted onset, positive where it is too late, and how much of the motion is over by then.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import tempfile
 from collections import defaultdict
 from pathlib import Path
@@ -27,11 +32,13 @@ from mer_core.datasets.manifest import included
 from mer_core.datasets.reading import read_dataset
 from mer_core.faces.alignment import align_clip
 from mer_core.faces.landmarks import FaceFinder
-from mer_core.faces.spotting import spot_apex
+from mer_core.faces.spotting import apex_of, follow_motion, onset_of, spot_apex
 from mer_core.images import read_image
 from mer_core.simulation.blinks import shut_eyes
-from mer_core.simulation.plan import plan
-from mer_core.simulation.writers import simulate_casme2
+from mer_core.simulation.identities import identity
+from mer_core.simulation.plan import plan, simulated_subjects, stream
+from mer_core.simulation.recording import Actor, Camera
+from mer_core.simulation.writers import FRAMES_PER_SECOND, draw_frame, simulate_casme2
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -45,9 +52,14 @@ def main() -> None:
     parser.add_argument("--strengths", type=float, nargs="+", default=[0.5, 0.1])
     parser.add_argument("--size", type=int, default=224, help="edge of the aligned frames in pixels")
     parser.add_argument("--blink", type=int, default=0, help="frames of a blink in every clip; 16 are 80 ms")
+    parser.add_argument("--still", type=int, nargs="+", default=[], help="frames at rest before the onset")
     arguments = parser.parse_args()
     config = load_config(ROOT / "config.yaml")
     alignment = config.alignment.model_copy(update={"size": arguments.size})
+    if arguments.still:
+        simulation = config.simulation.model_copy(update={"size": arguments.simulation})
+        _print_onsets(arguments.strengths, arguments.still, simulation, alignment)
+        return
     print("| strength | guess | clips | mean | median | 90 % | largest | within 5 frames |")
     print("|---|---|---|---|---|---|---|---|")
     for strength in arguments.strengths:
@@ -89,6 +101,38 @@ def _errors(
             ):
                 errors[guess].append(abs(apex - clip.apex))
     return {guess: np.array(values) for guess, values in errors.items()}
+
+
+def _print_onsets(
+    strengths: list[float], stills: list[int], simulation: Simulation, alignment: Alignment
+) -> None:
+    finder, clips = FaceFinder(), plan("casme2", simulation.size, simulation.seed)
+    subjects = simulated_subjects("casme2", simulation.size)
+    actors = [
+        Actor(identity(simulation.faces, simulation.size, simulation.seed, "casme2", index))
+        for index in range(len(subjects))
+    ]
+    print("| strength | frames at rest | clips | earliest | median | latest | motion that is over, mean |")
+    print("|---|---|---|---|---|---|---|")
+    for strength, still in itertools.product(strengths, stills):
+        errors, over = [], []
+        for number, clip in enumerate(clips):
+            camera = Camera.draw(stream(simulation.seed, "clip", number))
+            actor = actors[subjects.index(clip.subject)]
+            numbers = range(clip.onset - still, clip.offset + 1)
+            frames = [
+                draw_frame(
+                    strength, actor, clip, frame, camera, FRAMES_PER_SECOND, stream(0, "noise", number, place)
+                )
+                for place, frame in enumerate(numbers)
+            ]
+            aligned, first = align_clip(frames, finder, alignment)
+            course = follow_motion(aligned, first.landmarks_aligned, numbers, finder)
+            onset = onset_of(course, apex_of(course))
+            errors.append(onset - clip.onset)
+            over.append(clip.intensity(onset))
+        cells = f"{min(errors)} | {np.median(errors):.0f} | {max(errors)} | {np.mean(over):.0%}"
+        print(f"| {strength} | {still} | {len(errors)} | {cells} |", flush=True)
 
 
 if __name__ == "__main__":
