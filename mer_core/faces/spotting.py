@@ -94,7 +94,7 @@ def onset_of(course: Course, apex: int) -> int:
     At rest it has moved by no more than its least motion before the apex and `AT_REST` of the way from there
     to that of the apex: the threshold of Moilanen, Zhao and Pietikainen (ICPR 2014), a share of the way
     between a level of the curve and its peak, over the level at rest. Of a clip that moves from its start it
-    is the first frame.
+    is one of the first frames.
 
     Args:
         course: of a clip that begins at rest.
