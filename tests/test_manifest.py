@@ -146,7 +146,7 @@ def lines(tmp_path):
         (2, ",46,", ",46.0,", "row 3 column onset: '46.0'"),
         (2, ",46,", ",99999999999999999999,", "row 3 column onset"),
         (2, "True", "yes", "row 3 column included: 'yes'"),
-        (1, "6+12", "6+12,surplus", "line 2: 17 cells under 16 columns"),
+        (1, "6+12", "6+12,surplus", "line 2: 18 cells under 17 columns"),
         (1, ",6+12", "", "line 2: 16 cells under 17 columns"),
         (1, "sub01,", '"sub01,', "line 3: unexpected end of data"),
         (0, "subject", "Subject", "row 1: the columns must be sample_id,dataset"),
