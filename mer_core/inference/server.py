@@ -87,7 +87,7 @@ class _Hurried(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         super().connection_made(transport)
-        # An answer leaves in two writes, and the second would wait for the client's word on the first (40 ms).
+        # An answer leaves in two writes, and the second would wait for word on the first (40 ms).
         transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.loop.call_later(SILENCE, self._watch, None)
 
