@@ -172,6 +172,20 @@ def test_learning_curves_show_the_median_and_the_middle_of_the_folds():
         assert sorted(at_two) == pytest.approx(sorted(np.quantile(second, [0.1, 0.9])))
 
 
+def test_a_variant_of_few_epochs_fills_its_learning_curve():
+    histories = pd.DataFrame(
+        [
+            (name, 0, epoch, 0.5, 0.5)
+            for name, epochs in (("few", 10), ("many", 200))
+            for epoch in range(epochs)
+        ],
+        columns=["variant", "fold", "epoch", "loss", "accuracy"],
+    )
+    few, many, *below = figures.learning_curves(histories).axes
+    assert few.get_xlim()[1] < 12 and many.get_xlim()[1] > 190
+    assert [panel.get_xlim() for panel in below] == [few.get_xlim(), many.get_xlim()]
+
+
 def test_variants_show_value_interval_printed_and_floor():
     frame = pd.DataFrame(
         [("dual", "accuracy, %", 45.0, 40.0, 51.0, 43.37), ("cbam", "accuracy, %", 47.0, 41.0, 52.0, np.nan)],

@@ -268,7 +268,7 @@ def learning_curves(histories: pd.DataFrame) -> Figure:
     columns = min(4, len(names))
     lines = -(-len(names) // columns)
     figure = Figure(figsize=(WIDTH, 3.1 * lines + 0.3))
-    panels = figure.subplots(2 * lines, columns, sharex=True, squeeze=False)
+    panels = figure.subplots(2 * lines, columns, squeeze=False)
     for panel in panels.flat[:]:
         panel.set_visible(False)
     for place, variant in enumerate(names):
@@ -285,9 +285,11 @@ def learning_curves(histories: pd.DataFrame) -> Figure:
             panel.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=4))
         loss, accuracy = panels[row : row + 2, column]
         loss.set_title(variant, fontsize=8.5)
+        loss.sharex(accuracy)  # variants may have epochs of their own
+        loss.tick_params(labelbottom=False)
         loss.set_ylim(bottom=0)  # losses of different kinds share no scale
         accuracy.set_ylim(0, 103)
-        accuracy.tick_params(labelleft=column == 0, labelbottom=True)
+        accuracy.tick_params(labelleft=column == 0)
         if column == 0:
             loss.set_ylabel("training loss")
             accuracy.set_ylabel("training accuracy, %")
