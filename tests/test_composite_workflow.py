@@ -68,6 +68,7 @@ def test_the_report_shows_the_parts(finished):
     assert {f"{part}_uar" for part in ["whole", *PARTS]} <= measured.keys()
     page = (finished.results / "report.html").read_text()
     assert "The whole and its parts" in page
+    assert "smic, casme2 and samm are simulated, so no number" in page
     assert "CausalNet" not in page, "simulated figures do not stand beside printed ones"
 
 

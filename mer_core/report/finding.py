@@ -160,15 +160,15 @@ def _caveats(settings: Config, metrics: Mapping[str, Score]) -> Iterator[str]:
             f"With {people} people the intervals are too narrow: of those called 95 %, about "
             f"{COVERAGE_OF_SIX['macro_f1']} in 100 hold the truth with six, fewer with fewer."
         )
-    drawn = settings.simulated
-    if settings.target in drawn:
+    drawn = [name for name in settings.simulated if name not in settings.composites]
+    if settings.target in settings.simulated:
         yield f"{_listed(drawn)} simulated, so no number on this page says anything about people."
     elif drawn:
         yield f"{_listed(drawn)} simulated, so what pretraining gains here says nothing about real faces."
 
 
 def _listed(names: list[str]) -> str:
-    return f"{' and '.join(names)} {'is' if len(names) == 1 else 'are'}"
+    return f"{', '.join(names[:-1])} and {names[-1]} are" if len(names) > 1 else f"{names[0]} is"
 
 
 def _signed(value: float) -> str:
