@@ -8,7 +8,7 @@ from training_samples import CLASSES, CPU, CROSS_ENTROPY, FOLD, write_dataset
 
 from mer_core.config.alignment import Alignment
 from mer_core.config.models import Variant
-from mer_core.inference import load_model
+from mer_core.inference import final, load_model
 from mer_core.inference.card import Part
 from mer_core.inference.final import features_of, train_final
 from mer_core.training import data
@@ -94,3 +94,8 @@ def test_features_are_what_the_classifier_sees(made):
     with torch.no_grad():
         logits = model.network(samples.normalize(samples.pixels(torch.arange(len(samples.labels)))))
         assert torch.allclose(model.network.fc(features), logits, atol=1e-4)
+
+
+@pytest.mark.parametrize(("depths", "shared"), [([12, 12], 12), ([None, None], None), ([12, None], None)])
+def test_a_model_reads_by_the_depth_that_all_its_images_share(depths, shared):
+    assert final._depth(pd.DataFrame({"bit_depth": pd.array(depths, "Int64")})) == shared

@@ -35,22 +35,9 @@ FOREIGN = {
     ),
     "images of another format": (
         frozenset(
-            {
-                ".gif",
-                ".webp",
-                ".jp2",
-                ".heic",
-                ".heif",
-                ".avif",
-                ".pgm",
-                ".ppm",
-                ".pbm",
-                ".pnm",
-                ".tga",
-                ".raw",
-            }
-            | {".dng", ".exr", ".dcm", ".npy", ".npz", ".mat"}
-        ),
+            {".gif", ".webp", ".jp2", ".heic", ".heif", ".avif", ".tga", ".exr", ".dng", ".raw", ".dcm"}
+        )
+        | frozenset({".pgm", ".ppm", ".pbm", ".pnm", ".npy", ".npz", ".mat"}),
         "convert them to png",
     ),
 }
@@ -60,9 +47,8 @@ _FOREIGN_SUFFIXES = frozenset().union(*(suffixes for suffixes, _ in FOREIGN.valu
 KNOWN_PREFIXES = frozenset({"", "img", "reg_img", "image", "reg_image", "frame"})
 MAX_DEPTH = 8
 _NUMBERED = re.compile(r"(?P<prefix>(?:.*[^0-9])?)(?P<number>[0-9]{1,9})", re.DOTALL)
-_RENAMED = re.compile(
-    r"(?P<prefix>[^0-9]*[^0-9 ]) ?\((?P<number>[0-9]{1,9})\)"
-)  # img (46), as Windows writes it
+# img (46), as Windows renames several at once.
+_RENAMED = re.compile(r"(?P<prefix>[^0-9]*[^0-9 ]) ?\((?P<number>[0-9]{1,9})\)")
 
 
 class Root:
