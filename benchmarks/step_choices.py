@@ -1,4 +1,4 @@
-"""Training step by memory layout, precision and optimiser kernel: what the shipped choices rest on.
+"""Training step by memory layout, precision and kernels: what the shipped choices rest on.
 
     python benchmarks/step_choices.py --size 224 --batch 4
     python benchmarks/step_choices.py --size 48 --batch 16
@@ -12,13 +12,14 @@ import argparse
 import statistics
 from collections.abc import Callable
 from itertools import product
+from unittest import mock
 
 import torch
 from hardware import machine, wait
 from measuring import CLOCKS, ratio, table, take_turns
 from torch.nn.functional import cross_entropy
 
-from mer_core.models import build_model
+from mer_core.models import build_model, resnet
 
 LAYOUTS = {"default": torch.contiguous_format, "channels last": torch.channels_last}
 USUAL = "float32, weights channels last, images channels last, fused Adam"
@@ -41,9 +42,11 @@ def main() -> None:
     images = torch.rand(arguments.batch, 3, arguments.size, arguments.size, device=device)
     steps = {}
     for precision, weights, inputs in product(("float32", "bfloat16"), LAYOUTS, LAYOUTS):
+        name = f"{precision}, weights {weights}, images {inputs}, fused Adam"
         if precision == "float32" or weights == inputs:
-            name = f"{precision}, weights {weights}, images {inputs}, fused Adam"
             steps[name] = _step(images, LAYOUTS[weights], LAYOUTS[inputs], precision, fused=True)
+        if weights == inputs:
+            steps[f"{name}, oneDNN alone"] = _by_onednn_alone(steps[name])
     last = torch.channels_last
     steps[USUAL.replace("fused", "unfused")] = _step(images, last, last, "float32", fused=False)
     print(machine(device))
@@ -82,6 +85,16 @@ def _step(
         wait(images.device)
 
     return step
+
+
+def _by_onednn_alone(step: Callable[[], None]) -> Callable[[], None]:
+    """The step without the product of matrices for small maps."""
+
+    def alone() -> None:
+        with mock.patch.object(resnet, "FEW_POSITIONS", 0):
+            step()
+
+    return alone
 
 
 if __name__ == "__main__":

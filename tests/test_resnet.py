@@ -35,7 +35,7 @@ def test_none_is_torchvision_resnet18():
     torch.manual_seed(3)
     ours = build_model("none", 5)
     assert ours.state_dict().keys() == theirs.state_dict().keys()
-    images = torch.randn(4, 3, 64, 64)
+    images = torch.randn(4, 3, 96, 96)
     for mode in (True, False):
         found, expected = ours.train(mode)(images), theirs.train(mode)(images)
         assert torch.equal(found, expected)
@@ -45,6 +45,21 @@ def test_none_is_torchvision_resnet18():
         assert torch.equal(a.grad, b.grad), name
     for (name, a), b in zip(ours.named_buffers(), theirs.buffers(), strict=True):
         assert torch.equal(a, b), name
+
+
+@pytest.mark.parametrize("size", [16, 32, 48, 64])
+def test_small_maps_are_convolved_as_torchvision_does(size):
+    """By a product of matrices: the same numbers but for their rounding."""
+    ours = build_model("none", 5).double()
+    theirs = torchvision.models.resnet18(weights=None, num_classes=5).double()
+    theirs.load_state_dict(ours.state_dict())
+    images = torch.randn(4, 3, size, size, dtype=torch.float64)
+    found, expected = (model(images) for model in (ours, theirs))
+    torch.testing.assert_close(found, expected)
+    found.square().sum().backward()
+    expected.square().sum().backward()
+    for (name, a), b in zip(ours.named_parameters(), theirs.parameters(), strict=True):
+        torch.testing.assert_close(a.grad, b.grad, msg=name)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from torch import Tensor, nn
+from torch.nn.functional import unfold
 from torchvision.models.resnet import BasicBlock, ResNet
 
 from mer_core.models.attention import build_attention
+
+FEW_POSITIONS = 4  # of a map: 2 x 2, the last stage's from images of 48 or 64 pixels
 
 
 class AttentionBlock(BasicBlock):
@@ -20,8 +23,8 @@ class AttentionBlock(BasicBlock):
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) to (N, planes, H / stride, W / stride)."""
         identity = x if self.downsample is None else self.downsample(x)
-        out = self.relu(self.bn1(self.conv1(x)))
-        out = self.attention(self.bn2(self.conv2(out)))
+        out = self.relu(self.bn1(_convolve(self.conv1, x)))
+        out = self.attention(self.bn2(_convolve(self.conv2, out)))
         out += identity
         return self.relu(out)
 
@@ -103,3 +106,22 @@ def _keep(gates: dict[str, Tensor], name: str):
         gates[name] = output.detach()
 
     return hook
+
+
+def _convolve(layer: nn.Conv2d, features: Tensor) -> Tensor:
+    """`layer(features)`; to maps of FEW_POSITIONS on a CPU as one product of matrices.
+
+    A convolution there is mostly weights, and a product reads them faster (docs/performance.md).
+
+    Args:
+        layer: without bias or dilation.
+        features: (N, C, H, W).
+    """
+    kernel, padding, stride = layer.kernel_size, layer.padding, layer.stride
+    n, _, *edges = features.shape
+    h, w = ((e + 2 * p - k) // s + 1 for e, k, p, s in zip(edges, kernel, padding, stride, strict=True))
+    if features.device.type != "cpu" or h * w > FEW_POSITIONS:
+        return layer(features)
+    patches = unfold(features, kernel, padding=padding, stride=stride).transpose(1, 2)  # N, H * W, C * K * K
+    maps = patches.flatten(0, 1) @ layer.weight.flatten(1).T
+    return maps.view(n, h, w, -1).permute(0, 3, 1, 2)
