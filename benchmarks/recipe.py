@@ -3,11 +3,12 @@
     python benchmarks/recipe.py portraits                            # every trial of the portraits
     python benchmarks/recipe.py portraits --only shipped "larger face"
     python benchmarks/recipe.py people --seeds 0 1 2 3 4 --workers 8
+    python benchmarks/recipe.py networks --seeds 0                   # every row of configs/networks.yaml
 
-A trial reads the manifests and aligned faces of an experiment, results/{experiment}, which the workflow
-has run as far as these, and lays its keys over that experiment's configuration. All people are tested,
-each by a network that saw none of their group (`folds: {groups: 6}`), with every seed; where it starts
-from pretrained weights, each seed does so from a pretraining of its own unless the trial says otherwise.
+A trial reads the manifests, aligned faces and drawn inputs of an experiment, results/{experiment}, which
+the workflow has run as far as these, and lays its keys over that experiment's configuration. All people are
+tested, each by a network that saw none of their group (`folds: {groups: 6}`), with every seed; where it
+starts from pretrained weights, each seed has a pretraining of its own unless the trial says otherwise.
 Prints a row of a Markdown table as soon as a trial is complete, with 95 % intervals over people; what
 lies in --folder is not computed again.
 """
@@ -93,7 +94,7 @@ WIDE = training(shift=0.08, rotation=8.0, brightness=0.2, scale=0.1, contrast=0.
 SMOOTH = {"losses": {"cross_entropy": {"smoothing": 0.1}}}
 BALANCED = {"losses": {"focal": {"alpha": "balanced"}}}
 DECAY = training(optimizer="adamw", weight_decay=0.05)
-LONGER = over(training(epochs=60, batch_size=32), WIDE)
+LONGER = over(training(epochs=40, batch_size=32), WIDE)
 TOGETHER = over(
     LONGER, SMOOTH, DECAY, training(warmup_epochs=4, dropout=0.3, erasing=0.3, mirrored_test=True)
 )
@@ -115,6 +116,22 @@ def transfer(pretraining: Mapping[str, Any], **keys: Any) -> dict[str, Any]:
 LONGER_BEFORE = {"epochs": 20, "batch_size": 32, "augmentation": WIDE["training"]["augmentation"]}
 LONGER_TRANSFER = over(LONGER, transfer(LONGER_BEFORE))
 
+DEMO = {
+    "dual_transfer as shipped": transfer({}),
+    "16 epochs": over(training(epochs=16), transfer({})),
+    "24 epochs": over(training(epochs=24), transfer({})),
+    "batch 16": over(training(batch_size=16), transfer({})),
+    "larger steps": over(training(learning_rate=0.002), transfer({})),
+    "pretrained 30 epochs": transfer({"epochs": 30}),
+    "pretrained in batches of 16": transfer({"batch_size": 16}),
+    "24 epochs after 30": over(training(epochs=24), transfer({"epochs": 30})),
+    "cross entropy": over(transfer({}), variant(loss="cross_entropy", init="pretrained")),
+    "balanced": over(transfer({}), BALANCED),
+    "constant rate": over(training(schedule="constant"), transfer({})),
+    "without augmentation": over(training(flip=False, shift=0.0, rotation=0.0, brightness=0.0), transfer({})),
+    "slower backbone": transfer({}, backbone_lr_factor=0.3),
+}
+
 # Sorted by worth: a run that is cut off has answered the first questions.
 PLANS = {
     "portraits": [
@@ -134,6 +151,35 @@ PLANS = {
         Trial("EfficientNet-Lite0 from ImageNet", "portraits-112-28", over(WIDE, FINE_TUNED)),
         Trial("EfficientNet-Lite0, 160 pixels", "portraits-160-28", over(WIDE, FINE_TUNED)),
         Trial("EfficientNet-Lite0, 224 pixels", "portraits-224-28", over(WIDE, FINE_TUNED)),
+        Trial("EfficientNet-Lite0, 224 pixels, smaller face", "portraits-224-22", over(WIDE, FINE_TUNED)),
+        Trial(
+            "EfficientNet-Lite0, 224 pixels, 60 epochs",
+            "portraits-224-28",
+            over(WIDE, FINE_TUNED, training(epochs=60)),
+        ),
+        Trial(
+            "EfficientNet-Lite0, 224 pixels, smaller steps",
+            "portraits-224-28",
+            over(WIDE, FINE_TUNED, training(epochs=40, learning_rate=0.0002)),
+        ),
+        Trial(
+            "EfficientNet-Lite0, 224 pixels, larger steps",
+            "portraits-224-28",
+            over(WIDE, FINE_TUNED, training(epochs=40, learning_rate=0.001)),
+        ),
+        Trial(
+            "EfficientNet-Lite0, 224 pixels, erasing and smoothing",
+            "portraits-224-28",
+            over(WIDE, FINE_TUNED, SMOOTH, training(epochs=40, erasing=0.3)),
+        ),
+        Trial(
+            "EfficientNet-Lite0, 224 pixels, stronger augmentation",
+            "portraits-224-28",
+            over(
+                FINE_TUNED,
+                training(epochs=40, shift=0.1, rotation=12.0, brightness=0.3, scale=0.2, contrast=0.3),
+            ),
+        ),
         Trial("base, no attention", "portraits-112-28", over(LONGER, variant("none"))),
         Trial(
             "base, pretrained on simulated CK+",
@@ -170,6 +216,13 @@ PLANS = {
         Trial("base: dual, larger, longer", "people-64-28", over(LONGER, variant())),
         Trial("base, transfer", "people-64-28", LONGER_TRANSFER),
         Trial("base, transfer, 100 epochs", "people-64-28", over(LONGER_TRANSFER, training(epochs=100))),
+        Trial("base, transfer, 112 pixels", "people-112-28", LONGER_TRANSFER),
+        Trial(
+            "base, transfer, 112 pixels, pretrained 60 epochs",
+            "people-112-28",
+            over(LONGER, transfer(LONGER_BEFORE | {"epochs": 60})),
+        ),
+        Trial("base, 112 pixels: dual", "people-112-28", over(LONGER, variant())),
         Trial("base, apex minus onset", "people-64-28-difference", over(LONGER, variant())),
         Trial("base, apex minus onset, transfer", "people-64-28-difference", LONGER_TRANSFER),
         Trial(
@@ -205,41 +258,21 @@ PLANS = {
             over(LONGER_TRANSFER, variant("none", init="pretrained")),
         ),
     ],
+    # Three draws of the demo's simulated people; what is shipped must still fit into its minutes.
     "demo": [
-        Trial("dual as shipped", "demo-48-20", variant()),
-        Trial("dual_transfer as shipped", "demo-48-20", transfer({}), one_pretraining=True),
-        Trial("dual_transfer, a pretraining per seed", "demo-48-20", transfer({})),
-        Trial("transfer, larger face", "demo-48-28", transfer({})),
-        Trial(
-            "transfer, larger face, 24 epochs after 30",
-            "demo-48-28",
-            over(transfer({"epochs": 30}), training(epochs=24)),
-        ),
-        Trial(
-            "transfer, larger face, 48 epochs after 30",
-            "demo-48-28",
-            over(transfer({"epochs": 30}), training(epochs=48)),
-        ),
-        Trial(
-            "transfer, larger face, cross entropy",
-            "demo-48-28",
-            over(transfer({}), variant(loss="cross_entropy", init="pretrained")),
-        ),
-        Trial("transfer, larger face, 24 epochs", "demo-48-28", over(transfer({}), training(epochs=24))),
-        Trial("transfer, larger face, pretrained 30 epochs", "demo-48-28", transfer({"epochs": 30})),
-        Trial("transfer, larger face, balanced", "demo-48-28", over(transfer({}), BALANCED)),
-        Trial(
-            "transfer, larger face, cross entropy, 24 epochs after 30",
-            "demo-48-28",
-            over(
-                transfer({"epochs": 30}),
-                training(epochs=24),
-                variant(loss="cross_entropy", init="pretrained"),
-            ),
-        ),
-        Trial("dual, larger face, 24 epochs", "demo-48-28", over(variant(), training(epochs=24))),
+        Trial(f"{name}, simulated with seed {seed}", f"demo-s{seed}", keys, one_pretraining=True)
+        for name, keys in DEMO.items()
+        for seed in range(3)
     ],
 }
+
+ROWS = ["networks", "networks_gpu"]  # experiments whose networks are the trials
+
+
+def rows_of(experiment: str, results: Path) -> list[Trial]:
+    """A trial for each network of an experiment."""
+    variants = json.loads((results / experiment / "config.json").read_text())["variants"]
+    return [Trial(row["name"], experiment, {"variants": [row], "baselines": []}) for row in variants]
 
 
 def main() -> None:
@@ -247,7 +280,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("plan", choices=PLANS)
+    parser.add_argument("plan", choices=[*PLANS, *ROWS])
     parser.add_argument("--only", nargs="+", metavar="TRIAL", help="names of trials")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--epochs", type=int, help="instead of every trial's own, for a quick look")
@@ -256,7 +289,8 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--cpu", action="store_true")
     arguments = parser.parse_args()
-    trials = [t for t in PLANS[arguments.plan] if not arguments.only or t.name in arguments.only]
+    plan = PLANS.get(arguments.plan) or rows_of(arguments.plan, arguments.results)
+    trials = [t for t in plan if not arguments.only or t.name in arguments.only]
     absent = [
         trial for trial in trials if not (arguments.results / trial.experiment / "config.json").exists()
     ]
@@ -318,13 +352,13 @@ class Run:
         if init == "pretrained":
             weights = self.pretrained(trial, 0 if trial.one_pretraining else seed)
         train_fold(
-            *self._data(trial, config.target),
+            *self._data(trial, config.target, row.input),
             group,
             folder,
             variant=row,
             loss=config.losses[row.loss],
             classes=config.datasets[config.target].class_names,
-            settings=self._hurried(config.training),
+            settings=self._hurried(config.training_of(config.variants[0])),
             transfer=config.transfer if weights else None,
             reduction=config.reduction,
             seed=seed,
@@ -336,7 +370,8 @@ class Run:
     def pretrained(self, trial: Trial, run: int) -> Path:
         """The weights of a pretraining, which trials share that pretrain alike."""
         config = trial.config(self.results)
-        row, settings = _as_a_step_gets_it(config), self._hurried(config.pretraining)
+        row = _as_a_step_gets_it(config)
+        settings = self._hurried(config.pretraining_of(config.variants[0]))
         loss, classes = config.losses[row.loss], config.datasets[config.source].class_names
         identity = [trial.experiment, row.attention, loss, classes, settings, config.reduction]
         plain = [part.model_dump() if hasattr(part, "model_dump") else part for part in identity]
@@ -346,7 +381,7 @@ class Run:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not (folder / "metrics.json").exists():
                 pretrain(
-                    *self._data(trial, config.source),
+                    *self._data(trial, config.source, row.input),
                     folder,
                     variant=row,
                     loss=loss,
@@ -394,9 +429,10 @@ class Run:
     def _fold(self, trial: Trial, seed: int, group: str) -> Path:
         return self.folder / trial.name.replace(" ", "-") / f"seed{seed}" / group
 
-    def _data(self, trial: Trial, dataset: str) -> tuple[Path, Path]:
+    def _data(self, trial: Trial, dataset: str, sees: str) -> tuple[Path, Path]:
         folder = self.results / trial.experiment
-        return folder / "aligned" / f"{dataset}.h5", folder / "manifests" / f"{dataset}.csv"
+        images = folder / "aligned" if sees == "apex" else folder / "inputs" / sees
+        return images / f"{dataset}.h5", folder / "manifests" / f"{dataset}.csv"
 
     def _device(self) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() and not self.cpu else "cpu")
