@@ -1,8 +1,9 @@
-"""Simulated SAMM and SMIC lie on disk as the real ones do, and are read back as they were planned."""
+"""Simulated sets of clips lie on disk as the real ones do, and are read back as they were planned."""
 
 import io
 from collections import Counter
 
+import numpy as np
 import openpyxl
 import pytest
 from dataset_samples import CONFIG
@@ -23,6 +24,7 @@ from mer_core.config.layouts.casme_sq import CasmeSq
 from mer_core.config.layouts.dfme import Dfme
 from mer_core.config.layouts.fourdme import Fourdme
 from mer_core.config.layouts.mmew import Mmew
+from mer_core.config.layouts.mmew_macro import MmewMacro
 from mer_core.config.layouts.samm import Samm
 from mer_core.config.layouts.samm_long import SammLong
 from mer_core.config.layouts.smic import Smic
@@ -133,6 +135,32 @@ def test_macro_expressions_of_the_same_people(roots, settings):
     assert people_used(settings, "tiny", 0) == sorted(set(used.subject))
     full = [clip for clip in plan(settings.layout, "full", 0) if clip.macro]
     assert len(full) == {"casme_sq": 300, "casme3": 3346}[settings.layout]
+
+
+def test_macro_expressions_of_mmew_show_its_people(roots, tmp_path):
+    """Each by an image that is more like those of the same person among the micro-expressions."""
+    simulate("mmew_macro", tmp_path, TINY)
+    classes = {name: name for name in ("anger", "disgust", "fear", "happiness", "sadness", "surprise")}
+    settings = MmewMacro(layout="mmew_macro", root="simulated", classes=classes)
+    samples, defects = read_dataset("mmew_macro", settings, tmp_path, {})
+    planned = {(clip.subject, clip.name, clip.label) for clip in plan("mmew_macro", "tiny", 0)}
+    assert {*samples[["subject", "clip", "label"]].itertuples(index=False, name=None)} == planned
+    assert samples.included.all() and defects.empty
+    people = simulated_subjects("mmew", "tiny")
+    assert people == simulated_subjects("mmew_macro", "tiny") == list_subjects("macro", settings, tmp_path)
+    colours = {
+        person: mean_colour((roots / "mmew").glob(f"Micro_Expression/*/{person}-*/*.jpg"))
+        for person in people
+    }
+    for person in people:
+        shown = mean_colour(tmp_path.glob(f"Macro_Expression/{person}/*/*.jpg"))
+        nearest = min(people, key=lambda one: np.abs(colours[one] - shown).max())
+        assert nearest == person and np.abs(colours[person] - shown).max() < 5
+    assert len(plan("mmew_macro", "full", 0)) == 900
+
+
+def mean_colour(files):
+    return np.mean([np.asarray(Image.open(file)).mean(axis=(0, 1)) for file in files], axis=0)
 
 
 @pytest.mark.parametrize(

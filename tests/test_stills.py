@@ -3,11 +3,14 @@
 import shlex
 import subprocess
 import sys
+from collections import Counter
 
 import numpy as np
 import pytest
 from dataset_samples import CONFIG, draw, read
+from PIL import Image
 from pydantic import TypeAdapter
+from test_simulated_clips import TINY
 
 from mer_core.config.experiment import AnyDataset, load_config
 from mer_core.config.section import dump
@@ -15,6 +18,8 @@ from mer_core.datasets import doctor
 from mer_core.datasets.affectnet import parse_label
 from mer_core.datasets.reading import published
 from mer_core.errors import UserError
+from mer_core.simulation.plan import clip_set, plan
+from mer_core.simulation.writers import simulate
 
 NAMES = ["anger", "contempt", "disgust", "fear", "happiness", "neutral", "sadness", "surprise"]
 CLASSES = {name: name for name in NAMES}
@@ -155,9 +160,35 @@ def test_nobody_is_named_so_no_split_keeps_people_apart(tmp_path, layout, total)
     with pytest.raises(UserError, match="target: own names no subjects, and none can be left out"):
         load_config(shipped | {"target": "own"})
     assert load_config(shipped | {"source": "own"}).pretraining_splits == ["frame"]
-    with pytest.raises(UserError, match="this layout cannot be simulated; give a folder"):
-        shipped["datasets"]["own"] |= {"root": "simulated"}
+
+
+@pytest.mark.parametrize("layout", ["rafdb", "fer2013", "affectnet"])
+def test_the_simulated_copy_is_read_as_it_was_planned(tmp_path, layout):
+    known, kind = published(section(layout)), clip_set(layout)
+    assert kind.classes["full"] == known.labels and sum(kind.counts["full"]) == sum(known.labels.values())
+    simulate(layout, tmp_path / layout, TINY)
+    settings = section(layout, root="simulated", classes={name: name for name in known.labels})
+    samples, defects = read(tmp_path / layout, settings)
+    planned = enumerate(plan(layout, "tiny", 0))
+    written = {kind.file(clip, place, clip.apex): clip.label for place, clip in planned}
+    found = label_of(samples)
+    again = set(found) - set(written)
+    assert written == {path: label for path, label in found.items() if path not in again}
+    assert Counter(written.values()) == dict.fromkeys(known.labels, 3)
+    assert len(again) == (layout == "fer2013"), "one face is in two parts"
+    assert defects.defect.tolist() == ["duplicate_image"] * len(again)
+    edge, mode = {"rafdb": (100, "RGB"), "fer2013": (48, "L"), "affectnet": (224, "RGB")}[layout]
+    pictures = [Image.open(tmp_path / layout / path) for path in found]
+    assert {(picture.size, picture.mode) for picture in pictures} == {((edge, edge), mode)}
+
+
+def test_whole_pictures_of_raf_are_not_simulated():
+    shipped = dump(CONFIG)
+    shipped["datasets"]["own"] = dump(section("rafdb", root="simulated", frames="original"))
+    with pytest.raises(UserError, match=r"datasets.own.root: this layout cannot be simulated; give a folder"):
         load_config(shipped | {"source": "own"})
+    shipped["datasets"]["own"]["frames"] = "aligned"
+    assert load_config(shipped | {"source": "own"}).source == "own"
 
 
 @pytest.mark.parametrize("layout", ["rafdb", "fer2013", "affectnet"])

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from mer_core.simulation.plan import Clip, ClipSet, Sheets, one_after_another
+from mer_core.simulation.plan import MICRO, Clip, ClipSet, Sheets, one_after_another
 
 # The third and the eighth column have no header, the ninth and the tenth are milliseconds.
 HEADER = ["Subject", "Filename", None, "OnsetF", "ApexF1", "ApexF2", "OffsetF", None, "Onset", "Total"]
@@ -69,7 +69,7 @@ CLIPS = ClipSet(
     name=lambda subject, number, label: "EP01_6" if number < 3 else f"EP{number:02d}_{number}",
     fps=lambda clip: FPS,
     file=_file,
-    looks={"tense": "others"},
+    looks={"tense": MICRO["others"]},
     step=6,
     tables=_tables,
     flaws=_flaws,

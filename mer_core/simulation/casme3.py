@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from mer_core.simulation.plan import ROMAN, Clip, ClipSet, Sheets, one_after_another, shares
+from mer_core.simulation.plan import MICRO, ROMAN, Clip, ClipSet, Sheets, one_after_another, shares
 
 WORKBOOK = "cas(me)3_part_A_ME_label_JpgIndex_v2.xlsx"
 FULL = "CAS(ME)3_part_A_v2.xls"
@@ -97,7 +97,7 @@ CLIPS = ClipSet(
     name=_name,
     fps=_fps,
     file=_file,
-    looks={"sad": "sadness"},
+    looks={"sad": MICRO["sadness"]},
     step=4,
     tables=_tables,
     flaws=_flaws,

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from mer_core.simulation.plan import Clip, ClipSet, Sheets, one_after_another, shares
+from mer_core.simulation.plan import MICRO, Clip, ClipSet, Sheets, one_after_another, shares
 
 WORKBOOK = "CAS(ME)^2code_final.xlsx"
 VIDEOS = {
@@ -97,7 +97,7 @@ CLIPS = ClipSet(
     name=_name,
     fps=_fps,
     file=_file,
-    looks={"pain": "disgust", "helpless": "sadness"},
+    looks={"pain": MICRO["disgust"], "helpless": MICRO["sadness"]},
     step=9,
     tables=_tables,
     flaws=_flaws,

@@ -7,13 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from mer_core.simulation.mmew_names import NAMES, name_of
 from mer_core.simulation.plan import Clip, ClipSet, Sheets, shares
 
 WORKBOOK = "MMEW_Micro_Exp.xlsx"
 HEADER = ["Subject", "Filename", "OnsetFrame", "ApexFrame", "OffsetFrame", "Action Units"]
 HEADER += ["Estimated Emotion", "remarks"]
-# The numbers of happiness and anger are those of real names, the others made up.
-CODES = {"happiness": 1, "surprise": 2, "disgust": 3, "fear": 4, "sadness": 5, "others": 6, "anger": 7}
 
 
 def _file(clip: Clip, place: int, frame: int) -> str:
@@ -37,7 +36,7 @@ def _tables(clips: list[Clip]) -> dict[str, Sheets]:
 
 
 CLIPS = ClipSet(
-    names=[f"S{n:02d}" for n in range(1, 37)],
+    names=NAMES,
     counts={"tiny": (4, 4, 3), "demo": (8, 6, 5, 4, 2), "full": shares(300, 36)},
     classes={
         "tiny": {"surprise": 4, "disgust": 3, "happiness": 2, "others": 2},
@@ -49,7 +48,7 @@ CLIPS = ClipSet(
     },
     length=(35, 0.3, 10, 90),
     start=(1, 20),
-    name=lambda subject, number, label: f"{subject}-{CODES[label]:02d}-{number:03d}",
+    name=name_of,
     fps=lambda clip: 90,
     file=_file,
     step=5,

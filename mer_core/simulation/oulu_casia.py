@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from mer_core.simulation.plan import COMBINATIONS, Clip, ClipSet, draw_units
+from mer_core.simulation.plan import FULL, Clip, ClipSet
 
 TREE = "OriginalImg/VL/Strong"
 LABELS = ("anger", "disgust", "fear", "happiness", "sadness", "surprise")
@@ -31,9 +31,7 @@ def _file(clip: Clip, place: int, frame: int) -> str:
 
 def _to_the_peak(clips: list[Clip], rng: np.random.Generator) -> list[Clip]:
     """What is shown on purpose, up to its peak, and told by no table."""
-    shown = {label: COMBINATIONS["happy" if label == "happiness" else label] for label in LABELS}
-    ended = [replace(clip, apex=clip.offset, units=draw_units(shown[clip.label], rng)) for clip in clips]
-    return [Sequence(**vars(clip)) for clip in ended]
+    return [Sequence(**vars(replace(clip, apex=clip.offset))) for clip in clips]
 
 
 def _finish(folder: Path, clips: list[Clip]) -> None:
@@ -51,6 +49,7 @@ CLIPS = ClipSet(
     file=_file,
     step=4,
     flaws=_to_the_peak,
+    looks=FULL,
     strength=1.0,
     finish=_finish,
 )

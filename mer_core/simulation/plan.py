@@ -82,7 +82,10 @@ COMBINATIONS: dict[str, dict[str, float]] = {
     "contempt": {"L14": 3, "R14": 3, "L12+L14": 1, "R12+R14": 1},
     "fear": {"1+2+4+5+20+25": 4, "1+4+5+20+25": 3, "1+2+4+5+26": 2, "1+2+4+20+25": 2},
     "sadness": {"1+4+15": 4, "1+4+15+17": 4, "1+15+17": 1, "1+4+17": 1},
+    "neutral": {"": 1},
 }
+# What is shown in full, in the words of the data sets whose labels are nouns.
+FULL = COMBINATIONS | {"happiness": COMBINATIONS["happy"]}
 # A micro-expression of surprise rarely drops the jaw.
 MICRO_SURPRISE = {"1+2": 5, "1+2+5": 3, "1+2+25": 2, "2+5": 1, "5": 1, "1+2+26": 1}
 # Nor does one of sadness show brows and mouth at once.
@@ -222,11 +225,13 @@ class ClipSet:
         tables: the annotation tables of the clips, by where they lie.
         cell: action units as the tables have them.
         flaws: what is wrong with the annotations.
-        looks: label -> the one in `MICRO` that it looks like, where it is none itself.
+        looks: label -> action units, where `MICRO` has others or none for it.
         only: subjects of `full` who show nothing but some labels.
         grey: whether the images have one channel.
+        crop: edge in pixels of the square round the face that the images are; None: whole pictures.
         strength: of the apex, as a share of the full expression; None: that of a micro-expression.
         macro: who shows macro-expressions, which ones and how long: the same people, and maybe more.
+        people_of: the layout of the data set that shows the same people; None: nobody else's.
         finish: what else lies in the folder.
     """
 
@@ -244,11 +249,13 @@ class ClipSet:
         units
     )
     flaws: Callable[[list[Clip], np.random.Generator], list[Clip]] = lambda clips, rng: clips
-    looks: Mapping[str, str] = field(default_factory=dict)
+    looks: dict[str, dict[str, float]] = field(default_factory=dict)
     only: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     grey: bool = False
+    crop: int | None = None
     strength: float | None = None
     macro: ClipSet | None = None
+    people_of: str | None = None
     finish: Callable[[Path, list[Clip]], None] = lambda folder, clips: None
 
     def people(self, size: str) -> list[str]:
@@ -268,12 +275,13 @@ class ClipSet:
         median, spread, shortest, longest = self.length
         clips = []
         only = self.only if size == "full" else {}
+        looks = MICRO | self.looks
         for subject, labels in deal(self.classes[size], places, rng, only).items():
             for number, label in enumerate(labels, start=1):
                 length = int(np.clip(np.rint(median * np.exp(rng.normal(0, spread))), shortest, longest))
                 onset = int(rng.integers(*self.start))
                 apex = onset + round((length - 1) * rng.uniform(0.3, 0.7))
-                units = draw_units(MICRO[self.looks.get(label, label).lower()], rng)
+                units = draw_units(looks[label.lower()], rng)
                 name, cell = self.name(subject, number, label), self.cell(units, rng)
                 clips.append(Clip(subject, name, label, onset, apex, onset + length - 1, units, apex, cell))
         return clips
@@ -322,6 +330,11 @@ def simulated_subjects(layout: str, size: str) -> list[str]:
     if layout == "ckplus":
         return ["S005", *(f"S{n:03d}" for n in range(10, 9 + CKPLUS_SUBJECTS[size][0]))]
     return clip_set(layout).people(size)
+
+
+def cast_of(layout: str) -> str:
+    """The layout whose people are seen in a simulated data set: its own, or one of the same people."""
+    return layout if module_of(layout) == __name__ else clip_set(layout).people_of or layout
 
 
 def people_used(dataset: Copy, size: str, seed: int) -> list[str]:
@@ -474,7 +487,7 @@ def draw_units(combinations: dict[str, float], rng: np.random.Generator) -> tupl
     text = str(rng.choice(list(combinations), p=weights / weights.sum()))
     overall = rng.uniform(0.75, 1.0)
     units = []
-    for code in text.split("+"):
+    for code in filter(None, text.split("+")):
         side = code[0] if code[0] in "LR" else ""
         intensity = round(float(np.clip(overall * rng.uniform(0.8, 1.15), 0, 1)), 3)
         units.append(ActionUnit(int(code.removeprefix(side)), side, intensity))

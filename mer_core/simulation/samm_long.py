@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from mer_core.simulation.plan import Clip, ClipSet, Sheets, one_after_another, shares
+from mer_core.simulation.plan import MICRO, Clip, ClipSet, Sheets, one_after_another, shares
 
 WORKBOOK = "SAMM_LongVideos_V3_Release.xlsx"
 HEADER = ["Subject", "Filename", "Inducement Code", "Onset", "Apex", "Offset", "Duration", "Type"]
@@ -52,7 +52,7 @@ CLIPS = ClipSet(
     name=lambda subject, number, label: f"{subject}_{1 + (number - 1) // 2 % 7}",
     fps=lambda clip: 200,
     file=_file,
-    looks={"micro": "disgust", "macro": "happiness"},
+    looks={"micro": MICRO["disgust"], "macro": MICRO["happiness"]},
     step=10,
     tables=_tables,
     flaws=_flaws,

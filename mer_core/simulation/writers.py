@@ -21,7 +21,16 @@ from mer_core.batch import workers
 from mer_core.config.simulation import Simulation
 from mer_core.job import publish_folder
 from mer_core.simulation.identities import identity
-from mer_core.simulation.plan import Clip, Sequence, Sheets, clip_set, plan, simulated_subjects, stream
+from mer_core.simulation.plan import (
+    Clip,
+    Sequence,
+    Sheets,
+    cast_of,
+    clip_set,
+    plan,
+    simulated_subjects,
+    stream,
+)
 from mer_core.simulation.recording import Actor, Camera
 from mer_core.simulation.warping import CANVAS, EYE_DISTANCE, EYES, Window
 
@@ -130,7 +139,7 @@ def draw_all(dataset: str, draw: Draw, folder: Path, settings: Simulation, proce
 def _draw_subject(dataset: str, draw: Draw, folder: Path, settings: Simulation, index: int) -> int:
     """Draw the recordings of one subject; returns the number of frames."""
     subject = simulated_subjects(dataset, settings.size)[index]
-    actor = Actor(identity(settings.faces, settings.size, settings.seed, dataset, index))
+    actor = Actor(identity(settings.faces, settings.size, settings.seed, cast_of(dataset), index))
     recordings = enumerate(plan(dataset, settings.size, settings.seed))
     own = [(number, recording) for number, recording in recordings if recording.subject == subject]
     return sum(draw(folder, settings, actor, number, recording) for number, recording in own)
@@ -157,14 +166,18 @@ def _draw_clip_of(
     layout: str, folder: Path, settings: Simulation, actor: Actor, number: int, clip: Clip
 ) -> int:
     kind, name = clip_set(layout), layout.upper()
-    camera = Camera.draw(stream(settings.seed, f"clip of {name}", number))
+    rng = stream(settings.seed, f"clip of {name}", number)
+    camera = Camera.draw(rng)
+    window = CANVAS if kind.crop is None else _crop(camera, rng, square=True)
     strength = settings.micro_strength if kind.strength is None else kind.strength
     if clip.macro:
         strength = 1.0
     frames = clip.frames(settings.frames)
     for frame in frames:
         noise = stream(settings.seed, f"clip noise of {name}", number, frame)
-        image = draw_frame(strength, actor, clip, frame, camera, kind.fps(clip), noise)
+        image = draw_frame(strength, actor, clip, frame, camera, kind.fps(clip), noise, window)
+        if kind.crop is not None:
+            image = cv2.resize(image, (kind.crop, kind.crop), interpolation=cv2.INTER_AREA)
         path = folder / kind.file(clip, number, frame)
         path.parent.mkdir(parents=True, exist_ok=True)
         save(path, cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) if kind.grey else image)
@@ -211,9 +224,10 @@ def _draw_sequence(folder: Path, settings: Simulation, actor: Actor, number: int
     return len(frames)
 
 
-def _crop(camera: Camera, rng: np.random.Generator) -> Window:
-    """A tight box round the face, about 280 x 340, the same for the whole clip."""
+def _crop(camera: Camera, rng: np.random.Generator, square: bool = False) -> Window:
+    """A tight box round the face, about 280 x 340 or square, the same for the whole clip."""
     width, height = 280 + int(rng.integers(-12, 13)), 340 + int(rng.integers(-12, 13))
+    height = width if square else height
     x, y = camera.transform(0.0) @ [*EYES + [0, 0.52 * EYE_DISTANCE], 1.0]
     top = min(max(round(y - height / 2), 0), CANVAS.height - height)
     return Window(round(x - width / 2), top, width, height)

@@ -13,11 +13,6 @@ class MmewMacro(Copy):
     layout: Literal["mmew_macro"]
 
     @property
-    def can_be_simulated(self) -> bool:
-        """There is no stand-in."""
-        return False
-
-    @property
     def people(self) -> str | None:
         """Those of MMEW."""
         return "mmew"

@@ -13,3 +13,8 @@ class Rafdb(Stills):
     layout: Literal["rafdb"]
     frames: Literal["auto", "aligned", "original"] = "auto"
     """Which images to use when a copy holds both: auto prefers the aligned faces, of one person each."""
+
+    @property
+    def can_be_simulated(self) -> bool:
+        """The aligned faces alone are."""
+        return self.frames != "original"

@@ -9,11 +9,6 @@ class Stills(Copy):
     """Labelled images without names of people, which will do for a source only."""
 
     @property
-    def can_be_simulated(self) -> bool:
-        """There is no stand-in."""
-        return False
-
-    @property
     def has_subjects(self) -> bool:
         """Nobody knows them."""
         return False
