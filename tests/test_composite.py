@@ -1,6 +1,7 @@
 """Datasets put together: people keep theirs, parts are scored of the same answers, misfits are refused."""
 
 import re
+import runpy
 from collections import Counter
 from pathlib import Path
 
@@ -11,14 +12,14 @@ import yaml
 
 from mer_core.config.evaluation import Evaluation, Scoring
 from mer_core.config.experiment import load_config
-from mer_core.config.layouts.composite import MEGC2019, Composite, is_megc2019
+from mer_core.config.layouts.composite import MEGC2018, MEGC2019, Composite, challenge
 from mer_core.datasets import composite
 from mer_core.datasets.folds import held_out
 from mer_core.datasets.manifest import assemble, included, new_sample
 from mer_core.errors import UserError
 from mer_core.evaluation.metrics import confusion_matrices, scores
 from mer_core.evaluation.statistics import majority_answers, score_variant
-from mer_core.report import megc2019
+from mer_core.report import challenges
 from mer_core.report.tables import Results, build_tables
 from mer_core.simulation.plan import people_used, plan
 
@@ -41,9 +42,9 @@ def whole(**changes):
     return Composite.model_validate(values | changes)
 
 
-def published():
+def published(known=MEGC2019):
     """Manifests that hold the published number of clips of each class and part, two people each."""
-    for layout, (counts, _) in MEGC2019.items():
+    for layout, (counts, _) in known.items():
         labels = [label for label, count in counts.items() for _ in range(count)]
         yield assemble(
             new_sample(layout, f"{1 + n % 2:03d}", f"c{n}", label=label, frame_path="a.png", fps=200.0)
@@ -83,6 +84,26 @@ def test_the_summary_stands_beside_the_published_counts():
     assert max(map(len, text.splitlines())) <= 110
 
 
+def test_the_summary_of_2018():
+    layouts = {"casme2": "casme2", "samm": "samm"}
+    settings = whole(classes={name: name for name in MEGC2018["samm"][0]}, parts=[*layouts])
+    joined = composite.join(settings, [*published(MEGC2018)], "here")
+    text = composite.summarize("megc2018", joined, settings, layouts)
+    cells = {line.split()[0]: line.split()[1:] for line in text.splitlines() if "/" in line[20:]}
+    assert cells["III"] == ["99/99", "20/20", "119/119"] and cells["people"] == ["2/26", "2/21", "4/47"]
+    assert "EP12_01f" not in text, "what is left out of 2019 is said of 2019"
+
+
+def test_the_whole_is_drawn_apart_from_its_parts():
+    manifests = dict(zip(LAYOUTS, published(), strict=True))
+    manifests["all"] = composite.join(whole(), [*manifests.values()], "here")
+    draw_classes = runpy.run_path(str(ROOT / "workflow_scripts" / "draw_figures.py"))["draw_classes"]
+    panels = draw_classes(manifests, dict.fromkeys(manifests, CLASSES), None).axes
+    counts = {"smic": 164, "casme2": 145, "samm": 133, "all": 442}
+    titles = [f"{name}: {count} samples" for name, count in counts.items()]
+    assert [panel.get_title("left") for panel in panels] == titles
+
+
 def test_the_floor_of_the_challenge():
     answers = majority_answers(composite.join(whole(), [*published()], "here"))
     score = score_variant("", answers, CLASSES, SCORING)
@@ -119,17 +140,18 @@ def test_parts_only_of_several_datasets():
 
 
 def test_printed_cells_that_no_table_gives_are_marked():
-    rows = {row["method"]: row["note"] for row in megc2019.printed_rows(LAYOUTS)}
+    found, _ = challenges.printed(MEGC2019, LAYOUTS, is_holdout=False)
+    rows = {row["method"]: row.get("note") for row in found}
     assert rows["LBP-TOP (challenge), printed"] == "no table: smic"
-    assert rows["HTNet, printed"] == megc2019.PEEKED
-    assert rows["CapsuleNet, printed"] == megc2019.MEANS
+    assert rows["HTNet, printed"] == challenges.PEEKED
+    assert rows["CapsuleNet, printed"] == challenges.MEANS
     assert rows["STSTNet, printed"] == ""
 
 
 def test_the_shipped_protocol():
     config = load_config(protocol())
     layouts = {name: config.datasets[name].layout for name in config.parts_of(config.target)}
-    assert is_megc2019(layouts, config.datasets[config.target].class_names)
+    assert challenge(layouts, config.datasets[config.target].class_names) is MEGC2019
     assert config.used == ["smic", "casme2", "samm", "megc2019", "ckplus"]
     assert "megc2019" in config.simulated
     assert config.alignment_of("megc2019") == config.alignment
@@ -212,15 +234,88 @@ def test_training_on_one_part_and_testing_on_the_other_is_said(shares):
         variants=[],
         losses={},
         settings=Evaluation(**SCORING.model_dump(), permutations=100),
+        simulated=["fast", "slow", "cameras"],
         dataset="cameras",
         layouts={"fast": "smic", "slow": "smic"},
         groups="dataset",
         shared=[("fast", "slow")] if shares else [],
     )
-    notes = " ".join(build_tables(results)["parts"].notes)
+    table = build_tables(results)["parts"]
+    assert "n = 12 clips, 4 subjects of 2 datasets left out in turn, 1 seed" in table.caption
+    assert "SIMULATED DATA (fast, slow)" in table.caption
+    notes = " ".join(table.notes)
     assert "A part is answered by rows that were trained on the other parts alone" in notes
     assert "not results on one dataset alone" not in notes
     assert ("fast and slow show the same people" in notes) == shares
+
+
+@pytest.mark.parametrize("real", [False, True])
+def test_each_part_of_megc2018_has_a_floor_of_its_own(real):
+    """The published ones are accuracy .5351 and .3529, UAR .2: of III on CASME II, and of I on SAMM."""
+    samples = pd.DataFrame(
+        [
+            {"sample_id": f"{part}/{label}{n}", "subject": f"{part}-{n % 3}", "label": label}
+            for part, (counts, _) in MEGC2018.items()
+            for label, count in counts.items()
+            for n in range(count)
+        ]
+    )
+    answers = samples.assign(predicted="I", seed=0)
+    classes = [*MEGC2018["samm"][0]]
+    table = build_tables(
+        Results(
+            metrics={"dual": score_variant("dual", answers, classes, SCORING)},
+            predictions={"dual": answers},
+            samples=samples,
+            variants=[],
+            losses={},
+            settings=Evaluation(**SCORING.model_dump(), permutations=100),
+            simulated=[] if real else ["casme2", "both"],
+            dataset="both",
+            layouts={"casme2": "casme2", "samm": "samm"},
+            groups="dataset",
+        )
+    )["parts"]
+    titles = ("accuracy (%)", "UF1", "UAR")
+    assert [*table.shown] == ["Row", *(f"{part} {title}" for part in MEGC2018 for title in titles), "Note"]
+    rows = table.frame.set_index("method")
+    floors = ["always the commonest class", challenges.PUBLISHED_FLOOR]
+    for floor in floors[: 1 + real]:
+        columns = ["casme2_accuracy", "samm_accuracy", "casme2_uar", "samm_uar"]
+        assert rows.loc[floor, columns].tolist() == pytest.approx([53.51, 35.29, 0.2, 0.2], abs=0.005)
+    quoted = {"SSSNet (MEB), printed", challenges.PUBLISHED_FLOOR}
+    assert {*rows.index[rows.kind == "printed"]} == (quoted if real else set())
+    assert any("calls WAR" in note for note in table.notes) == real
+
+
+def test_the_published_floor_of_megc2019():
+    [*_, floor], _ = challenges.printed(MEGC2019, LAYOUTS, is_holdout=False)
+    columns = [f"{part}_{metric}" for part in ("whole", *LAYOUTS) for metric in ("macro_f1", "uar")]
+    assert [floor[name] for name in columns] == pytest.approx(
+        [0.2408, 1 / 3, 0.1994, 1 / 3, 0.2518, 1 / 3, 0.2726, 1 / 3], abs=5e-5
+    )
+    assert floor["whole_accuracy"] == pytest.approx(56.56, abs=0.005)
+
+
+def test_rows_that_left_a_person_out_do_not_stand_beside_datasets_left_out():
+    rows, notes = challenges.printed(MEGC2019, LAYOUTS, is_holdout=True)
+    assert [row["method"] for row in rows] == [challenges.PUBLISHED_FLOOR] and notes == [*challenges.NOTES]
+    rows, _ = challenges.printed(MEGC2018, {"casme2": "casme2", "samm": "samm"}, is_holdout=False)
+    assert [row["method"] for row in rows] == [challenges.PUBLISHED_FLOOR]
+    assert rows[0]["whole_accuracy"] == pytest.approx(47.04, abs=0.005)
+    assert rows[0]["whole_macro_f1"] == pytest.approx(0.1280, abs=5e-5)
+
+
+def test_the_shipped_protocol_of_2018():
+    own = yaml.safe_load((ROOT / "configs" / "megc2018.yaml").read_text())
+    datasets = SHIPPED["datasets"] | own["datasets"]
+    datasets["casme2"] = SHIPPED["datasets"]["casme2"] | own["datasets"]["casme2"]
+    simulation = SHIPPED["simulation"] | own["simulation"]
+    config = load_config(SHIPPED | own | {"datasets": datasets, "simulation": simulation})
+    layouts = {name: config.datasets[name].layout for name in config.parts_of(config.target)}
+    assert challenge(layouts, config.datasets[config.target].class_names) is MEGC2018
+    assert challenge(layouts, ["I", "II", "III"]) is None
+    assert sum(sum(counts.values()) for counts, _ in MEGC2018.values()) == 253
 
 
 def test_counts_of_the_protocol():

@@ -28,7 +28,7 @@ def main(snakemake):
         for path in snakemake.input.predictions
     }
     histories = pd.concat([*map(read_history, snakemake.input.histories)], ignore_index=True)
-    manifests = [included(read_manifest(path)) for path in snakemake.input.manifests]
+    manifests = {Path(path).stem: included(read_manifest(path)) for path in snakemake.input.manifests}
     tables = pd.concat([read_csv(path, FIGURES) for path in snakemake.input.tables])
     comparable = printed.comparable(classes, params.target in params.simulated)
     paper = {params.target: printed.CLASS_COUNTS} if comparable else None
@@ -57,10 +57,8 @@ def read_history(path):
 def draw_classes(manifests, classes, paper):
     """Samples per class, beside the paper's if they are comparable."""
     counts = {
-        samples.dataset.iloc[0]: samples.label.value_counts().reindex(
-            classes[samples.dataset.iloc[0]], fill_value=0
-        )
-        for samples in manifests
+        name: samples.label.value_counts().reindex(classes[name], fill_value=0)
+        for name, samples in manifests.items()
     }
     return figures.class_distribution(counts, paper)
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from mer_core.config.layouts.composite import MEGC2019, Composite, is_megc2019
+from mer_core.config.layouts.composite import MEGC2019, Composite, challenge
 from mer_core.datasets.annotated import APEX_KINDS
 from mer_core.datasets.checks import ON_PURPOSE
 from mer_core.datasets.manifest import check, included
@@ -39,7 +39,7 @@ def join(settings: Composite, parts: Sequence[pd.DataFrame], where: str) -> pd.D
 
 
 def summarize(name: str, whole: pd.DataFrame, settings: Composite, layouts: Mapping[str, str]) -> str:
-    """What was put together, on one screen; of the composite of MEGC 2019 beside the published counts.
+    """What was put together, on one screen; of a challenge's composite beside the published counts.
 
     Args:
         name: of the composite.
@@ -48,7 +48,7 @@ def summarize(name: str, whole: pd.DataFrame, settings: Composite, layouts: Mapp
         layouts: of the parts, by name.
     """
     used = included(whole)
-    published = is_megc2019(layouts, settings.class_names)
+    published = challenge(layouts, settings.class_names)
     counts = pd.crosstab(used["label"], used["dataset"]).reindex(
         index=settings.class_names, columns=list(layouts), fill_value=0
     )
@@ -57,10 +57,10 @@ def summarize(name: str, whole: pd.DataFrame, settings: Composite, layouts: Mapp
     here["all"] = here.sum(axis=1)
     told = here.astype(str)
     if published:
-        known = pd.DataFrame({part: MEGC2019[layout][0] for part, layout in layouts.items()})
+        known = pd.DataFrame({part: published[layout][0] for part, layout in layouts.items()})
         known = known.reindex(settings.class_names)
         known.loc["all"] = known.sum()
-        known.loc["people"] = [MEGC2019[layout][1] for layout in layouts.values()]
+        known.loc["people"] = [published[layout][1] for layout in layouts.values()]
         known["all"] = known.sum(axis=1)
         told += "/" + known.astype(str)
     wide = max(map(len, [*layouts, "all"])) + 6
@@ -74,6 +74,6 @@ def summarize(name: str, whole: pd.DataFrame, settings: Composite, layouts: Mapp
     kinds = whole["reason"].str.split(":").str[0]
     by_apex = whole.loc[~whole["included"] & kinds.isin(APEX_KINDS), "sample_id"]
     lines += ["", f"left out by the rule of the apex: {', '.join(by_apex) or 'nothing'}"]
-    if published:
+    if published is MEGC2019:
         lines.append("(as published: sub04/EP12_01f and sub05/EP09_05f of CASME II)")
     return "\n".join(lines) + "\n"

@@ -158,7 +158,7 @@ def _parts(predictions: pd.DataFrame, classes: Sequence[str], settings: Scoring)
     return parts
 
 
-def majority_answers(samples: pd.DataFrame) -> pd.DataFrame:
+def majority_answers(samples: pd.DataFrame, by: pd.Series | None = None) -> pd.DataFrame:
     """The constant answer: every sample called what most samples are, the floor under any result.
 
     One constant over the whole set, not the majority of each training fold: leaving a person out can
@@ -167,11 +167,13 @@ def majority_answers(samples: pd.DataFrame) -> pd.DataFrame:
 
     Args:
         samples: the evaluated samples with sample_id, subject, label (as in the manifest).
+        by: the group of each sample, where every group has a constant of its own.
 
     Returns:
         Predictions as `score_variant` takes them, of one seed, 0.
     """
-    answer = samples["label"].mode()[0]
+    labels = samples["label"]
+    answer = labels.mode()[0] if by is None else labels.groupby(by).transform(lambda of: of.mode()[0])
     told = samples[[name for name in ("sample_id", "subject", "label", "part") if name in samples]]
     return told.assign(predicted=answer, seed=0).reset_index(drop=True)
 

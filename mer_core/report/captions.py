@@ -54,14 +54,14 @@ def describe(
         ),
         "subject_accuracy": (
             "Accuracy per subject",
-            f"Percent of each left-out subject's clips that are right, mean over seeds ({everything}). With "
+            f"Percent of each subject's clips that are right, mean over seeds ({everything}). With "
             "one seed, a subject of two clips can only be at 0, 50 or 100.",
             "Bars of the number of clips per subject above a matrix of accuracies, variants by subjects.",
         ),
         "learning_curves": (
             "Learning curves",
             "Loss and accuracy on the training samples. Line: median over folds and seeds, band: the middle "
-            f"80 % of them ({rests_on}). The left-out subject has no part in them.",
+            f"80 % of them ({rests_on}). Whoever is left out has no part in them.",
             "Training loss and training accuracy over the epochs, a pair of panels per variant.",
         ),
         "confusion": (

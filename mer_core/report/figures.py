@@ -249,7 +249,7 @@ def subject_accuracy(frame: pd.DataFrame) -> Figure:
     main.set_aspect("auto")
     main.set_xticks(range(columns), table.columns, rotation=90)
     main.set_yticks(range(rows), table.index)
-    main.set_xlabel("subject left out (accuracy in percent)")
+    main.set_xlabel("accuracy by subject, in percent")
     return figure
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import pandas as pd
 
 from mer_core.config.evaluation import Evaluation
-from mer_core.config.layouts.composite import is_megc2019
+from mer_core.config.layouts.composite import challenge
 from mer_core.config.models import Loss, Variant
 from mer_core.evaluation.statistics import (
     COVERAGE_OF_SIX,
@@ -30,13 +30,19 @@ from mer_core.evaluation.statistics import (
     verdict,
 )
 from mer_core.provenance import mixture
-from mer_core.report import megc2019, printed
+from mer_core.report import challenges, printed
 from mer_core.report.typeset import Row, Table, interval, make_table, number, p_value, text
 
 TITLES = {
     "table1_loss": "Table 1: loss functions on the plain ResNet18",
     "table2_attention": "Table 2: attention kinds in ResNet18, all with focal loss",
     "table3_methods": "Table 3: methods",
+}
+# What is shown of each part, under which title.
+PART_COLUMNS = {
+    "accuracy": ("accuracy (%)", "{:.2f}"),
+    "macro_f1": ("UF1", "{:.3f}"),
+    "uar": ("UAR", "{:.3f}"),
 }
 
 
@@ -141,13 +147,13 @@ def build_tables(results: Results) -> dict[str, Table]:
     """All tables by name.
 
     Returns:
-        table1_loss, table2_attention, table3_methods, methods, per_class, transfer; parts where the target is
-        put together of several datasets; pretraining where something was pretrained.
+        parts where the target is put together of several datasets; table1_loss, table2_attention,
+        table3_methods, methods, per_class, transfer; pretraining where something was pretrained.
     """
-    tables = {name: _paper_table(number, name, results) for number, name in enumerate(TITLES, start=1)}
+    tables = {"parts": _parts_table(results)} if results.layouts or "part" in results.samples else {}
+    tables |= {name: _paper_table(number, name, results) for number, name in enumerate(TITLES, start=1)}
     tables["methods"] = _methods_table(results)
     tables |= {"per_class": _per_class_table(results), "transfer": _transfer_table(results)}
-    tables |= {"parts": _parts_table(results)} if results.layouts or "part" in results.samples else {}
     if note := _mixture_note(results):
         tables = {name: replace(table, notes=(*table.notes, note)) for name, table in tables.items()}
     return tables | ({"pretraining": _pretraining_table(results)} if results.pretrained else {})
@@ -273,9 +279,8 @@ def _compared(first: str | None, second: str | None, results: Results) -> Row:
 
 def _score_columns(score: Mapping[str, Any]) -> Row:
     columns: Row = {}
-    for name, scale in (("accuracy", 100), ("macro_f1", 1), ("f1_of_means", 1), ("uar", 1)):
-        for key, value in score[name].items():
-            columns[name if key == "mean" else f"{name}_{key}"] = None if value is None else scale * value
+    for name in ("accuracy", "macro_f1", "f1_of_means", "uar"):
+        columns |= _spread(name, score[name])
     counts = {name: score[name] for name in ("n", "folds", "folds_expected")}
     return columns | counts | {"seeds": len(score["seeds"])}
 
@@ -459,46 +464,61 @@ def shared_note(one: str, other: str) -> str:
 
 
 def _parts_table(results: Results) -> Table:
-    """UF1 and UAR of the whole and of each part, of the same pooled predictions, beside printed ones."""
-    constant = score_variant("", majority_answers(results.scored), results.classes, results.settings)
+    """Scores of the whole and of each part, of the same pooled predictions, beside printed ones.
+
+    Where parts are left out in turn, each is a result of its own: with accuracy, and a floor of its own;
+    nothing is said of the whole.
+    """
+    is_holdout = results.groups == "dataset"
+    part = results.scored["sample_id"].str.partition("/")[0] if is_holdout else None
+    answers = majority_answers(results.scored, by=part)
+    constant = score_variant("", answers, results.classes, results.settings)
     scores = {**results.metrics, "always the commonest class": constant}
     rows = [
         {"kind": "floor" if score is constant else "measured", "method": name}
         | {
             f"{part}_{column}": value
-            for part, found in {"whole": score, **score["parts"]}.items()
-            for metric in ("macro_f1", "uar")
+            for part, found in (score["parts"] if is_holdout else {"whole": score} | score["parts"]).items()
+            for metric in PART_COLUMNS
             for column, value in _spread(metric, found[metric]).items()
         }
         | {"note": "the floor" if score is constant else ""}
         for name, score in scores.items()
     ]
-    real = results.dataset not in results.simulated
-    is_printed = real and is_megc2019(results.layouts, results.classes)
-    rows += megc2019.printed_rows(results.layouts) if is_printed else []
-    parts = {"whole": len(results.scored)}
-    parts |= {name: score["n"] for name, score in constant["parts"].items()}
-    columns = {"Row": text("method")} | {
-        f"{part} {title}": interval(f"{part}_{metric}", "{:.3f}")
-        for part in parts
-        for metric, title in (("macro_f1", "UF1"), ("uar", "UAR"))
-    }
-    counts = ", ".join(f"{name} {count}" for name, count in parts.items() if name != "whole")
     notes = [
         _interval_note(results.metrics, results),
         _parts_note(results),
         *(shared_note(one, other) for one, other in results.shared),
-        "UF1 and UAR are taken of the counts added up over all folds; a mean over folds would be capped by "
-        "those that lack a class.",
     ]
-    if is_printed:
-        notes += megc2019.NOTES
-    caption = _caption(f"The whole and its parts (clips: {counts})", results.metrics, results)
+    if not is_holdout:
+        notes.append(
+            "UF1 and UAR are taken of the counts added up over all folds; a mean over folds would be capped "
+            "by those that lack a class."
+        )
+    known = challenge(results.layouts, results.classes)
+    if known and results.dataset not in results.simulated:
+        quoted, said = challenges.printed(known, results.layouts, is_holdout)
+        rows, notes = rows + quoted, notes + said
+    parts = {name: score["n"] for name, score in constant["parts"].items()}
+    columns = {"Row": text("method")} | {
+        f"{part} {title}": interval(f"{part}_{metric}", style)
+        for part in (parts if is_holdout else ["whole", *parts])
+        for metric, (title, style) in PART_COLUMNS.items()
+        if is_holdout or metric != "accuracy"
+    }
+    counts = ", ".join(f"{name} {count}" for name, count in parts.items())
+    title = "Each part, by what was trained on the others" if is_holdout else "The whole and its parts"
+    caption = _caption(f"{title} (clips: {counts})", results.metrics, results)
     return make_table(rows, columns | {"Note": text("note", missing="")}, caption, notes)
 
 
 def _spread(metric: str, score: Mapping[str, Any]) -> Row:
-    return {metric if key == "mean" else f"{metric}_{key}": value for key, value in score.items()}
+    """Mean, deviation and interval of a score; of accuracy in percent."""
+    scale = 100 if metric == "accuracy" else 1
+    return {
+        metric if key == "mean" else f"{metric}_{key}": None if value is None else scale * value
+        for key, value in score.items()
+    }
 
 
 def _pretraining_table(results: Results) -> Table:
@@ -603,6 +623,8 @@ def _caption(title: str, names: Iterable[str], results: Results) -> str:
     people = f"{subjects} leave-one-subject-out folds"
     if "part" in results.samples:
         people = f"{subjects} subjects of the official test parts"
+    elif results.groups == "dataset":
+        people = f"{subjects} subjects of {len(results.layouts)} datasets left out in turn"
     elif groups != results.samples["subject"].nunique():
         people = f"{subjects} subjects left out in {groups} groups"
     ran = f"{people}, {seeds} seed{'s' * (seeds != 1)}" if scores else "no row of this table was run"
@@ -611,7 +633,9 @@ def _caption(title: str, names: Iterable[str], results: Results) -> str:
 
 def _data(results: Results) -> str:
     if results.dataset in results.simulated:
-        return _simulated(results.simulated)
+        # What is put together is so by its parts, which are among them.
+        composite = results.dataset if results.layouts else None
+        return _simulated(name for name in results.simulated if name != composite)
     source = ", ".join(results.simulated)
     return f"Data: {results.dataset}" + (f", transfer from SIMULATED DATA ({source})." if source else ".")
 

@@ -1,4 +1,4 @@
-"""The section of a dataset that is put together of others, and what the best known one holds."""
+"""The section of a dataset that is put together of others, and what the best known ones hold."""
 
 from __future__ import annotations
 
@@ -10,10 +10,16 @@ from pydantic import AfterValidator, Field
 from mer_core.config.datasets import Dataset
 from mer_core.config.section import Name
 
-# The composite of the Facial Micro-Expression Grand Challenge 2019 (See et al., FG 2019): layout -> clips per
-# class, and people. Its list follows from a rule: all of SMIC HS; SAMM but for Other; of CASME II disgust,
-# repression, happiness and surprise whose apex is annotated and is not the onset.
-MEGC2019 = {
+# The composites of the Facial Micro-Expression Grand Challenges: layout -> clips per class, and people.
+Known = Mapping[str, tuple[dict[str, int], int]]
+# Of 2018 (Yap et al., FG 2018): who shows the objective classes I to V, which follow from action units.
+MEGC2018: Known = {
+    "casme2": ({"I": 25, "II": 15, "III": 99, "IV": 26, "V": 20}, 26),
+    "samm": ({"I": 24, "II": 13, "III": 20, "IV": 8, "V": 3}, 21),
+}
+# Of 2019 (See et al., FG 2019). Its list follows from a rule: all of SMIC HS; SAMM but for Other; of CASME II
+# disgust, repression, happiness and surprise whose apex is annotated and is not the onset.
+MEGC2019: Known = {
     "smic": ({"negative": 70, "positive": 51, "surprise": 43}, 16),
     "casme2": ({"negative": 88, "positive": 32, "surprise": 25}, 24),
     "samm": ({"negative": 92, "positive": 26, "surprise": 15}, 28),
@@ -70,6 +76,9 @@ class Composite(Dataset):
         return f"{problem}; to use what all parts have, write {{{written}}}, or map these to a class of all"
 
 
-def is_megc2019(layouts: Mapping[str, str], classes: Sequence[str]) -> bool:
-    """Whether a composite is that of MEGC 2019, by the layouts of its parts and its classes."""
-    return sorted(layouts.values()) == sorted(MEGC2019) and set(classes) == set(MEGC2019["smic"][0])
+def challenge(layouts: Mapping[str, str], classes: Sequence[str]) -> Known | None:
+    """What a challenge counted whose composite this is, by the layouts of the parts and the classes."""
+    for known in (MEGC2018, MEGC2019):
+        if sorted(layouts.values()) == sorted(known) and set(classes) == set(known["casme2"][0]):
+            return known
+    return None
