@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from pydantic import TypeAdapter
 from training_samples import CPU, CROSS_ENTROPY, FOLD, STILL
 
@@ -23,6 +24,7 @@ SHIFTS = {"right": (2.0, 0.0), "down": (0.0, 2.0)}  # what the classes are told 
 SETTINGS = FOLD.model_copy(update={"epochs": 1, "batch_size": 4, "augmentation": STILL})
 RESNET = {"kind": "resnet18"}
 LONG = {"frames": 64, "size": 32}  # the shortest that a stream of dtscnn takes
+NEEDS_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no GPU")
 CASES = [
     ({"kind": "off_apexnet"}, {"kind": "flow"}),
     ({"kind": "ststnet"}, {"kind": "flow_strain", "size": 28}),
@@ -84,7 +86,8 @@ def test_every_network_and_every_input_is_among_the_cases():
 @pytest.mark.parametrize(
     ("network", "seen"), CASES, ids=lambda case: "-".join(map(str, case.values())).replace(" ", "")
 )
-def test_a_fold_on_what_its_input_draws(tmp_path, network, seen):
+@pytest.mark.parametrize("on", [CPU, pytest.param(torch.device("cuda", 0), marks=NEEDS_GPU)], ids=str)
+def test_a_fold_on_what_its_input_draws(tmp_path, network, seen, on):
     cache, manifest = drawn(tmp_path, seen)
     answers = []
     for run in ("first", "again"):
@@ -101,7 +104,7 @@ def test_a_fold_on_what_its_input_draws(tmp_path, network, seen):
             reduction=16,
             seed=0,
             initial_weights=None,
-            on=CPU,
+            on=on,
         )
         answers.append(pd.read_csv(tmp_path / run / "predictions.csv"))
     told = json.loads((tmp_path / "first" / "fold.json").read_text())

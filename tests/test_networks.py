@@ -1,5 +1,7 @@
 """The networks of the comparison: sizes and shapes of the sources, and what each is known for."""
 
+import re
+
 import pytest
 import torch
 from skimage import data
@@ -165,15 +167,62 @@ def test_mmnet_sees_the_difference_and_the_onset():
     assert not torch.equal(network(pair), network(still))
 
 
+SHAPES = {
+    off_apexnet: (2, 28, 28),
+    ststnet: (3, 28, 28),
+    rcn_a: (3, 60, 60),
+    learnet: (3, 112, 112),
+    dtscnn: (128, 2, 32, 32),
+    htnet: (3, 28, 28),
+    mmnet: (6, 224, 224),
+}
+
+
 @pytest.mark.parametrize("model", [off_apexnet, ststnet, rcn_a, learnet])
 def test_a_step_reaches_every_weight(model):
-    shape = {off_apexnet: (2, 28, 28), ststnet: (3, 28, 28), rcn_a: (3, 60, 60), learnet: (3, 112, 112)}[
-        model
-    ]
     torch.manual_seed(0)
     network = model.build(3)
-    nn.functional.cross_entropy(network(torch.rand(4, *shape)), torch.tensor([0, 1, 2, 0])).backward()
+    answers = network(torch.rand(4, *SHAPES[model]))
+    nn.functional.cross_entropy(answers, torch.tensor([0, 1, 2, 0])).backward()
     assert all(parameter.grad is not None for parameter in network.parameters())
+
+
+# What torch.use_deterministic_algorithms lists as refused on a GPU, by the names of their gradients.
+REFUSED = re.compile(
+    "AdaptiveAvgPool|AdaptiveMaxPool|AvgPool3D|MaxPool3D|FractionalMaxPool|MaxUnpool|Upsample|ReflectionPad"
+    "|ReplicationPad|Cumsum|Kthvalue|Median|GridSampler|EmbeddingBag|Histc|Put"
+)
+
+
+@pytest.mark.parametrize("model", [efficientnet_lite0, *SHAPES])
+def test_no_gradient_is_one_that_does_not_repeat_on_a_gpu(model):
+    options = {"weights": "random"} if model is efficientnet_lite0 else {}
+    answers = model.build(3, **options)(torch.rand(2, *SHAPES.get(model, (3, 64, 64))))
+    seen, left = set(), [answers.grad_fn]
+    while left:
+        node = left.pop()
+        if node is not None and node not in seen:
+            seen.add(node)
+            left += [before for before, _ in node.next_functions]
+    names = {node.name() for node in seen}
+    assert any("Convolution" in name for name in names)
+    assert [name for name in names if REFUSED.match(name)] == []
+
+
+@pytest.mark.parametrize("edge", [5, 7])
+@pytest.mark.parametrize("size", [14, 28])
+def test_rcns_pool_is_the_adaptive_one(size, edge):
+    maps = torch.randn(2, 3, size, size, dtype=torch.float64)
+    torch.testing.assert_close(rcn_a.pool(maps, edge), nn.AdaptiveAvgPool2d(edge)(maps))
+
+
+@pytest.mark.parametrize(("length", "shape"), [(1, (3, 9, 8)), (2, (7, 6, 5))])
+def test_dtscnns_pool_is_the_largest_with_its_gradient(length, shape):
+    maps = torch.randn(2, 3, *shape, requires_grad=True)
+    pooled, theirs = dtscnn.MaxPool(length)(maps), nn.MaxPool3d((length, 2, 2))(maps)
+    assert torch.equal(pooled, theirs)
+    ours, expected = (torch.autograd.grad(p.square().sum(), maps)[0] for p in (pooled, theirs))
+    assert torch.equal(ours, expected)
 
 
 def test_efficientnet_knows_a_cat_from_a_cup():

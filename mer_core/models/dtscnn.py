@@ -45,17 +45,32 @@ class Dtscnn(nn.Module):
         return self.fc(self.dropout(torch.cat(features, 1)))
 
 
+class MaxPool(nn.Module):
+    """MaxPool3d over (length, 2, 2), whose own gradient does not repeat on a GPU, and torch refuses it."""
+
+    def __init__(self, length: int) -> None:
+        super().__init__()
+        self.length = length
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """(N, C, T, H, W) to (N, C, T / length, H / 2, W / 2); what is left over at an end is not seen."""
+        n, c, *edges = maps.shape
+        t, h, w = (edge // size for edge, size in zip(edges, (self.length, 2, 2), strict=True))
+        whole = maps[..., : t * self.length, : h * 2, : w * 2]
+        return whole.reshape(n, c, t, self.length, h, 2, w, 2).amax((3, 5, 7))
+
+
 def _stream() -> nn.Sequential:
     """(N, 2, T, H, W) to (N, 128, T', H', W')."""
     return nn.Sequential(
         nn.Conv3d(2, 16, (8, 3, 3), stride=(4, 2, 2), padding=(2, 1, 1)),
-        *(nn.ReLU(), nn.MaxPool3d((1, 2, 2))),
+        *(nn.ReLU(), MaxPool(1)),
         nn.Conv3d(16, 32, 3, padding=1),
-        *(nn.ReLU(), nn.MaxPool3d(2)),
+        *(nn.ReLU(), MaxPool(2)),
         nn.Conv3d(32, 64, 3, padding=1),
-        *(nn.ReLU(), nn.MaxPool3d(2)),
+        *(nn.ReLU(), MaxPool(2)),
         nn.Conv3d(64, 128, (4, 3, 3), padding=(0, 1, 1)),
-        *(nn.ReLU(), nn.MaxPool3d((1, 2, 2))),
+        *(nn.ReLU(), MaxPool(1)),
     )
 
 

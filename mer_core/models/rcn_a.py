@@ -8,7 +8,9 @@ their code defaults to 100, and the decay that it creates is never applied).
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
+from torch.nn.functional import adaptive_avg_pool1d
 
 EPSILON = 1e-8  # where a map is flat; the authors' code divides by zero there: an assumption
 
@@ -34,7 +36,7 @@ class RcnA(nn.Module):
             nn.Conv2d(features, features, 3, padding=1), nn.BatchNorm2d(features), nn.ReLU()
         )
         self.after = nn.Sequential(nn.MaxPool2d(2), nn.Dropout(0.5))
-        self.pool = nn.AdaptiveAvgPool2d(pooled)
+        self.pooled = pooled
         self.fc = nn.Linear(features * pooled * pooled, num_classes)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
@@ -48,7 +50,7 @@ class RcnA(nn.Module):
         state = self.first(seen)
         for _ in range(2):
             state = self.again(seen + state)
-        attended = self.pool(self.after(state)) * self.attention(self.pool(seen))
+        attended = pool(self.after(state), self.pooled) * self.attention(pool(seen, self.pooled))
         return self.fc(attended.flatten(1))
 
     def attention(self, features: Tensor) -> Tensor:
@@ -61,6 +63,15 @@ class RcnA(nn.Module):
         maps = (features[:, None] * weights).mean(2)  # (N, K, P, P)
         low, high = maps.amin((2, 3), keepdim=True), maps.amax((2, 3), keepdim=True)
         return ((maps - low) / (high - low + EPSILON)).mean(1, keepdim=True)
+
+
+def pool(maps: Tensor, edge: int) -> Tensor:
+    """AdaptiveAvgPool2d, as two products: its own gradient does not repeat on a GPU, and torch refuses it."""
+    rows, columns = (
+        adaptive_avg_pool1d(torch.eye(size, dtype=maps.dtype, device=maps.device)[None], edge)[0]
+        for size in maps.shape[-2:]
+    )
+    return rows.T @ maps @ columns
 
 
 build = RcnA
