@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+from statsmodels.stats.multitest import multipletests
 
 from mer_core.config.evaluation import Evaluation
 from mer_core.evaluation.metrics import HEADLINE, confusion_matrices, evaluate
@@ -36,7 +37,7 @@ def random_predictions(seed, subjects=5, clips=4, seeds=(0,), skill=0.5, truth=0
         pd.DataFrame(
             {
                 "seed": one,
-                "sample_id": [f"clip{i}" for i in range(len(labels))],
+                "sample_id": [f"casme2/clip{i}" for i in range(len(labels))],
                 "subject": [f"p{i // clips}" for i in range(len(labels))],
                 "label": labels,
                 "predicted": np.where(
@@ -93,7 +94,7 @@ def test_intervals_are_bias_corrected_and_accelerated():
     """Efron's formulas (1987), with the jackknife over people, for the accuracy of uneven people."""
     rows = random_predictions(1, subjects=9, skill=0.3)
     rows = pd.concat([rows, random_predictions(2, subjects=9, skill=1.0).query("subject == 'p8'")])
-    rows["sample_id"] = [f"clip{i}" for i in range(len(rows))]
+    rows["sample_id"] = [f"casme2/clip{i}" for i in range(len(rows))]
     counts = confusion_matrices(rows, CLASSES, ["subject", "seed"])[:, 0]
     hits, clips = np.trace(counts, axis1=1, axis2=2), counts.sum((1, 2))
     drawn = np.random.default_rng(3).integers(0, 9, (5000, 9))
@@ -257,6 +258,14 @@ def test_holm_by_hand():
     ]
     assert holm([]) == []
     assert holm([None]) == [None]
+
+
+@given(st.lists(st.one_of(st.none(), st.floats(0, 1)), max_size=8))
+def test_holm_is_statsmodels(p_values):
+    tested = [p for p in p_values if p is not None]
+    theirs = multipletests(tested, method="holm")[1].tolist() if tested else []
+    assert [p for p in holm(p_values) if p is not None] == theirs
+    assert [p is None for p in holm(p_values)] == [p is None for p in p_values]
 
 
 def test_floor_of_casme2():

@@ -49,7 +49,7 @@ def predictions(skill, seeds=(0,), classes=printed.CLASSES, labels=LABELS):
             pd.DataFrame(
                 {
                     "seed": seed,
-                    "sample_id": [f"clip{i}" for i in range(len(labels))],
+                    "sample_id": [f"casme2/clip{i}" for i in range(len(labels))],
                     "subject": SUBJECTS,
                     "label": labels,
                     "predicted": np.where(

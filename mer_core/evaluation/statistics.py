@@ -16,7 +16,6 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
-from statsmodels.stats.multitest import multipletests
 
 from mer_core.config.evaluation import Evaluation, Scoring
 from mer_core.evaluation.metrics import (
@@ -358,8 +357,11 @@ def least_p(first: np.ndarray, second: np.ndarray, permutations: int) -> float:
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
     """Holm's adjustment of the p-values of one table; None (not tested) stays None and does not count."""
-    tested = [p for p in p_values if p is not None]
-    adjusted = iter(multipletests(tested, method="holm")[1].tolist() if tested else [])
+    # Not by statsmodels, which collects garbage at every call: two thirds of the time of all tables.
+    tested = np.array([p for p in p_values if p is not None])
+    order = tested.argsort()
+    rising = np.maximum.accumulate(tested[order] * np.arange(len(tested), 0, -1))
+    adjusted = iter(np.minimum(rising, 1)[order.argsort()].tolist())
     return [None if p is None else next(adjusted) for p in p_values]
 
 
