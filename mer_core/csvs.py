@@ -2,6 +2,8 @@
 
 A class may be called None, a subject 001 and a variant 1e5. pandas.read_csv would guess, so nothing of
 ours is read by it.
+Predictions and scores are written as they are: they hold numbers and names, and a name begins with a letter
+or a digit (config.names), which no spreadsheet takes for a formula.
 """
 
 from __future__ import annotations

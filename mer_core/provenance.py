@@ -48,7 +48,7 @@ def code_digest(*modules: str) -> str:
     """
     digest = hashlib.sha256()
     for path in sorted(_closure(ROOT / module for module in modules)):
-        digest.update(f"{path.relative_to(ROOT)}\n{_tree_digest(path)}\n".encode())
+        digest.update(f"{path.relative_to(ROOT)}\n{_meaning(path)[0]}\n".encode())
         for data in sorted(path.parent.glob(f"{path.stem}.*.j2")):
             digest.update(f"{data.name}\n{file_digest(data)}\n".encode())
     return digest.hexdigest()
@@ -155,36 +155,41 @@ def _closure(modules: Iterable[Path]) -> set[Path]:
         path = todo.pop()
         if path not in seen:
             seen.add(path)
-            todo.extend(_imported(path))
+            todo.extend(_meaning(path)[1])
     return seen
 
 
 @cache
-def _tree(path: Path) -> ast.Module:
-    return _Meaning().visit(ast.parse(path.read_bytes(), filename=str(path)))
-
-
-@cache
-def _tree_digest(path: Path) -> str:
-    return hashlib.sha256(ast.dump(_tree(path)).encode()).hexdigest()
-
-
-@cache
-def _imported(path: Path) -> frozenset[Path]:
-    names: set[str] = set()
-    for node in ast.walk(_tree(path)):
-        if isinstance(node, ast.Import):
-            names.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            names.add(node.module)
-            names.update(f"{node.module}.{alias.name}" for alias in node.names)
+def _meaning(path: Path) -> tuple[str, frozenset[Path]]:
+    """The digest of a module's syntax tree, and the project's modules that it imports."""
+    reader = _Meaning()
+    tree = reader.visit(ast.parse(path.read_bytes(), filename=str(path)))
+    names = reader.imported
     # Importing a.b.c runs a and a.b, too.
     names |= {".".join(name.split(".")[:depth]) for name in names for depth in range(1, name.count(".") + 1)}
-    return frozenset(found for name in names if (found := _module_file(name)))
+    found = frozenset(found for name in names if (found := _module_file(name)))
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest(), found
 
 
 class _Meaning(ast.NodeTransformer):
     """Drops what no result depends on: docstrings, imports for type checkers, the version."""
+
+    def __init__(self) -> None:
+        self.imported: set[str] = set()
+
+    def visit(self, node: ast.AST) -> ast.AST | None:
+        # No statement stands in an expression.
+        return node if isinstance(node, ast.expr) else super().visit(node)
+
+    def visit_Import(self, node: ast.Import) -> ast.AST:
+        self.imported.update(alias.name for alias in node.names)
+        return node
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.AST:
+        if node.module and not node.level:
+            self.imported.add(node.module)
+            self.imported.update(f"{node.module}.{alias.name}" for alias in node.names)
+        return node
 
     def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
         text = isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)

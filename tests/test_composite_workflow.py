@@ -13,13 +13,14 @@ SMALL = [
     "--config",
     "simulation={size: tiny}",
     "datasets={smic: {missing_apex: midpoint}}",
-    "folds={groups: 3}",
+    "folds={groups: 2}",
     "alignment={size: 32}",
     "features={size: 48}",
     "training={epochs: 1}",
     "variants=[{name: dual, attention: dual, loss: focal}]",
     "baselines=[{name: bi_woof, features: {kind: bi_woof}, classifier: {kind: svm}}]",
     "evaluation={bootstrap: 200, permutations: 200}",
+    "report={show_faces: false}",
 ]
 CLASSES = ["negative", "positive", "surprise"]
 PARTS = ["smic", "casme2", "samm"]

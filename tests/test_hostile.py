@@ -390,7 +390,7 @@ def test_snakemake_refuses_what_would_run(checkout):
         (("--config", "experiment=$(touch ran)"), None, "experiment: '$(touch ran)' is not allowed"),
     ):
         # Options after the target, since some of them take all words that follow.
-        done = checkout.run(*arguments, "--dry-run", "--quiet", config=config)
+        done = checkout.plan(*arguments, "--quiet", config=config)
         assert done.returncode == 1
         assert message in done.stdout
         assert not (checkout.folder / "ran").exists()
@@ -459,7 +459,7 @@ def test_fuzzed_label_files(tmp_path):
     emotion = next((tmp_path / "ckplus").rglob("S005*_emotion.txt"))
     label = emotion.read_bytes()
 
-    @settings(max_examples=200, **FUZZ)
+    @settings(max_examples=100, **FUZZ)
     @given(SEEDS)
     def check(seed):
         rng = random.Random(seed)
@@ -477,7 +477,7 @@ def test_fuzzed_label_files(tmp_path):
     check()
 
 
-@settings(max_examples=250, **FUZZ)
+@settings(max_examples=150, **FUZZ)
 @given(SEEDS)
 def test_fuzzed_manifests(tmp_path, seed):
     write_manifest(assemble([annotated(), annotated("b", apex=47), left_out()]), tmp_path / "m.csv")

@@ -19,6 +19,7 @@ SHARED = [
     "source=macro",
     "folds={groups: 2}",
     "training={epochs: 1}",
+    "report={show_faces: false}",
     "variants=[{name: transfer, attention: dual, loss: focal, init: pretrained}]",
     "baselines=[]",
 ]

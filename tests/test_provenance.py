@@ -30,8 +30,7 @@ def project(tmp_path, monkeypatch):
 
 
 def digest():
-    for cached in (provenance._tree, provenance._tree_digest, provenance._imported):
-        cached.cache_clear()
+    provenance._meaning.cache_clear()
     return provenance.code_digest("scripts/step.py")
 
 

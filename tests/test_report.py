@@ -294,6 +294,11 @@ def of_real_clips(made_up):
     return replace(made_up, config=load_config(settings))
 
 
+def test_no_p_of_the_finding_is_zero(made_up):
+    tiny = changed(made_up, "transfer", verdict="better", p_holm=0.0004, p_least_holm=0.0001)
+    assert "p < 0.001," in finding_of(tiny)[3]
+
+
 @pytest.mark.parametrize(
     ("verdict", "on_simulated", "on_real"),
     [
@@ -916,8 +921,11 @@ def test_browser_copies_numbers_as_numbers(opened, whole):
 
 def clips_shown(browser):
     """Subject and class of the clips that the filter leaves."""
-    rows = browser.find_elements("css selector", ".answers tbody tr:not([hidden])")
-    return [tuple(row.text.split()[1:3]) for row in rows]
+    shown = browser.execute_script(
+        "return [...document.querySelectorAll('.answers tbody tr')].filter(row => row.checkVisibility())"
+        ".map(row => [1, 2].map(column => row.cells[column].innerText))"
+    )
+    return [*map(tuple, shown)]
 
 
 def choose(browser, place, value, how="click"):

@@ -17,7 +17,7 @@ from mer_core.errors import UserError
 from mer_core.report import figures, study
 
 TARGETS = ["casme2", "samm"]
-ROWS = ["ststnet", "lbp_apex", "flow_svm"]
+ROWS = ["ststnet", "flow_svm", "flow_boosted"]
 
 
 def settings(**changes):
@@ -118,6 +118,8 @@ def test_the_finding_names_what_differs():
     assert said[1.5] == "first differs from third."
     assert said[2.0001] == "Which ones differ cannot be told with so few targets."
     assert "do not differ more than chance" in study.finding(replace(ranking, p=0.2), config)[-1]
+    tiny = replace(ranking, p=0.0001, critical=1.0)
+    assert "The rows' ranks differ (p < 0.001)." in study.finding(tiny, config), "no p is zero"
 
 
 @pytest.fixture(scope="module")

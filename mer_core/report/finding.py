@@ -12,6 +12,7 @@ from mer_core.config.experiment import Config
 from mer_core.evaluation.statistics import COVERAGE_OF_SIX, FEW_PEOPLE
 from mer_core.report import printed
 from mer_core.report.tables import Table, shared_note
+from mer_core.report.typeset import p_in_words
 
 Score = Mapping[str, Any]
 Row = Mapping[str, Any]
@@ -126,7 +127,7 @@ def _claim_sentence(claim: Claim, row: Row | None, real: bool) -> str:
     gain = f"macro-F1 {_signed(row['gain'])}"
     if pd.notna(row["gain_low"]):
         gain += f" ({_signed(row['gain_low'])} to {_signed(row['gain_high'])})"
-    tested = f"{gain}, p {_p(row['p_holm'])}"
+    tested = f"{gain}, p {p_in_words(row['p_holm'])}"
     sentence = {
         "better": f"{'As the paper claims, ' * real}{beats}: {tested}",
         "worse": f"{'Contrary to the paper, ' * real}{claim.subject} {claim.worse} {claim.than}: {tested}",
@@ -173,7 +174,3 @@ def _listed(names: list[str]) -> str:
 
 def _signed(value: float) -> str:
     return f"{value:+.3f}".replace("-", "−")
-
-
-def _p(value: float) -> str:
-    return "< 0.001" if value < 0.001 else f"= {value:.3f}"

@@ -12,7 +12,7 @@ from mer_core.evaluation.ranks import Ranking, rank
 from mer_core.report import page
 from mer_core.report.assemble import BANNER, LIMITS
 from mer_core.report.page import Picture, Section
-from mer_core.report.typeset import Row, Table, interval, make_table, number, text
+from mer_core.report.typeset import Row, Table, interval, make_table, number, p_in_words, text
 
 FEW_DATASETS = 10  # below which Demšar calls the critical difference too coarse to find much
 FLOOR = "always the commonest class"
@@ -105,14 +105,17 @@ def finding(ranking: Ranking, config: Config) -> list[str]:
     if ranking.p_least > level:
         return [best, f"With so few rows and targets no difference could have been found at {level:.3g}."]
     if ranking.p > level:
-        return [best, f"The rows' ranks do not differ more than chance would have them (p {ranking.p:.3f})."]
+        return [
+            best,
+            f"The rows' ranks do not differ more than chance would have them (p {p_in_words(ranking.p)}).",
+        ]
     different = [name for name in names if ranking.mean[name] - first >= ranking.critical]
     said = f"None can be told apart from {names[0]}"
     if different:
         said = f"{names[0]} differs from {', '.join(different)}"
     if not ranking.can_differ:
         said = "Which ones differ cannot be told with so few targets"
-    return [best, f"The rows' ranks differ (p {ranking.p:.3f}).", f"{said}."]
+    return [best, f"The rows' ranks differ (p {p_in_words(ranking.p)}).", f"{said}."]
 
 
 def _simulated(config: Config) -> list[str]:
@@ -139,8 +142,8 @@ def _notes(ranking: Ranking, config: Config) -> list[str]:
     notes = [
         f"In brackets: {confidence:g} % interval over the people of that target. Ranks take no notice of it, "
         "nor of how many clips a target has.",
-        f"Do the ranks differ at all: p {ranking.p:.3f} (Friedman's statistic, permutation of the ranks "
-        f"within each target, {config.evaluation.permutations} draws); it cannot fall below "
+        f"Do the ranks differ at all: p {p_in_words(ranking.p)} (Friedman's statistic, permutation of the "
+        f"ranks within each target, {config.evaluation.permutations} draws); it cannot fall below "
         f"{ranking.p_least:.2g}.",
         f"Two rows differ from a difference of {ranking.critical:.2f} mean ranks on (Nemenyi, "
         f"{confidence:g} %).",

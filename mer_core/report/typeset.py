@@ -142,5 +142,10 @@ def p_value(key: str) -> Cell:
     return show
 
 
+def p_in_words(value: float) -> str:
+    """What follows the p of a sentence: `= 0.034`, or `< 0.001`."""
+    return "< 0.001" if value < 0.001 else f"= {value:.3f}"
+
+
 def _number(key: str, style: str, row: Row) -> str:
     return MISSING if row.get(key) is None else style.format(row[key])
