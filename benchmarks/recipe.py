@@ -34,7 +34,7 @@ from mer_core.config.experiment import Config, load_config
 from mer_core.config.models import Variant
 from mer_core.config.section import dump
 from mer_core.evaluation.metrics import confusion_matrices, evaluate, seeds_averaged
-from mer_core.evaluation.statistics import bootstrap_intervals, over_seeds
+from mer_core.evaluation.statistics import bootstrap_intervals, compare, majority_answers, over_seeds
 from mer_core.provenance import value_digest
 from mer_core.training.fold import train_fold
 from mer_core.training.pretrain import pretrain
@@ -48,6 +48,7 @@ HEADER = [
     "95 %",
     "seeds averaged: accuracy, %",
     "macro-F1",
+    "p against the floor",
     "of the training images, %",
     "minutes",
 ]
@@ -321,6 +322,7 @@ def main() -> None:
             left.remove(future)
             if not left:
                 print(f"| {' | '.join(run.row(by_name[of[future]], arguments.seeds))} |", flush=True)
+    print(f"\n{run.always_wrong(trials, arguments.seeds)}")
 
 
 @dataclass(frozen=True)
@@ -398,15 +400,12 @@ class Run:
         """What is printed of a trial whose folds are all there."""
         config = trial.config(self.results)
         classes = config.datasets[config.target].class_names
-        folders = {s: [self._fold(trial, s, f"group{n}") for n in range(1, GROUPS + 1)] for s in seeds}
-        predictions = pd.concat(
-            pd.read_csv(folder / "predictions.csv", dtype={"subject": str}, keep_default_na=False).assign(
-                seed=s
-            )
-            for s, of_seed in folders.items()
-            for folder in of_seed
-        )
-        records = [json.loads((f / "fold.json").read_text()) for of_seed in folders.values() for f in of_seed]
+        predictions = self._predictions(trial, seeds)
+        records = [
+            json.loads((self._fold(trial, seed, f"group{n}") / "fold.json").read_text())
+            for seed in seeds
+            for n in range(1, GROUPS + 1)
+        ]
         scores = [evaluate(rows, classes) for _, rows in predictions.groupby("seed")]
         intervals = bootstrap_intervals(
             confusion_matrices(predictions, classes, by=["subject", "seed"]), 0.95, 2000, seed=0
@@ -421,7 +420,31 @@ class Run:
         trained = pd.DataFrame(records)["accuracy"].mean()
         minutes = sum(sum(record["seconds"].values()) for record in records) / 60
         cells += [f"{100 * together['accuracy']:.1f}", f"{together['macro_f1']:.3f}"]
-        return [*cells, f"{100 * trained:.1f}", f"{minutes:.1f}"]
+        floor = majority_answers(predictions.drop_duplicates("sample_id")).drop(columns="seed")
+        floor = floor.merge(pd.DataFrame({"seed": seeds}), how="cross")
+        p = compare(floor, predictions, classes, config.evaluation).p_permutation
+        return [*cells, f"{p:.4f}", f"{100 * trained:.1f}", f"{minutes:.1f}"]
+
+    def always_wrong(self, trials: list[Trial], seeds: list[int]) -> str:
+        """What most runs misjudge, whatever the trial: there the samples are the limit, or what all share."""
+        answers = pd.concat(self._predictions(trial, seeds) for trial in trials)
+        share = answers["predicted"].ne(answers["label"]).groupby(answers["sample_id"]).mean()
+        most = list(share.index[share > 0.5])
+        return (
+            f"{len(most)} of {len(share)} samples are misjudged in most of {len(trials) * len(seeds)} runs, "
+            f"{(share == 0).sum()} in none; the former: {', '.join(most)}"
+        )
+
+    def _predictions(self, trial: Trial, seeds: list[int]) -> pd.DataFrame:
+        return pd.concat(
+            pd.read_csv(
+                self._fold(trial, seed, f"group{n}") / "predictions.csv",
+                dtype={"subject": str},
+                keep_default_na=False,
+            ).assign(seed=seed)
+            for seed in seeds
+            for n in range(1, GROUPS + 1)
+        )
 
     def _hurried(self, settings: Any) -> Any:
         return settings.model_copy(update={"epochs": self.epochs}) if self.epochs else settings
