@@ -424,6 +424,17 @@ def test_figures_of_all_rows_say_that_comparison_methods_have_one_seed(made_up):
     assert "comparison methods" not in of("learning_curves", several)
 
 
+def test_figures_speak_of_the_paper_where_its_classes_are_those(made_up):
+    def told(classes, kind):
+        metrics = {name: score | {"classes": classes} for name, score in made_up.metrics.items()}
+        picture = captions.describe(kind, "", Path("f.svg"), made_up.config, metrics)
+        return picture.title + picture.caption
+
+    own = next(iter(made_up.metrics.values()))["classes"]
+    for kind in ("variants", "class_distribution"):
+        assert "paper" in told(own, kind) and "paper" not in told(["negative", "positive"], kind)
+
+
 def test_tables_hold_the_numbers_of_the_csv_files(made_up, html):
     shown = Page(html).tables
     for table in made_up.tables.values():

@@ -37,8 +37,8 @@ LIMITS = (
     "elsewhere, may differ by more than that. The luck of training is in neither, such as that of a "
     "pretraining that feeds all folds of a row; where there is one seed, others would give other figures.",
     "The best of several rows is flattered by having been chosen among them.",
-    "Rows that are only printed were measured by their authors on 246 to 255 clips; a small difference to "
-    "them means nothing.",
+    "Rows that are only printed were measured by their authors on clips that they chose, 246 to 255 where it "
+    "is the paper that prints them; a small difference to them means nothing.",
     "The paper states neither optimiser, epochs, augmentation, normalisation, initial weights nor seeds; "
     "the configuration under Provenance says what was used here.",
     "A label says what somebody reported or coders judged, not what somebody felt.",
@@ -124,10 +124,11 @@ def render(report: ReportInput) -> str:
 
 def _results(report: ReportInput) -> Section:
     others = SCHEMES[report.config.folds_by][1]
+    also = ", in the first table those of each part" if "parts" in report.tables else ""
     text = (
         f"Every clip is predicted once per seed by a model that was trained on {others}, and scores "
-        f"are taken over all clips together. Brackets hold {100 * report.config.evaluation.confidence:g} % "
-        "intervals, from a bootstrap over subjects."
+        f"are taken over all clips together{also}. Brackets hold "
+        f"{100 * report.config.evaluation.confidence:g} % intervals, from a bootstrap over subjects."
     )
     belongs: dict[str, list[str]] = {}
     for table in report.tables.values():

@@ -37,18 +37,19 @@ def describe(
     rests_on = everything = basis(score)
     if len({len(one["seeds"]) for one in metrics.values()}) > 1:
         everything += "; comparison methods: the first seed"
+    paper = printed.has_the_papers_classes(score["classes"])
+    hollow = f" Hollow bars, on real clips: the paper's own counts (figure 5, {printed.CLIPS} clips)."
     first = f" (the one without {settings.fold_names[0]})" if settings.shared_with_source else ""
     words = {
         "class_distribution": (
             "Classes",
-            "Samples per class that take part. Hollow bars, on real clips in the paper's classes: its own "
-            f"counts (figure 5, {printed.CLIPS} clips).",
+            f"Samples per class that take part.{hollow if paper else ''}",
             "Bars of the number of samples per class of each dataset.",
         ),
         "variants": (
-            "Variants beside the paper",
+            "Variants beside the paper" if paper else "All rows",
             f"Points: mean over seeds. Bars: {100 * settings.evaluation.confidence:g} % interval, bootstrap "
-            f"over subjects ({everything}). Diamonds, on real clips in the paper's classes: printed there. "
+            f"over subjects ({everything}).{' Diamonds, on real clips: printed there.' if paper else ''} "
             "Dashed: always answering the commonest class.",
             "Points with intervals per variant and comparison method; the numbers stand in Tables 1 to 3.",
         ),
