@@ -124,7 +124,7 @@ def render(report: ReportInput) -> str:
 
 def _results(report: ReportInput) -> Section:
     others = SCHEMES[report.config.folds_by][1]
-    also = ", in the first table those of each part" if "parts" in report.tables else ""
+    also = ", in the first table over each part's" if "parts" in report.tables else ""
     text = (
         f"Every clip is predicted once per seed by a model that was trained on {others}, and scores "
         f"are taken over all clips together{also}. Brackets hold "

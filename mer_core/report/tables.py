@@ -506,7 +506,7 @@ def _parts_table(results: Results) -> Table:
         for metric, (title, style) in PART_COLUMNS.items()
         if is_holdout or metric != "accuracy"
     }
-    counts = ", ".join(f"{count} of {name}" for name, count in parts.items())
+    counts = ", ".join(f"{count} clips of {name}" for name, count in parts.items())
     title = "Parts that were left out in turn" if is_holdout else "The whole and its parts"
     caption = _caption(f"{title}: {counts}", results.metrics, results)
     return make_table(rows, columns | {"Note": text("note", missing="")}, caption, notes)
