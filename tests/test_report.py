@@ -367,15 +367,101 @@ def test_many_people_need_no_warning(made_up):
     assert not any("too narrow" in one for one in finding_of(replace(made_up, metrics=ten)))
 
 
-def test_without_a_pair_nothing_is_said_about_a_claim(made_up):
-    def lonely(table):
-        return replace(table, frame=table.frame[table.frame["gain"].isna()])
+PLAIN = {"name": "plain", "attention": "none", "loss": "cross_entropy"}
+CHANNEL = {"name": "channel", "attention": "channel", "loss": "focal"}
+DUAL = {"name": "dual", "attention": "dual", "loss": "focal"}
+TRANSFERRED = DUAL | {"name": "transferred", "init": "pretrained"}
+STSTNET = {"name": "ststnet", "network": "ststnet", "input": "flow_strain", "loss": "cross_entropy"}
+STSTNET["training"] = {"augmentation": {"flip": False, "rotation": 0, "brightness": 0}}
 
-    tables = {
-        name: lonely(table) if "gain" in table.frame else table for name, table in made_up.tables.items()
-    }
-    claims = finding_of(replace(made_up, tables=tables))[1:4]
-    assert claims == [f"Whether {claim} was not tested, since no two rows differ in it." for claim in CLAIMS]
+
+def of_other_classes(made_up):
+    """Changes of a configuration that call two of the paper's classes otherwise."""
+    datasets = dump(made_up.config)["datasets"]
+    datasets["casme2"]["classes"] |= {"happiness": "positive", "disgust": "negative"}
+    return {"datasets": datasets}
+
+
+@pytest.mark.parametrize(
+    ("rows", "untested"),
+    [
+        ([PLAIN, CHANNEL, TRANSFERRED], [0, 1, 2]),
+        ([PLAIN, STSTNET], [0]),
+        ([DUAL, STSTNET], [1]),
+        ([STSTNET], []),
+    ],
+)
+@pytest.mark.parametrize("own", [True, False])
+def test_a_claim_that_was_not_tested_is_said_where_a_row_of_ours_could_have_been(
+    made_up, rows, untested, own
+):
+    """In the paper's classes; in others no row is missed."""
+    report = made_up_report({}, variants=rows, **({} if own else of_other_classes(made_up)))
+    said = [one for one in finding_of(report) if "not tested" in one]
+    expected = [
+        f"Whether {CLAIMS[place]} was not tested, since no two rows differ in it." for place in untested
+    ]
+    assert said == (expected if own else [])
+
+
+def test_a_page_has_no_table_in_which_no_row_of_ours_stands(made_up):
+    """Nor a word about the paper where its classes are others; the files are there all the same."""
+
+    def headings(rows, **changes):
+        report = made_up_report({}, variants=rows, **changes)
+        assert {"table1_loss", "table2_attention", "table3_methods", "transfer"} < {*report.tables}
+        html = assemble.render(report)
+        about = [
+            title for title in Page(html).tables if title.startswith(("Table", "Loss", "Attention", "Gain"))
+        ]
+        return about, html
+
+    papers = [title.partition(": ")[2] for title in tables.TITLES.values()]
+    loss, attention, methods = (f"Table {number}: {words}" for number, words in enumerate(papers, start=1))
+    assert headings([PLAIN, STSTNET])[0] == [loss, methods]
+    assert headings([DUAL, STSTNET])[0] == [attention, methods]
+    assert headings([CHANNEL, TRANSFERRED])[0] == [attention, methods, "Gain by transfer"]
+    about, html = headings([STSTNET], **of_other_classes(made_up))
+    assert about == [] and "printed" not in Page(html).text and "he paper" not in Page(html).text
+    # Under other classes a row stands once, and where it is tested.
+    other = of_other_classes(made_up)
+    assert headings([PLAIN, STSTNET], **other)[0] == ["Loss functions on the plain ResNet18"]
+    focal = PLAIN | {"name": "focal", "loss": "focal"}
+    assert headings([focal, STSTNET], **other)[0] == ["Attention kinds in ResNet18, all with focal loss"]
+    about, html = headings([DUAL, TRANSFERRED], **other)
+    assert about == ["Gain by transfer"]
+    assert assemble.UNSTATED in Page(html).text and assemble.QUOTED not in Page(html).text
+
+
+def test_where_datasets_are_left_out_in_turn_the_best_row_is_of_each(made_up):
+    """Not of all their clips together, of which the protocol says nothing."""
+    settings = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
+    own = yaml.safe_load((ROOT / "configs" / "cdmer.yaml").read_text(encoding="utf-8"))
+    own["datasets"]["casme2"] = settings["datasets"]["casme2"] | own["datasets"]["casme2"]
+    config = load_config(settings | own | {"datasets": settings["datasets"] | own["datasets"]})
+
+    def score(casme2, smic):
+        parts = {
+            name: {"macro_f1": {"mean": mean, "sd": None, "low": mean - 0.1, "high": mean + 0.1}}
+            for name, mean in (("casme2", casme2), ("smic", smic))
+        }
+        return made_up.metrics["dual"] | {"parts": parts}
+
+    metrics = {"dual": score(0.5, 0.3), "bi_woof": score(0.4, 0.35)}
+    floor = pd.DataFrame(
+        [{"kind": "floor", "method": "the commonest", "casme2_macro_f1": 0.25, "smic_macro_f1": 0.26}]
+    )
+    parts = typeset.Table(floor, floor, "", ())
+    first, second, *_ = finding.finding(config, metrics, dict(made_up.tables) | {"parts": parts})
+    assert first == (
+        "Of all rows trained on smic and tested on casme2, the network dual is the best, with macro-F1 0.500 "
+        "(interval 0.400 to 0.600), which is above the floor: the commonest gives 0.250."
+    )
+    assert second == (
+        "Of all rows trained on casme2 and tested on smic, the comparison method bi_woof is the best, with "
+        "macro-F1 0.350 (interval 0.250 to 0.450), which is not clearly above the floor: the commonest gives "
+        "0.260."
+    )
 
 
 def test_finding_prefers_the_clean_pair_of_losses(made_up):

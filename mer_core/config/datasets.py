@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar, Literal
 
 from pydantic import Field, field_validator
@@ -10,6 +12,7 @@ from mer_core.config.alignment import AlignmentOverlay
 from mer_core.config.section import Name, Names, PathText, Section, Whole
 
 SIMULATED = "simulated"
+StandIn = Mapping[str, Sequence[str | bool]] | None
 
 
 class Dataset(Section):
@@ -64,6 +67,9 @@ class Dataset(Section):
 class Copy(Dataset):
     """A dataset that lies on disk, or is simulated."""
 
+    # The keys of which some values alone are simulated, and those values; None where nothing is.
+    stand_in: ClassVar[StandIn] = {}
+
     root: PathText
     """Folder of your copy, or: simulated."""
     link_roots: tuple[PathText, ...] = ()
@@ -80,10 +86,18 @@ class Copy(Dataset):
     alignment: AlignmentOverlay = AlignmentOverlay()
     """Keys of alignment that hold for this dataset alone: mode, eye_distance, eye_center."""
 
-    @property
-    def can_be_simulated(self) -> bool:
-        """Whether there is a stand-in in this layout."""
-        return True
+    def unlike_the_stand_in(self) -> Iterator[str]:
+        """The keys that bar a simulation, each with what to set."""
+        if self.root == SIMULATED and self.stand_in is None:
+            yield f"root: the layout {self.layout} is not simulated; give a folder"
+        elif self.root == SIMULATED:
+            for key, values in self.stand_in.items():
+                if getattr(self, key) not in values:
+                    asked, *known = (json.dumps(value).strip('"') for value in (getattr(self, key), *values))
+                    yield (
+                        f"{key}: {asked} is not simulated; set {' or '.join(known)}, or the folder of your "
+                        "copy under root"
+                    )
 
 
 class Doctor(Section):

@@ -193,8 +193,8 @@ class Config(Section):
                 yield f"baselines.{row.name}.features.variant: {problem}"
         for name in self.datasets:
             dataset = self.datasets[name]
-            if isinstance(dataset, Copy) and dataset.root == SIMULATED and not dataset.can_be_simulated:
-                yield f"datasets.{name}.root: this layout cannot be simulated; give a folder"
+            if isinstance(dataset, Copy):
+                yield from (f"datasets.{name}.{problem}" for problem in dataset.unlike_the_stand_in())
 
     def _misfit_study(self) -> Iterator[str]:
         """Targets of a study that are none, or cannot be told apart by the names of their rules."""

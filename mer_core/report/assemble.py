@@ -21,7 +21,7 @@ from mer_core.report import page
 from mer_core.report.captions import basis, describe
 from mer_core.report.finding import finding
 from mer_core.report.page import Picture, Section
-from mer_core.report.tables import Table
+from mer_core.report.tables import Table, telling
 
 BANNER = "Simulated data: these numbers say nothing about people"
 LONG = 20  # rows; a longer table is folded away
@@ -32,15 +32,20 @@ SCHEMES = {
     "split": ("official split", "the people for training"),
 }
 CUT = 0.95  # of a crop; with less inside the source, more than a rim of it is made up
+# What is to be known of printed rows, and of the paper's method, where they are on the page.
+QUOTED = (
+    "Rows that are only printed were measured by their authors on clips that they chose, 246 to 255 where it "
+    "is the paper that prints them; a small difference to them means nothing."
+)
+UNSTATED = (
+    "The paper states neither optimiser, epochs, augmentation, normalisation, initial weights nor seeds; "
+    "the configuration under Provenance says what was used here."
+)
 LIMITS = (
     "Intervals and tests are over persons, because clips of one person are alike; other people, recorded "
     "elsewhere, may differ by more than that. The luck of training is in neither, such as that of a "
     "pretraining that feeds all folds of a row; where there is one seed, others would give other figures.",
     "The best of several rows is flattered by having been chosen among them.",
-    "Rows that are only printed were measured by their authors on clips that they chose, 246 to 255 where it "
-    "is the paper that prints them; a small difference to them means nothing.",
-    "The paper states neither optimiser, epochs, augmentation, normalisation, initial weights nor seeds; "
-    "the configuration under Provenance says what was used here.",
     "A label says what somebody reported or coders judged, not what somebody felt.",
     "Nothing here is fit to judge a person: no lie, no health, no hiring.",
 )
@@ -102,6 +107,7 @@ def render(report: ReportInput) -> str:
         HTML with style, script and images inside; the same input gives the same bytes.
     """
     score = max(report.metrics.values(), key=lambda one: one["folds"])
+    shown = telling(report.tables, score["classes"])
     in_groups = isinstance(report.config.groups, int)
     scheme = "leave a group of subjects out" if in_groups else SCHEMES[report.config.folds_by][0]
     return page.fill(
@@ -111,24 +117,40 @@ def render(report: ReportInput) -> str:
         banner=BANNER if report.config.target in report.config.simulated else "",
         finding=finding(report.config, report.metrics, report.tables),
         sections=[
-            _results(report),
+            _results(replace(report, tables=shown)),
             _clips(report),
             _data(report),
             _provenance(report),
-            Section("Limits", points=[*LIMITS]),
+            Section("Limits", points=limits(report.config, shown.values())),
         ],
         variants=list(report.metrics),
         footer="Every score on this page was computed from the folds' predictions.csv.",
     )
 
 
+def limits(settings: Config, tables: Iterable[Table]) -> list[str]:
+    """What a page has to say of the limits of its tables.
+
+    Args:
+        settings: the configuration.
+        tables: that are on the page.
+    """
+    quotes = any((table.frame["kind"] == "printed").any() for table in tables if "kind" in table.frame)
+    papers = any(variant.is_the_papers for variant in settings.variants)
+    return [*[QUOTED] * quotes, *[UNSTATED] * papers, *LIMITS]
+
+
 def _results(report: ReportInput) -> Section:
     others = SCHEMES[report.config.folds_by][1]
-    also = ", in the first table over each part's" if "parts" in report.tables else ""
+    over = "scores are taken over all clips together"
+    if report.config.folds_by == "dataset":
+        over = "the first table scores each dataset that was left out; all else takes their clips together"
+    elif "parts" in report.tables:
+        over += ", in the first table over each part's"
     text = (
-        f"Every clip is predicted once per seed by a model that was trained on {others}, and scores "
-        f"are taken over all clips together{also}. Brackets hold "
-        f"{100 * report.config.evaluation.confidence:g} % intervals, from a bootstrap over subjects."
+        f"Every clip is predicted once per seed by a model that was trained on {others}, and {over}. "
+        f"Brackets hold {100 * report.config.evaluation.confidence:g} % intervals, from a bootstrap over "
+        "subjects."
     )
     belongs: dict[str, list[str]] = {}
     for table in report.tables.values():

@@ -51,7 +51,7 @@ def describe(
             f"Points: mean over seeds. Bars: {100 * settings.evaluation.confidence:g} % interval, bootstrap "
             f"over subjects ({everything}).{' Diamonds, on real clips: printed there.' if paper else ''} "
             "Dashed: always answering the commonest class.",
-            "Points with intervals per variant and comparison method; the numbers stand in Tables 1 to 3.",
+            "Points with intervals per variant and comparison method; the numbers stand in the tables.",
         ),
         "subject_accuracy": (
             "Accuracy per subject",

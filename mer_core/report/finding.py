@@ -11,7 +11,7 @@ import pandas as pd
 from mer_core.config.experiment import Config
 from mer_core.evaluation.statistics import COVERAGE_OF_SIX, FEW_PEOPLE
 from mer_core.report import printed
-from mer_core.report.tables import Table, shared_note
+from mer_core.report.tables import Table, shared_note, telling
 from mer_core.report.typeset import p_in_words
 
 Score = Mapping[str, Any]
@@ -23,9 +23,11 @@ class Claim:
     """One claim of the paper in words: `{subject} {better} {than}`, or does not.
 
     Attributes:
+        table: that tests it.
         setting: that the claim is about; whatever else two rows differ in is said.
     """
 
+    table: str
     subject: str
     better: str
     worse: str
@@ -33,11 +35,16 @@ class Claim:
     setting: str
 
 
-LOSS = Claim("focal loss", "beats", "does worse than", "cross entropy", "gamma")
+LOSS = Claim("table1_loss", "focal loss", "beats", "does worse than", "cross entropy", "gamma")
 ATTENTION = Claim(
-    "spatial and channel attention together", "beat", "do worse than", "the plain network", "attention"
+    "table2_attention",
+    "spatial and channel attention together",
+    "beat",
+    "do worse than",
+    "the plain network",
+    "attention",
 )
-TRANSFER = Claim("pretraining", "beats", "does worse than", "random initial weights", "init")
+TRANSFER = Claim("transfer", "pretraining", "beats", "does worse than", "random initial weights", "init")
 
 
 def finding(settings: Config, metrics: Mapping[str, Score], tables: Mapping[str, Table]) -> list[str]:
@@ -49,42 +56,72 @@ def finding(settings: Config, metrics: Mapping[str, Score], tables: Mapping[str,
         tables: as `tables.build_tables` returns them.
 
     Returns:
-        Sentences of at most four numbers: the best row against the floor; the loss, the attention and
-        the transfer, each with the verdict of its table; then, where there is reason, that folds are
-        missing, that people are few, that data are simulated.
+        Sentences of at most four numbers: the best row against the floor, of each part where parts are left
+        out in turn; the loss, the attention and the transfer, each with the verdict of its table, or that the
+        paper's claim was not tested; then, where there is reason, that folds are missing, that people are
+        few, that data are simulated.
     """
-    score = best(metrics)
-    real = printed.comparable(score["classes"], settings.target in settings.simulated)
+    classes = next(iter(metrics.values()))["classes"]
+    papers = printed.has_the_papers_classes(classes)
+    told = telling(tables, classes)
+    real = printed.comparable(classes, settings.target in settings.simulated)
     pairs = (
         (LOSS, _loss_pair(settings, tables)),
         (ATTENTION, _attention_pair(settings, tables)),
         (TRANSFER, _transfer_pair(tables)),
     )
     return [
-        _best_sentence(settings, score, len(metrics), tables),
-        *(_claim_sentence(claim, pair, real) for claim, pair in pairs),
+        *_best_sentences(settings, metrics, tables),
+        *(
+            _claim_sentence(claim, pair, real)
+            for claim, pair in pairs
+            if pair is not None or (papers and claim.table in told)
+        ),
         *_caveats(settings, metrics),
     ]
 
 
-def best(metrics: Mapping[str, Score]) -> Score:
-    """The scores of the row with the highest macro-F1, comparison methods included; of equals the first."""
-    return max(metrics.values(), key=lambda score: score["macro_f1"]["mean"])
+def _best_sentences(
+    settings: Config, metrics: Mapping[str, Score], tables: Mapping[str, Table]
+) -> Iterator[str]:
+    """The row of the highest macro-F1 over all clips, or over those of each part left out in turn."""
+    if settings.folds_by != "dataset":
+        floor = _floor(tables["methods"])
+        scores = {name: score["macro_f1"] for name, score in metrics.items()}
+        yield _best_sentence(settings, scores, floor["method"], floor["macro_f1"])
+        return
+    floor, parts = _floor(tables["parts"]), settings.parts_of(settings.target)
+    for part in parts:
+        scores = {
+            name: score["parts"][part]["macro_f1"]
+            for name, score in metrics.items()
+            if part in score["parts"]
+        }
+        if scores:  # not where its folds are missing
+            others = " and ".join(other for other in parts if other != part)
+            which = f" trained on {others} and tested on {part}"
+            yield _best_sentence(settings, scores, floor["method"], floor[f"{part}_macro_f1"], which)
 
 
-def _best_sentence(settings: Config, score: Score, rows: int, tables: Mapping[str, Table]) -> str:
-    frame = tables["table1_loss"].frame
-    floor = frame[frame["kind"] == "floor"].iloc[0]
-    kind = "network" if score["variant"] in settings.variant else "comparison method"
-    name = f"the {kind} {score['variant']}"
-    scored = score["macro_f1"]
-    start = f"Of all rows, {name} is the best" if rows > 1 else f"The only row is {name}"
+def _floor(table: Table) -> Row:
+    """The row of the constant answer."""
+    return table.frame[table.frame["kind"] == "floor"].iloc[0]
+
+
+def _best_sentence(
+    settings: Config, scores: Mapping[str, Score], constant: str, floor: float, which: str = ""
+) -> str:
+    """The best of some rows, comparison methods included, of equals the first; against the floor."""
+    best = max(scores, key=lambda name: scores[name]["mean"])
+    scored = scores[best]
+    name = f"the {'network' if best in settings.variant else 'comparison method'} {best}"
+    start = f"Of all rows{which}, {name} is the best" if len(scores) > 1 else f"The only row{which} is {name}"
     sentence = f"{start}, with macro-F1 {scored['mean']:.3f}"
-    against = f"{floor['method']} gives {floor['macro_f1']:.3f}"
+    against = f"{constant} gives {floor:.3f}"
     if scored["low"] is None:
         return f"{sentence}, where {against}; it has no interval, since every draw of people scores alike."
     sentence += f" (interval {scored['low']:.3f} to {scored['high']:.3f})"
-    if scored["low"] > floor["macro_f1"]:
+    if scored["low"] > floor:
         return f"{sentence}, which is above the floor: {against}."
     return f"{sentence}, which is not clearly above the floor: {against}."
 

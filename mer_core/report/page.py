@@ -150,10 +150,8 @@ def _lay_out_table(table: Table, hide: _Hider) -> dict[str, Any]:
     }
     second = shown.pop(NAMES[1]) if list(shown)[:2] == NAMES else shown.iloc[:, 0]
     columns = [_cells(shown[name]) for name in shown]
-    about = [name for name in ("variant", "before", "after") if name in table.frame]
     rows = []
-    for place, (_, values) in enumerate(table.frame.iterrows()):
-        names = [values[name] for name in about if isinstance(values[name], str) and values[name]]
+    for place, (names, (_, values)) in enumerate(zip(table.about, table.frame.iterrows(), strict=True)):
         name = second.iloc[place]
         rows.append(
             {

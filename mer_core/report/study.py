@@ -10,7 +10,7 @@ import pandas as pd
 from mer_core.config.experiment import Config
 from mer_core.evaluation.ranks import Ranking, rank
 from mer_core.report import page
-from mer_core.report.assemble import BANNER, LIMITS
+from mer_core.report.assemble import BANNER, limits
 from mer_core.report.page import Picture, Section
 from mer_core.report.typeset import Row, Table, interval, make_table, number, p_in_words, text
 
@@ -89,7 +89,7 @@ def render(config: Config, table: Table, ranking: Ranking, picture: Path) -> str
         sections=[
             Section("Results", items=[table, drawn]),
             Section("Targets", [words], points=pages),
-            Section("Limits", points=[*LIMITS]),
+            Section("Limits", points=limits(config, [table])),
         ],
         variants=[],
         footer="Every score on this page is that of its target's own page.",

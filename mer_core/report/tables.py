@@ -159,6 +159,28 @@ def build_tables(results: Results) -> dict[str, Table]:
     return tables | ({"pretraining": _pretraining_table(results)} if results.pretrained else {})
 
 
+def telling(tables: Mapping[str, Table], classes: Sequence[str]) -> dict[str, Table]:
+    """The tables that have something of their own to say of an experiment, in the same order.
+
+    None has that is about no row of ours. Under the paper's classes all others have, as they say what is
+    missing. Under other classes nothing is, so that of the paper's tables one that tests nothing is left out
+    where its rows stand in a later one.
+
+    Args:
+        tables: as `build_tables` returns them, in memory or read from the files.
+        classes: the target's.
+    """
+    telling = {name: table for name, table in tables.items() if any(table.about)}
+    if printed.has_the_papers_classes(classes):
+        return telling
+    rows = {name: set(itertools.chain(*telling[name].about)) for name in TITLES if name in telling}
+    for name in [*rows]:
+        own = rows.pop(name)
+        if telling[name].frame["gain"].isna().all() and own <= set().union(*rows.values()):
+            del telling[name]
+    return telling
+
+
 def _paper_table(table: int, name: str, results: Results) -> Table:
     entries = [*_entries(table, results)]
     measured = [variant for _, variant in entries if variant]
@@ -190,7 +212,11 @@ def _paper_table(table: int, name: str, results: Results) -> Table:
         missing |= {"Macro-F1 gain on baseline", "p against baseline (Holm)", "Verdict"}
     shown = {header: cell for header, cell in columns.items() if header not in missing}
     notes = _paper_notes(table, baseline, rows, measured, results)
-    return make_table([*rows, results.floor], shown, _caption(TITLES[name], measured, results), notes)
+    title = TITLES[name]
+    if not printed.has_the_papers_classes(results.classes):
+        words = title.partition(": ")[2]  # the numbers are the paper's
+        title = f"{words[0].upper()}{words[1:]}"
+    return make_table([*rows, results.floor], shown, _caption(title, measured, results), notes)
 
 
 def _keys(results: Results) -> dict[str, tuple[str, str, str]]:
@@ -318,7 +344,7 @@ def _methods_table(results: Results) -> Table:
         "Note": text("note", missing=""),
     }
     shown = {header: cell for header, cell in columns.items() if not header.split(" (")[0].endswith(" None")}
-    caption = _caption("All methods", results.metrics, results)
+    caption = _caption("All methods: what they see, cost and score", results.metrics, results)
     return make_table([*rows, results.floor], shown, caption, _methods_notes(rows, flow, results))
 
 
@@ -403,14 +429,15 @@ def _transfer_table(results: Results) -> Table:
     for before, after in pairs:
         names = {"kind": "measured", "before": before, "after": after}
         rows.append(names | _compared(before, after, results))
-    rows = _judged(rows, results)
+    rows, alone = _judged(rows, results), []
     if printed.has_the_papers_classes(results.classes):
         clips, n = printed.TRANSFER_GAIN_CLIPS, printed.CLIPS
         names = {"kind": "printed", "before": None, "after": None, "n": n}
         rows.insert(0, names | {"gain_clips": clips, "gain_accuracy": 100 * clips / n, "note": "the paper"})
+        alone = [name for name, variant in results.measured().items() if variant.init == "pretrained"]
     if not pairs:
         why = "no two variants differ in pretraining alone"
-        rows.append({"kind": "missing", "before": None, "after": None, "note": why})
+        rows += [{"kind": "missing", "before": None, "after": name, "note": why} for name in alone or [None]]
     columns = {
         "Before": text("before"),
         "After": text("after"),
@@ -476,6 +503,7 @@ def _parts_table(results: Results) -> Table:
     scores = {**results.metrics, "always the commonest class": constant}
     rows = [
         {"kind": "floor" if score is constant else "measured", "method": name}
+        | {"variant": None if score is constant else name}
         | {
             f"{part}_{column}": value
             for part, found in (score["parts"] if is_holdout else {"whole": score} | score["parts"]).items()
@@ -662,7 +690,7 @@ def _paper_notes(
         )
         if len(results.scored) != printed.CLIPS:
             yield f"The paper counts {printed.CLIPS} clips; here are {len(results.scored)}."
-    elif results.dataset in results.simulated:
+    elif printed.has_the_papers_classes(results.classes):
         yield "The clips are simulated, so nothing is held against the printed figures."
     if transductive := [name for name in measured if name in results.transductive]:
         yield (

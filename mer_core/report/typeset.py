@@ -19,6 +19,7 @@ Cell = Callable[[Row], str]
 
 INTEGERS = ("n", "folds", "folds_expected", "seeds", "support", "first_only", "second_only", "runs")
 MISSING = "–"
+ABOUT = ("variant", "before", "after")  # columns that name what was measured
 # Needs the packages booktabs and graphicx; a table wider than the page is scaled down to it.
 LATEX_TABLE = r"""\begin{table}[htbp]
 \centering
@@ -47,6 +48,12 @@ class Table:
     shown: pd.DataFrame
     caption: str
     notes: tuple[str, ...]
+
+    @property
+    def about(self) -> list[list[str]]:
+        """For each row the names of the variants and comparison methods that it is about."""
+        columns = self.frame[[name for name in ABOUT if name in self.frame]].to_numpy()
+        return [[name for name in names if isinstance(name, str) and name] for names in columns]
 
 
 def make_table(rows: Sequence[Row], columns: Mapping[str, Cell], caption: str, notes: Iterable[str]) -> Table:

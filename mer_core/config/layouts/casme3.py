@@ -6,6 +6,7 @@ from typing import ClassVar, Literal
 
 from pydantic import model_validator
 
+from mer_core.config.datasets import StandIn
 from mer_core.config.layouts.annotated import AnnotatedClips
 
 
@@ -13,6 +14,7 @@ class Casme3(AnnotatedClips):
     """CAS(ME)^3, parts A and C: one apex frame per annotated expression (Li et al. 2022)."""
 
     fps: ClassVar[float | None] = 30.0
+    stand_in: ClassVar[StandIn] = {"part": ["A"]}
 
     layout: Literal["casme3"]
     part: Literal["A", "C"] = "A"
@@ -39,8 +41,3 @@ class Casme3(AnnotatedClips):
     def people(self) -> str | None:
         """Each part was recorded with others."""
         return f"casme3, part {self.part}"
-
-    @property
-    def can_be_simulated(self) -> bool:
-        """Part A alone is."""
-        return self.part == "A"

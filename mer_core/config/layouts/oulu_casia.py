@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from mer_core.config.datasets import Copy
+from mer_core.config.datasets import Copy, StandIn
 from mer_core.config.section import Count
 
 
@@ -13,6 +13,7 @@ class OuluCasia(Copy):
 
     fps: ClassVar[float | None] = 25.0
     has_motion: ClassVar[bool] = True
+    stand_in: ClassVar[StandIn] = {"camera": ["VL"], "light": ["Strong"]}
 
     layout: Literal["oulu_casia"]
     camera: Literal["VL", "NI"] = "VL"
@@ -23,11 +24,6 @@ class OuluCasia(Copy):
     """Which frames to use when a copy holds both: auto prefers the whole pictures."""
     last_frames: Count = 3
     """Frames taken from the end of each sequence, where the expression is strongest."""
-
-    @property
-    def can_be_simulated(self) -> bool:
-        """The visible camera in strong light alone is."""
-        return (self.camera, self.light) == ("VL", "Strong")
 
     @property
     def samples_per_clip(self) -> int:

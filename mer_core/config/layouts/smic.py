@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
+from mer_core.config.datasets import StandIn
 from mer_core.config.layouts.annotated import AnnotatedClips
 
 
 class Smic(AnnotatedClips):
     """SMIC: one frame per clip of one camera, its label that of folder and name (Li et al. 2013)."""
+
+    stand_in: ClassVar[StandIn] = {"camera": ["HS"], "extended": [False]}
 
     layout: Literal["smic"]
     camera: Literal["HS", "VIS", "NIR"] = "HS"
@@ -19,11 +22,6 @@ class Smic(AnnotatedClips):
     """SMIC tells no apex: spot finds the frame of the largest motion, midpoint the middle of the clip."""
     frame_numbers: Literal["annotated"] = "annotated"
     """As in the files' names."""
-
-    @property
-    def can_be_simulated(self) -> bool:
-        """The clips of the fast camera alone are."""
-        return self.camera == "HS" and not self.extended
 
     @property
     def fps(self) -> float:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
-from mer_core.config.datasets import Copy
+from mer_core.config.datasets import Copy, StandIn
 from mer_core.config.section import PathText
 
 
 class Tabular(Copy):
     """Any images listed in a CSV table with a subject and a label each."""
+
+    stand_in: ClassVar[StandIn] = None
 
     layout: Literal["tabular"]
     table: PathText
@@ -20,11 +22,6 @@ class Tabular(Copy):
     """Its column of subjects; null where nobody knows them, which will do for a source only."""
     label_column: str = "label"
     """Its column of raw labels."""
-
-    @property
-    def can_be_simulated(self) -> bool:
-        """There is nothing of one's own to stand in for."""
-        return False
 
     @property
     def people(self) -> str | None:
