@@ -278,6 +278,7 @@ def test_each_part_of_megc2018_has_a_floor_of_its_own(real):
     )["parts"]
     titles = ("accuracy (%)", "UF1", "UAR")
     assert [*table.shown] == ["Row", *(f"{part} {title}" for part in MEGC2018 for title in titles), "Note"]
+    assert table.about[:2] == [["dual"], []], "what the page's filter goes by"
     rows = table.frame.set_index("method")
     floors = ["always the commonest class", challenges.PUBLISHED_FLOOR]
     for floor in floors[: 1 + real]:
