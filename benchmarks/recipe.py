@@ -128,6 +128,7 @@ DEMO = {
     "24 epochs after 30": over(training(epochs=24), transfer({"epochs": 30})),
     "cross entropy": over(transfer({}), variant(loss="cross_entropy", init="pretrained")),
     "balanced": over(transfer({}), BALANCED),
+    "focal from a prior of 0.2": over(transfer({}), {"losses": {"focal": {"prior": 0.2}}}),
     "constant rate": over(training(schedule="constant"), transfer({})),
     "without augmentation": over(training(flip=False, shift=0.0, rotation=0.0, brightness=0.0), transfer({})),
     "slower backbone": transfer({}, backbone_lr_factor=0.3),
