@@ -94,6 +94,7 @@ def over(*layers: Mapping[str, Any]) -> dict[str, Any]:
 WIDE = training(shift=0.08, rotation=8.0, brightness=0.2, scale=0.1, contrast=0.2)
 SMOOTH = {"losses": {"cross_entropy": {"smoothing": 0.1}}}
 BALANCED = {"losses": {"focal": {"alpha": "balanced"}}}
+SOFTMAX = {"losses": {"focal": {"form": "softmax", "alpha": None}}}
 DECAY = training(optimizer="adamw", weight_decay=0.05)
 LONGER = over(training(epochs=40, batch_size=32), WIDE)
 TOGETHER = over(
@@ -128,6 +129,9 @@ DEMO = {
     "24 epochs after 30": over(training(epochs=24), transfer({"epochs": 30})),
     "cross entropy": over(transfer({}), variant(loss="cross_entropy", init="pretrained")),
     "balanced": over(transfer({}), BALANCED),
+    "focal in the softmax form": over(
+        transfer({}), {"losses": {"focal": {"form": "softmax", "alpha": None}}}
+    ),
     "focal from a prior of 0.2": over(transfer({}), {"losses": {"focal": {"prior": 0.2}}}),
     "constant rate": over(training(schedule="constant"), transfer({})),
     "without augmentation": over(training(flip=False, shift=0.0, rotation=0.0, brightness=0.0), transfer({})),

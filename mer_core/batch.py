@@ -7,6 +7,8 @@ import multiprocessing
 import os
 import struct
 import threading
+import time
+from collections import deque
 from collections.abc import Callable, Container, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -18,6 +20,7 @@ from typing import Any
 from mer_core import job
 from mer_core.errors import UserError
 
+PATIENCE = 2.0  # seconds of work before others are started to share it, which takes about as long
 _HEAD = struct.Struct("<64s32sQ")  # key, checksum of key and content, length of the content
 
 
@@ -25,24 +28,32 @@ _HEAD = struct.Struct("<64s32sQ")  # key, checksum of key and content, length of
 def workers(
     processes: int, start: Callable[..., None], *given: Any
 ) -> Iterator[Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[Any]]]:
-    """A `map` that several processes work on.
+    """A `map` that several processes work on, where the work lasts longer than they take to start.
 
     Args:
-        processes: how many. One is this process; others are spawned, for which the calling script must be
-            guarded by `if __name__ == "__main__"`.
-        start: called with `given` in each of them first.
+        processes: how many, of which no more are started than the machine has cores. One is this process;
+            others are spawned, for which the calling script must be guarded by `if __name__ == "__main__"`.
+        start: called with `given` in each of them first, and in this one.
 
     Yields:
         A function that applies a function to each of some arguments and gives the results in their order.
     """
+    start(*given)
+    processes = min(processes, os.cpu_count() or 1)
     if processes == 1:
-        start(*given)
         yield map
         return
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(processes, spawn, _start_worker, (start, given)) as pool:
+
+        def spread(function: Callable[[Any], Any], arguments: Iterable[Any]) -> Iterator[Any]:
+            left, end = deque(arguments), time.monotonic() + PATIENCE
+            while left and time.monotonic() < end:
+                yield function(left.popleft())
+            yield from pool.map(function, left)
+
         try:
-            yield pool.map
+            yield spread
         except BrokenProcessPool:
             raise UserError(
                 "a process was killed at its work, most likely for want of memory; run again with more "

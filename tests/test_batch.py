@@ -5,11 +5,12 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 import psutil
 import pytest
 
-from mer_core import job
+from mer_core import batch, job
 from mer_core.batch import Finished, workers
 from mer_core.errors import UserError
 
@@ -24,6 +25,12 @@ def square(number):
     return number**2, os.getpid()
 
 
+@pytest.fixture(autouse=True)
+def two_cores_at_once(monkeypatch):
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(batch, "PATIENCE", 0)
+
+
 @pytest.mark.parametrize("processes", [1, 2])
 def test_results_come_in_the_order_of_the_arguments(processes):
     with workers(processes, os.getpid) as spread:
@@ -32,6 +39,26 @@ def test_results_come_in_the_order_of_the_arguments(processes):
     assert (os.getpid() in pids) == (processes == 1)
     with pytest.raises(ValueError, match="five"), workers(processes, os.getpid) as spread:
         list(spread(square, range(3, 9)))
+
+
+def slow_square(number):
+    time.sleep(0.1)
+    return square(number)
+
+
+def test_short_work_is_done_here_and_long_work_is_shared(monkeypatch):
+    monkeypatch.setattr(batch, "PATIENCE", 0.35)
+    with workers(2, os.getpid) as spread:
+        short, long = list(spread(square, range(5))), list(spread(slow_square, [0, 1, 2, 3, 4, 6, 7, 8]))
+    assert [square for square, _ in long] == [0, 1, 4, 9, 16, 36, 49, 64]
+    own = [pid == os.getpid() for _, pid in (*short, *long)]
+    assert own == [True] * 9 + [False] * 4
+
+
+def test_no_more_processes_are_started_than_there_are_cores(monkeypatch):
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    with workers(8, os.getpid) as spread:
+        assert {pid for _, pid in spread(square, range(5))} == {os.getpid()}
 
 
 def die(number):
@@ -46,10 +73,11 @@ def test_a_process_that_the_system_kills_is_one_sentence():
 
 WORKING = """
 import sys, time
-from mer_core.batch import workers
+from mer_core import batch
 
 if __name__ == "__main__":
-    with workers(2, time.sleep, 0) as spread:
+    batch.PATIENCE = 0
+    with batch.workers(2, time.sleep, 0) as spread:
         print("started", *spread(abs, [1, 2]), flush=True)
         time.sleep(600)
 """

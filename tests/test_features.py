@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from baseline_samples import SIZE, clip_of, moving_clip, texture
 
+from mer_core import batch
 from mer_core.baselines.extraction import describe, extract_features
 from mer_core.baselines.features import Features, read_features, write_features
 from mer_core.config.descriptors import BiWoof, Fdm, FlowImage, Lbp, LbpTop, Osw
@@ -208,7 +209,8 @@ class Dataset:
 
 
 @pytest.mark.parametrize("processes", [1, 2])
-def test_the_samples_of_the_cache_are_described(tmp_path, processes):
+def test_the_samples_of_the_cache_are_described(tmp_path, processes, monkeypatch):
+    monkeypatch.setattr(batch, "PATIENCE", 0)
     features = Dataset(tmp_path).describe(Lbp(), processes=processes)
     assert features.sample_id == ["casme2/sub01/EP01", "casme2/sub01/EP02"]
     frames = AlignedFrames({8: tmp_path / "data/sub01/EP01/img8.png"}, IDENTITY, SIZE)

@@ -358,6 +358,7 @@ def test_predict_writes_json_and_pictures(folder, photographs, tmp_path):
 
 def test_several_processes_say_the_same(folder, photographs, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("mer_core.inference.command.WORTH_A_PROCESS", 2)
+    monkeypatch.setattr("mer_core.batch.PATIENCE", 0)
     for number in range(4):
         shutil.copy(photographs / "one.png", tmp_path / f"{number}.png")
     arguments = ["predict", str(folder), str(tmp_path)]

@@ -17,6 +17,7 @@ import skimage.data
 import yaml
 from test_alignment import photographs, settings
 
+from mer_core import batch
 from mer_core.errors import UserError
 from mer_core.faces import samples
 from mer_core.faces.cache import Aligned, read_cache
@@ -87,7 +88,7 @@ def aligned_again(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_failures_are_listed_and_lose_nothing(
     dataset: Dataset, processes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(samples, "WORTH_A_PROCESS", 1)
+    monkeypatch.setattr(batch, "PATIENCE", 0)
     aligned = dataset.align(processes)
     assert aligned.sample_id == ["x/sub01/a.jpg", "x/sub01/b.jpg"]
     assert aligned.detector == ["plain", "plain"]

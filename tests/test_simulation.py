@@ -17,6 +17,7 @@ import psutil
 import pytest
 from PIL import Image
 
+from mer_core import batch
 from mer_core.config.simulation import Simulation
 from mer_core.errors import UserError
 from mer_core.simulation import identities, warping
@@ -408,7 +409,8 @@ def test_ckplus_layout(ckplus: Path) -> None:
     assert modes == {"L", "RGB"}
 
 
-def test_same_seed_same_bytes_whatever_the_processes(casme2: Path, tmp_path: Path) -> None:
+def test_same_seed_same_bytes_whatever_the_processes(casme2: Path, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(batch, "PATIENCE", 0)
     simulate_casme2(tmp_path / "two", settings(), processes=2)
     assert digests(tmp_path / "two") == digests(casme2)
 
@@ -438,8 +440,10 @@ def test_a_failure_leaves_the_older_folder(tmp_path: Path) -> None:
 
 KILLED = """
 import sys
+from mer_core import batch
 from mer_core.config.simulation import Simulation
 from mer_core.simulation.writers import simulate_casme2
+batch.PATIENCE = 0
 if __name__ == "__main__":
     simulate_casme2(sys.argv[1], Simulation.model_validate_json(sys.argv[2]), processes=2)
 """

@@ -27,7 +27,6 @@ from mer_core.images import depth_of, image_size, read_image
 
 _LOG = logging.getLogger(__name__)
 ORIGINS = "origins"  # the attribute that says what the whole cache was made of
-WORTH_A_PROCESS = 16  # images: its start takes as long
 FAILURES = ["sample_id", "message"]
 # What a face is made of besides its image and the settings.
 _CODE = "mer_core/faces/alignment.py"
@@ -87,7 +86,7 @@ def align_samples(
         _keep(path, record, {*origin.values()}, finished)
         todo = [sample for sample in origin if origin[sample] not in finished]
         _LOG.info("%d of %d images are unchanged: kept", len(rows) - len(todo), len(rows))
-        with workers(min(processes, 1 + len(todo) // WORTH_A_PROCESS), cv2.setNumThreads, 1) as spread:
+        with workers(processes, cv2.setNumThreads, 1) as spread:
             work = [(files[sample], depths[sample], finders[sample]) for sample in todo]
             done = spread(partial(_align_file, settings), work)
             for sample, content in zip(todo, tqdm(done, "align", len(todo), mininterval=1.0), strict=True):
