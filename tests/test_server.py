@@ -265,6 +265,16 @@ def test_slow_bodies_are_given_up_and_do_not_block_others(served, face, monkeypa
             assert b" 408 " in one.recv(100)
 
 
+def test_slow_uploads_give_way_to_others(served, face):
+    with contextlib.ExitStack() as stack:
+        slow = [stack.enter_context(socket.create_connection(("127.0.0.1", served))) for _ in range(12)]
+        for one in slow:
+            one.sendall(POST + b"Content-Length: 1000\r\n\r\n--x\r\n")
+        assert status(served, uploaded(face)) == b"200"
+        slow[0].settimeout(30)
+        assert b" 408 " in slow[0].recv(100)
+
+
 def test_silent_connections_keep_nobody_out(served, monkeypatch):
     monkeypatch.setattr(server, "SILENCE", 0.5)
     with contextlib.ExitStack() as stack:
@@ -286,6 +296,13 @@ def status(port, sent):
         with contextlib.suppress(ConnectionError):
             return connection.recv(100).split(b" ")[1:2][0]
     return b""
+
+
+def uploaded(face):
+    """The request that uploads a picture."""
+    body = b'--x\r\nContent-Disposition: form-data; name="files"; filename="me.png"\r\n\r\n' + face
+    body += b"\r\n--x--\r\n"
+    return POST + b"Content-Length: %d\r\n\r\n" % len(body) + body
 
 
 POST = b"POST /judge HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: multipart/form-data; boundary=x\r\n"
@@ -310,11 +327,8 @@ def test_strange_requests_are_refused_and_it_goes_on_serving(served, sent, said)
 
 
 def test_two_at_once_are_both_answered(served, face):
-    body = b'--x\r\nContent-Disposition: form-data; name="files"; filename="me.png"\r\n\r\n' + face
-    body += b"\r\n--x--\r\n"
-    sent = POST + b"Content-Length: %d\r\n\r\n" % len(body) + body
     with ThreadPoolExecutor(2) as pool:
-        assert [*pool.map(status, [served] * 2, [sent] * 2)] == [b"200", b"200"]
+        assert [*pool.map(status, [served] * 2, [uploaded(face)] * 2)] == [b"200", b"200"]
 
 
 def test_a_port_that_is_taken_is_said_in_a_sentence(model, served):

@@ -44,6 +44,7 @@ MAX_FILES = 300  # frames of a clip
 PATIENCE = 60.0  # seconds in which an upload must have arrived
 SILENCE = 10.0  # seconds in which a connection must have asked for something
 MAX_WAITING = 4  # uploads that are at work or wait; more are asked to come again
+MAX_ARRIVING = 8  # uploads on their way; for one more the oldest of them is given up
 _LOG = logging.getLogger(__name__)
 
 
@@ -110,6 +111,7 @@ def build_app(model: Model, host: str = "127.0.0.1", token: str | None = None) -
     """
     working = asyncio.Semaphore(1)  # one judgement at a time: each uses all cores
     waiting = 0
+    arriving: list[asyncio.Task[dict[Path, str]]] = []
     html = _page(model)
 
     async def page(request: Request) -> Response:
@@ -120,20 +122,31 @@ def build_app(model: Model, host: str = "127.0.0.1", token: str | None = None) -
 
     async def judge(request: Request) -> Response:
         nonlocal waiting
-        if waiting >= MAX_WAITING:
-            raise HTTPException(503, "busy; try again in a moment")
-        waiting += 1
-        try:
-            # What has arrived lies in a folder of its own until it is judged, and no longer.
-            with tempfile.TemporaryDirectory(prefix="mer") as folder:
-                try:
-                    files = await asyncio.wait_for(_received(request, Path(folder)), PATIENCE)
-                except TimeoutError:
-                    raise HTTPException(408, f"the upload took more than {PATIENCE:.0f} seconds") from None
+        # What has arrived lies in a folder of its own until it is judged, and no longer.
+        with tempfile.TemporaryDirectory(prefix="mer") as folder:
+            if len(arriving) == MAX_ARRIVING:
+                arriving.pop(0).cancel()  # the slowest, so that slow ones keep nobody out
+            upload = asyncio.create_task(_received(request, Path(folder)))
+            arriving.append(upload)
+            try:
+                files = await asyncio.wait_for(upload, PATIENCE)
+            except TimeoutError:
+                raise HTTPException(408, f"the upload took more than {PATIENCE:.0f} seconds") from None
+            except asyncio.CancelledError:
+                if asyncio.current_task().cancelling():
+                    raise
+                raise HTTPException(408, "the upload was slow, and others came; try again") from None
+            finally:
+                if upload in arriving:
+                    arriving.remove(upload)
+            if waiting >= MAX_WAITING:
+                raise HTTPException(503, "busy; try again in a moment")
+            waiting += 1
+            try:
                 async with working:
                     return JSONResponse(await run_in_threadpool(_judged, model, files))
-        finally:
-            waiting -= 1
+            finally:
+                waiting -= 1
 
     async def guard(request: Request, call: Any) -> Response:
         shown = request.query_params.get("token") or request.cookies.get("token", "")
