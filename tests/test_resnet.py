@@ -48,10 +48,15 @@ def test_none_is_torchvision_resnet18():
 
 
 @pytest.mark.parametrize("size", [16, 32, 48, 64])
-def test_small_maps_are_convolved_as_torchvision_does(size):
+@pytest.mark.parametrize("bias", [False, True], ids=["plain", "bias"])
+def test_small_maps_are_convolved_as_torchvision_does(size, bias):
     """By a product of matrices: the same numbers but for their rounding."""
     ours = build_model("none", 5).double()
     theirs = torchvision.models.resnet18(weights=None, num_classes=5).double()
+    if bias:  # as where a batch norm was taken into the convolution
+        for layer in (*ours.modules(), *theirs.modules()):
+            if isinstance(layer, nn.Conv2d):
+                layer.bias = nn.Parameter(torch.randn(layer.out_channels, dtype=torch.float64))
     theirs.load_state_dict(ours.state_dict())
     images = torch.randn(4, 3, size, size, dtype=torch.float64)
     found, expected = (model(images) for model in (ours, theirs))

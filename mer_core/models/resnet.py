@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from torch import Tensor, nn
-from torch.nn.functional import unfold
+from torch.nn.functional import linear, unfold
 from torchvision.models.resnet import BasicBlock, ResNet
 
 from mer_core.models.attention import build_attention
@@ -114,7 +114,7 @@ def _convolve(layer: nn.Conv2d, features: Tensor) -> Tensor:
     A convolution there is mostly weights, and a product reads them faster (docs/performance.md).
 
     Args:
-        layer: without bias or dilation.
+        layer: without dilation or groups.
         features: (N, C, H, W).
     """
     kernel, padding, stride = layer.kernel_size, layer.padding, layer.stride
@@ -123,5 +123,5 @@ def _convolve(layer: nn.Conv2d, features: Tensor) -> Tensor:
     if features.device.type != "cpu" or h * w > FEW_POSITIONS:
         return layer(features)
     patches = unfold(features, kernel, padding=padding, stride=stride).transpose(1, 2)  # N, H * W, C * K * K
-    maps = patches.flatten(0, 1) @ layer.weight.flatten(1).T
+    maps = linear(patches.flatten(0, 1), layer.weight.flatten(1), layer.bias)
     return maps.view(n, h, w, -1).permute(0, 3, 1, 2)
