@@ -129,9 +129,7 @@ DEMO = {
     "24 epochs after 30": over(training(epochs=24), transfer({"epochs": 30})),
     "cross entropy": over(transfer({}), variant(loss="cross_entropy", init="pretrained")),
     "balanced": over(transfer({}), BALANCED),
-    "focal in the softmax form": over(
-        transfer({}), {"losses": {"focal": {"form": "softmax", "alpha": None}}}
-    ),
+    "focal in the softmax form": over(transfer({}), SOFTMAX),
     "focal from a prior of 0.2": over(transfer({}), {"losses": {"focal": {"prior": 0.2}}}),
     "constant rate": over(training(schedule="constant"), transfer({})),
     "without augmentation": over(training(flip=False, shift=0.0, rotation=0.0, brightness=0.0), transfer({})),
@@ -264,7 +262,7 @@ PLANS = {
             over(LONGER_TRANSFER, variant("none", init="pretrained")),
         ),
     ],
-    # Three draws of the demo's simulated people; what is shipped must still fit into its minutes.
+    # Three draws of the demo's people: experiment demo-s1 is config.yaml with `simulation: {seed: 1}`.
     "demo": [
         Trial(f"{name}, simulated with seed {seed}", f"demo-s{seed}", keys, one_pretraining=True)
         for name, keys in DEMO.items()
@@ -295,6 +293,10 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--cpu", action="store_true")
     arguments = parser.parse_args()
+    if arguments.plan in ROWS and not (arguments.results / arguments.plan / "config.json").exists():
+        parser.error(
+            f"{arguments.results / arguments.plan} is not there; docs/methods.md says how it is made"
+        )
     plan = PLANS.get(arguments.plan) or rows_of(arguments.plan, arguments.results)
     trials = [t for t in plan if not arguments.only or t.name in arguments.only]
     absent = [
@@ -327,7 +329,8 @@ def main() -> None:
             left.remove(future)
             if not left:
                 print(f"| {' | '.join(run.row(by_name[of[future]], arguments.seeds))} |", flush=True)
-    print(f"\n{run.always_wrong(trials, arguments.seeds)}")
+    if trials:
+        print(f"\n{run.always_wrong(trials, arguments.seeds)}")
 
 
 @dataclass(frozen=True)
@@ -380,7 +383,8 @@ class Run:
         row = _as_a_step_gets_it(config)
         settings = self._hurried(config.pretraining_of(config.variants[0]))
         loss, classes = config.losses[row.loss], config.datasets[config.source].class_names
-        identity = [trial.experiment, row.attention, loss, classes, settings, config.reduction]
+        seen = row.network, row.attention, row.input
+        identity = [trial.experiment, *seen, loss, classes, settings, config.reduction]
         plain = [part.model_dump() if hasattr(part, "model_dump") else part for part in identity]
         folder = self.folder / "pretrained" / value_digest(plain)[:12] / f"run{run}"
         folder.mkdir(parents=True, exist_ok=True)

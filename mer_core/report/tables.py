@@ -170,15 +170,15 @@ def telling(tables: Mapping[str, Table], classes: Sequence[str]) -> dict[str, Ta
         tables: as `build_tables` returns them, in memory or read from the files.
         classes: the target's.
     """
-    telling = {name: table for name, table in tables.items() if any(table.about)}
+    shown = {name: table for name, table in tables.items() if any(table.about)}
     if printed.has_the_papers_classes(classes):
-        return telling
-    rows = {name: set(itertools.chain(*telling[name].about)) for name in TITLES if name in telling}
+        return shown
+    rows = {name: set(itertools.chain(*shown[name].about)) for name in TITLES if name in shown}
     for name in [*rows]:
         own = rows.pop(name)
-        if telling[name].frame["gain"].isna().all() and own <= set().union(*rows.values()):
-            del telling[name]
-    return telling
+        if shown[name].frame["gain"].isna().all() and own <= set().union(*rows.values()):
+            del shown[name]
+    return shown
 
 
 def _paper_table(table: int, name: str, results: Results) -> Table:
