@@ -100,7 +100,9 @@ def _print_folds(experiment: Experiment, arguments: argparse.Namespace) -> None:
     subjects = experiment.subjects[: arguments.folds]
     targets = [experiment.fold(subject) / "predictions.csv" for subject in subjects]
     wall = experiment.run(*targets, "--forcerun", "train_fold", cores=arguments.cores).seconds
-    training = sum(_phases(experiment, subject)["train"] for subject in subjects)
+    phases = pd.DataFrame([_phases(experiment, subject) for subject in subjects])
+    jobs = pd.Series([_job(experiment, subject) for subject in subjects])
+    training = phases["train"].sum()
     ideal = training / arguments.cores
     print(f"\n{len(subjects)} folds, one command, {arguments.cores} cores")
     table(
@@ -115,6 +117,10 @@ def _print_folds(experiment: Experiment, arguments: argparse.Namespace) -> None:
             ]
         ],
     )
+
+    phases.insert(0, "start of the job", jobs - phases.sum(axis=1))
+    rows = [[phase, f"{seconds.median():.2f}", f"{seconds.sum():.1f}"] for phase, seconds in phases.items()]
+    table(["phase, beside the others", "seconds, median", "of all folds"], rows)
 
 
 def _phases(experiment: Experiment, subject: str) -> dict[str, float]:

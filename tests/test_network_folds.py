@@ -23,7 +23,7 @@ CROP = 48
 SHIFTS = {"right": (2.0, 0.0), "down": (0.0, 2.0)}  # what the classes are told by, pixels
 SETTINGS = FOLD.model_copy(update={"epochs": 1, "batch_size": 4, "augmentation": STILL})
 RESNET = {"kind": "resnet18"}
-LONG = {"frames": 64, "size": 32}  # the shortest that a stream of dtscnn takes
+LONG = {"frames": 64, "size": 96}  # the shortest that a stream of dtscnn takes, laid out as large images are
 NEEDS_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no GPU")
 CASES = [
     ({"kind": "off_apexnet"}, {"kind": "flow"}),

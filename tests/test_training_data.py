@@ -1,5 +1,7 @@
 """From cache and manifest to tensors, splits and normalisation."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from training_samples import CLASSES, CPU, write_dataset
@@ -78,6 +80,21 @@ def test_statistics_are_those_of_all_pixels_whatever_the_parts(samples, monkeypa
     torch.testing.assert_close(normalized.mean.flatten().double(), pixels.mean(0), atol=1e-7, rtol=0)
     expected = pixels.std(0, correction=0)
     torch.testing.assert_close(normalized.std.flatten().double(), expected, atol=1e-7, rtol=0)
+
+
+@pytest.mark.parametrize("shape", [(8, 8, 2), (5, 8, 8, 2)], ids=["maps", "clips"])
+def test_statistics_of_maps_are_those_of_the_training_part_whatever_the_parts(samples, monkeypatch, shape):
+    monkeypatch.setattr(data, "SUMMED_AT_ONCE", 4)
+    train = torch.tensor([4, 9, 2, 17, 25, 11, 0, 29, 28])
+    maps = (3 + torch.randn(len(samples.images), *shape, generator=torch.Generator().manual_seed(0))).half()
+    normalized = data.with_normalization(replace(samples, images=maps), "dataset", train)
+    seen = maps[train].double().flatten(0, -2)
+    assert normalized.edge == 8
+    assert normalized.normalize(normalized.pixels(train)).shape == (9, *shape[:-3], 2, 8, 8)
+    torch.testing.assert_close(normalized.mean.flatten().double(), seen.mean(0), atol=1e-6, rtol=0)
+    torch.testing.assert_close(
+        normalized.std.flatten().double(), seen.std(0, correction=0), atol=1e-6, rtol=0
+    )
 
 
 def test_imagenet_statistics_and_none(samples):

@@ -66,7 +66,7 @@ def train_final(
     """
     samples = data.load(cache, manifest, classes, on)
     everything = torch.arange(len(samples.labels), device=on)
-    precision = device.choose_precision(recipe.settings.precision, on, samples.images.shape[1])
+    precision = device.choose_precision(recipe.settings.precision, on, samples.edge)
     settings = recipe.settings.model_copy(update={"precision": precision})
     recipe = Recipe(
         recipe.variant, recipe.loss, settings, recipe.transfer, recipe.reduction, recipe.initial_weights

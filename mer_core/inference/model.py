@@ -21,6 +21,7 @@ from mer_core.inference.likeness import distances
 from mer_core.inference.preparation import Face, Preparation
 from mer_core.models import build_network
 from mer_core.models.weights import load_weights
+from mer_core.training.device import lay_out, memory_format
 
 BATCH = 64
 LEAST_EDGE = 6  # positions along the edge of a map, below which it says little of a face
@@ -88,10 +89,8 @@ class Model(Preparation):
             for values in (description.mean, description.std)
         )
         self._likeness = [np.array(description.likeness.mean), np.array(description.likeness.deviation)]
-        # As in training, `training.data.Samples.memory_format`.
-        small = self.device.type == "cpu" and (self.input or self).size < 96
-        self._format = torch.contiguous_format if small else torch.channels_last
-        network.to(memory_format=self._format)
+        self._format = memory_format(self.device, (self.input or self).size)
+        lay_out(network, self._format)
 
     def predict(self, image: np.ndarray | str | Path) -> list[Prediction]:
         """What every face of a picture shows, the largest face first.

@@ -16,9 +16,10 @@ from mer_core import container
 from mer_core.datasets import manifest
 from mer_core.errors import UserError
 from mer_core.faces.cache import read_cache
+from mer_core.training.device import memory_format
 
 _LOG = logging.getLogger(__name__)
-SUMMED_AT_ONCE = 64  # images whose pixels are added up in eight bytes each
+SUMMED_AT_ONCE = 16  # images, or clips, whose values are added up in eight bytes each
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
@@ -58,13 +59,14 @@ class Samples:
         return max(3, self.images.shape[-1]) if not self.are_maps else self.images.shape[-1]
 
     @property
-    def memory_format(self) -> torch.memory_format:
-        """How images and weights lie in memory: channels last, but for small images on the CPU.
+    def edge(self) -> int:
+        """Of the images, or of each frame or map of a clip, in pixels."""
+        return self.images.shape[-2]
 
-        Below about 96 pixels oneDNN trains a fifth faster in its own layout (benchmarks/step_choices.py).
-        """
-        small = self.images.device.type == "cpu" and self.images.shape[1] < 96
-        return torch.contiguous_format if small else torch.channels_last
+    @property
+    def memory_format(self) -> torch.memory_format:
+        """How images and weights lie in memory."""
+        return memory_format(self.images.device, self.edge)
 
     def pixels(self, index: Tensor) -> Tensor:
         """Some images in [0, 1], or maps as they are: float32 (n, C, H, W), of clips (n, T, C, H, W)."""
@@ -162,8 +164,13 @@ def _statistics(images: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
 
 def _statistics_of_maps(images: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation of each channel, float64 (C,)."""
-    maps = images[index].double().flatten(0, -2)
-    return maps.mean(0), maps.std(0, correction=0).clamp(min=1e-6)
+    n, channels = images[index[0]].numel() // images.shape[-1] * len(index), images.shape[-1]
+    total = squares = torch.zeros(channels, dtype=torch.float64, device=images.device)
+    for part in index.split(SUMMED_AT_ONCE):
+        total = total + images[part].double().flatten(0, -2).sum(0)
+    for part in index.split(SUMMED_AT_ONCE):
+        squares = squares + (images[part].double().flatten(0, -2) - total / n).square().sum(0)
+    return total / n, (squares / n).sqrt().clamp(min=1e-6)
 
 
 def tell_missing_classes(samples: Samples, train: Tensor) -> None:

@@ -100,7 +100,7 @@ def train_fold(
         ]
     )
     samples = data.load(cache, manifest, classes, on)
-    precision = device.choose_precision(settings.precision, on, samples.images.shape[1])
+    precision = device.choose_precision(settings.precision, on, samples.edge)
     settings = settings.model_copy(update={"precision": precision})
     draw = fold_seed(seed, subject)
     held_out = folds.held_out(read_manifest(manifest), subject, groups)

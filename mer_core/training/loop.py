@@ -20,7 +20,7 @@ from mer_core.job import check_not_orphaned, is_out_of_memory
 from mer_core.training.augment import augment
 from mer_core.training.checkpoint import Checkpoint
 from mer_core.training.data import Samples
-from mer_core.training.device import autocast, choose_precision, kernels
+from mer_core.training.device import autocast, choose_precision, kernels, lay_out
 
 if TYPE_CHECKING:
     from mer_core.config.training import Training
@@ -102,10 +102,10 @@ def fit(
     if len(train) < 2:
         raise UserError("training needs at least two images, since batch norm does; look at the manifest")
     device = samples.images.device
-    model.to(memory_format=samples.memory_format)
+    lay_out(model, samples.memory_format)
     groups = groups or [{"params": [p for p in model.parameters() if p.requires_grad], "scale": 1.0}]
     optimizer = build_optimizer(groups, settings)
-    precision = choose_precision(settings.precision, device, samples.images.shape[1])
+    precision = choose_precision(settings.precision, device, samples.edge)
     step = _Step(model, criterion, optimizer, settings, precision, reduction)
     epochs = epochs or settings.epochs
     history = checkpoint.load(model, optimizer) if checkpoint else []
@@ -225,7 +225,7 @@ def recompute_statistics(
         at_once: the most images that passed the network at once.
     """
     device, norms = samples.images.device, [norm for norm in _norms(model) if not _is_frozen(norm)]
-    precision = choose_precision(settings.precision, device, samples.images.shape[1])
+    precision = choose_precision(settings.precision, device, samples.edge)
     before = [norm.momentum for norm in norms]
     model.eval()
 
