@@ -9,7 +9,7 @@ import struct
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -21,6 +21,10 @@ from mer_core import job
 from mer_core.errors import UserError
 
 PATIENCE = 2.0  # seconds of work before others are started to share it, which takes about as long
+# A process for each core, and numpy's own threads beside it, would be in each other's way.
+_ONE_THREAD = dict.fromkeys(
+    ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"), "1"
+)
 _HEAD = struct.Struct("<64s32sQ")  # key, checksum of key and content, length of the content
 
 
@@ -33,7 +37,8 @@ def workers(
     Args:
         processes: how many, of which no more are started than the machine has cores. One is this process;
             others are spawned, for which the calling script must be guarded by `if __name__ == "__main__"`.
-        start: called with `given` in each of them first, and in this one.
+        start: called with `given` in each of them first, and in this one. The others' linear algebra has one
+            thread each.
 
     Yields:
         A function that applies a function to each of some arguments and gives the results in their order.
@@ -50,7 +55,9 @@ def workers(
             left, end = deque(arguments), time.monotonic() + PATIENCE
             while left and time.monotonic() < end:
                 yield function(left.popleft())
-            yield from pool.map(function, left)
+            with _environment(_ONE_THREAD):
+                answers = pool.map(function, left)  # which starts them
+            yield from answers
 
         try:
             yield spread
@@ -62,6 +69,18 @@ def workers(
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
+
+
+@contextmanager
+def _environment(values: Mapping[str, str]) -> Iterator[None]:
+    """Variables that processes started meanwhile inherit."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
 def _start_worker(start: Callable[..., None], given: tuple[Any, ...]) -> None:

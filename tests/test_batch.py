@@ -9,6 +9,7 @@ import time
 
 import psutil
 import pytest
+from threadpoolctl import threadpool_info
 
 from mer_core import batch, job
 from mer_core.batch import Finished, workers
@@ -59,6 +60,19 @@ def test_no_more_processes_are_started_than_there_are_cores(monkeypatch):
     monkeypatch.setattr(os, "cpu_count", lambda: 1)
     with workers(8, os.getpid) as spread:
         assert {pid for _, pid in spread(square, range(5))} == {os.getpid()}
+
+
+def blas_threads(number):
+    import numpy.linalg  # noqa: F401 - loads the library
+
+    return max(library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas")
+
+
+def test_every_process_computes_on_one_thread(monkeypatch):
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "2")
+    with workers(2, os.getpid) as spread:
+        assert set(spread(blas_threads, range(4))) == {1}
+    assert os.environ["OPENBLAS_NUM_THREADS"] == "2" and "VECLIB_MAXIMUM_THREADS" not in os.environ
 
 
 def die(number):

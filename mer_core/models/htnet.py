@@ -90,7 +90,10 @@ class _Attention(nn.Module):
         queries, keys, values = (
             self.qkv(x).view(n, 3, self.heads, -1, height * width).transpose(-1, -2).unbind(1)
         )
-        mixed = nn.functional.scaled_dot_product_attention(queries, keys, values)
+        # Not scaled_dot_product_attention, which on a GPU refuses heads whose width is no multiple of 8, and
+        # has nothing to save among 49 tokens at most.
+        weights = (queries * queries.shape[-1] ** -0.5 @ keys.transpose(-1, -2)).softmax(-1)
+        mixed = weights @ values
         return self.out(mixed.transpose(-1, -2).reshape(n, -1, height, width))
 
 
