@@ -27,6 +27,8 @@ IMPORTS = {
     "torch": "import torch",
     "torch with its compiler, which optimisers import": "import torch, torch._dynamo",
     "all that a fold imports": "import mer_core.training.fold",
+    "the same, as its script does": "from mer_core import job\n"
+    "with job.importing(): import mer_core.training.fold",
     "all that an alignment imports": "import mer_core.faces.alignment",
     "the same with the landmark model": "from mer_core.faces.landmarks import FaceFinder; FaceFinder()",
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import glob
 import itertools
 import json
@@ -190,6 +191,21 @@ def write_json(path: str | os.PathLike[str], value: Any) -> None:
 
 
 @contextmanager
+def importing() -> Iterator[None]:
+    """Import what takes long, in a process that ends with its work.
+
+    Modules stay, so that the search for cycles among their objects finds none: a quarter of the time that
+    torch takes to load, and as much again of every search afterwards (benchmarks/fold_job.py).
+    """
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+        gc.freeze()
+
+
+@contextmanager
 def logged(log: str | os.PathLike[str]) -> Iterator[None]:
     """Run a job's body: everything it prints goes to `log`, errors end the process with status 1.
 
@@ -227,6 +243,8 @@ def logged(log: str | os.PathLike[str]) -> Iterator[None]:
         else:
             traceback.print_exc()
         sys.exit(1)
+    finally:
+        gc.freeze()  # Python would search all that there is for cycles once more, and then end anyway
 
 
 def print_any_text() -> None:

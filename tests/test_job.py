@@ -1,6 +1,7 @@
 """Publishing by rename, the log, and the orphan that must not publish."""
 
 import errno
+import gc
 import os
 import re
 import signal
@@ -305,3 +306,12 @@ def test_a_stop_passes_through_those_who_blame_the_file(tmp_path, monkeypatch, s
     ):
         with pytest.raises(type(stop)):
             read()
+
+
+def test_imports_are_searched_for_cycles_neither_meanwhile_nor_afterwards():
+    before = gc.get_freeze_count()
+    with pytest.raises(ImportError), job.importing():
+        assert not gc.isenabled()
+        raise ImportError
+    assert gc.isenabled() and gc.get_freeze_count() > before
+    gc.unfreeze()

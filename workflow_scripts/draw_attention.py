@@ -2,17 +2,19 @@
 
 from pathlib import Path
 
-import torch
-
 from mer_core import job
-from mer_core.config.models import Variant
-from mer_core.config.report import Report
-from mer_core.models import attention_maps, build_model
-from mer_core.models.weights import load_weights
-from mer_core.report.figures import save_figure
-from mer_core.report.pictures import attention_maps as draw
-from mer_core.report.pictures import may_show, notice
-from mer_core.training import data
+
+with job.importing():
+    import torch
+
+    from mer_core.config.models import Variant
+    from mer_core.config.report import Report
+    from mer_core.models import attention_maps, build_model
+    from mer_core.models.weights import load_weights
+    from mer_core.report.figures import save_figure
+    from mer_core.report.pictures import attention_maps as draw
+    from mer_core.report.pictures import may_show, notice
+    from mer_core.training import data
 
 STAGES = {"stage 1": 1, "stage 2": 3, "stage 3": 5, "stage 4": 7}  # each stage's last residual unit
 

@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
-import torch
-
 from mer_core import job
-from mer_core.baselines.features import Features, write_features
-from mer_core.config.models import Variant
-from mer_core.training.embedding import embed
+
+with job.importing():
+    import torch
+
+    from mer_core.baselines.features import Features, write_features
+    from mer_core.config.models import Variant
+    from mer_core.training.embedding import embed
 
 
 def main(snakemake):

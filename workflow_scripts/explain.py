@@ -2,19 +2,21 @@
 
 from pathlib import Path
 
-import torch
-
 from mer_core import job
-from mer_core.config.models import Variant
-from mer_core.config.report import Report
-from mer_core.datasets.manifest import included, read_manifest
-from mer_core.errors import UserError
-from mer_core.evaluation.collect import read_pooled
-from mer_core.faces.cache import read_cache
-from mer_core.inference.explain import OTHERS, allowed, look
-from mer_core.report.figures import save_figure
-from mer_core.report.pictures import looks
-from mer_core.training import data
+
+with job.importing():
+    import torch
+
+    from mer_core.config.models import Variant
+    from mer_core.config.report import Report
+    from mer_core.datasets.manifest import included, read_manifest
+    from mer_core.errors import UserError
+    from mer_core.evaluation.collect import read_pooled
+    from mer_core.faces.cache import read_cache
+    from mer_core.inference.explain import OTHERS, allowed, look
+    from mer_core.report.figures import save_figure
+    from mer_core.report.pictures import looks
+    from mer_core.training import data
 
 
 def main(snakemake):

@@ -2,13 +2,15 @@
 
 from pathlib import Path
 
-import torch
-
 from mer_core import job
-from mer_core.config.models import Loss, Variant
-from mer_core.config.training import PretrainingRun
-from mer_core.training.device import lease
-from mer_core.training.pretrain import pretrain
+
+with job.importing():
+    import torch
+
+    from mer_core.config.models import Loss, Variant
+    from mer_core.config.training import PretrainingRun
+    from mer_core.training.device import lease
+    from mer_core.training.pretrain import pretrain
 
 
 def main(snakemake):

@@ -4,8 +4,10 @@ import json
 from pathlib import Path
 
 from mer_core import job
-from mer_core.models.weights import copy_weights
-from mer_core.training.pretrain import select
+
+with job.importing():
+    from mer_core.models.weights import copy_weights
+    from mer_core.training.pretrain import select
 
 
 def main(snakemake):

@@ -3,18 +3,20 @@
 import json
 from pathlib import Path
 
-import torch
-
 from mer_core import job
-from mer_core.config.alignment import Alignment
-from mer_core.config.models import Loss, Variant
-from mer_core.config.training import FoldTraining, Transfer
-from mer_core.datasets.manifest import included, read_manifest
-from mer_core.evaluation.collect import read_pooled
-from mer_core.inference.card import Part
-from mer_core.inference.final import train_final
-from mer_core.training.device import lease
-from mer_core.training.fold import Recipe
+
+with job.importing():
+    import torch
+
+    from mer_core.config.alignment import Alignment
+    from mer_core.config.models import Loss, Variant
+    from mer_core.config.training import FoldTraining, Transfer
+    from mer_core.datasets.manifest import included, read_manifest
+    from mer_core.evaluation.collect import read_pooled
+    from mer_core.inference.card import Part
+    from mer_core.inference.final import train_final
+    from mer_core.training.device import lease
+    from mer_core.training.fold import Recipe
 
 
 def main(snakemake):

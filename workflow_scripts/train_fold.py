@@ -2,13 +2,15 @@
 
 from pathlib import Path
 
-import torch
-
 from mer_core import job
-from mer_core.config.models import Loss, Variant
-from mer_core.config.training import FoldTraining, Transfer
-from mer_core.training.device import lease
-from mer_core.training.fold import train_fold
+
+with job.importing():
+    import torch
+
+    from mer_core.config.models import Loss, Variant
+    from mer_core.config.training import FoldTraining, Transfer
+    from mer_core.training.device import lease
+    from mer_core.training.fold import train_fold
 
 
 def main(snakemake):

@@ -18,7 +18,7 @@ from mer_core.csvs import harmless
 from mer_core.errors import UserError
 from mer_core.inference.preparation import Face, prepare
 from mer_core.inference.sources import Source, find_sources
-from mer_core.job import is_out_of_memory, print_any_text, publish
+from mer_core.job import importing, is_out_of_memory, print_any_text, publish
 
 if TYPE_CHECKING:
     from mer_core.inference.model import Model, Prediction
@@ -53,9 +53,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def predict(options: argparse.Namespace) -> int:
     """`mer predict`: one row per face."""
-    import torch  # which the processes that look for faces do without
+    with importing():  # here, since the processes that look for faces do without
+        import torch
 
-    from mer_core.inference.model import load_model
+        from mer_core.inference.model import load_model
 
     sources = list(find_sources(options.paths, options.clip, options.onset, options.apex))
     processes = min(options.processes, len(sources) // WORTH_A_PROCESS)
@@ -88,8 +89,9 @@ def predict(options: argparse.Namespace) -> int:
 
 def serve(options: argparse.Namespace) -> int:
     """`mer serve`: the local page."""
-    from mer_core.inference.model import load_model
-    from mer_core.inference.server import serve_model
+    with importing():
+        from mer_core.inference.model import load_model
+        from mer_core.inference.server import serve_model
 
     serve_model(load_model(options.model, options.device), options.host, options.port)
     return 0
