@@ -50,11 +50,19 @@ CASME2_CLASSES: dict[str, dict[str, int]] = {
 }
 # CK+: subjects, of whom labelled, sequences of both kinds, and labelled sequences per class. `demo` has as
 # many as transfer takes to show there (docs/recipe.md).
-CKPLUS_SUBJECTS: dict[str, tuple[int, int]] = {"tiny": (6, 5), "demo": (30, 28), "full": (123, 118)}
-CKPLUS_SEQUENCES: dict[str, int] = {"tiny": 16, "demo": 104, "full": 593}
+CKPLUS_SUBJECTS: dict[str, tuple[int, int]] = {"tiny": (6, 5), "demo": (54, 50), "full": (123, 118)}
+CKPLUS_SEQUENCES: dict[str, int] = {"tiny": 16, "demo": 190, "full": 593}
 CKPLUS_CLASSES: dict[str, dict[str, int]] = {
     "tiny": dict.fromkeys(("anger", "contempt", "disgust", "fear", "happy", "sadness", "surprise"), 2),
-    "demo": {"anger": 14, "contempt": 6, "disgust": 16, "fear": 9, "happy": 18, "sadness": 8, "surprise": 20},
+    "demo": {
+        "anger": 26,
+        "contempt": 10,
+        "disgust": 30,
+        "fear": 16,
+        "happy": 34,
+        "sadness": 15,
+        "surprise": 37,
+    },
     "full": {
         "anger": 45,
         "contempt": 18,
