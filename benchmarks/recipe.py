@@ -124,6 +124,7 @@ DEMO = {
     "24 epochs": over(training(epochs=24), transfer({})),
     "batch 16": over(training(batch_size=16), transfer({})),
     "larger steps": over(training(learning_rate=0.002), transfer({})),
+    "pretrained 10 epochs": transfer({"epochs": 10}),
     "pretrained 30 epochs": transfer({"epochs": 30}),
     "pretrained in batches of 16": transfer({"batch_size": 16}),
     "24 epochs after 30": over(training(epochs=24), transfer({"epochs": 30})),
