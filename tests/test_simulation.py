@@ -309,7 +309,7 @@ def test_a_folder_gives_each_subject_its_own_person(folder_of_portraits: Path) -
 
 
 def test_too_few_portraits_name_the_number_needed(folder_of_portraits: Path) -> None:
-    with pytest.raises(UserError, match=r"7 portraits, but simulation\.size demo needs 13 people"):
+    with pytest.raises(UserError, match=r"7 portraits, but simulation\.size demo needs 33 people"):
         cast(folder_of_portraits, "demo", 0, "casme2")
 
 
