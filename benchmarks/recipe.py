@@ -296,7 +296,8 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.plan in ROWS and not (arguments.results / arguments.plan / "config.json").exists():
         parser.error(
-            f"{arguments.results / arguments.plan} is not there; docs/methods.md says how it is made"
+            f"{arguments.results / arguments.plan} is not there; make it by snakemake --cores 2 --configfile "
+            f"configs/{arguments.plan}.yaml --until align_faces draw_input write_config"
         )
     plan = PLANS.get(arguments.plan) or rows_of(arguments.plan, arguments.results)
     trials = [t for t in plan if not arguments.only or t.name in arguments.only]

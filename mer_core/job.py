@@ -194,8 +194,8 @@ def write_json(path: str | os.PathLike[str], value: Any) -> None:
 def importing() -> Iterator[None]:
     """Import what takes long, in a process that ends with its work.
 
-    Modules stay, so that the search for cycles among their objects finds none: a quarter of the time that
-    torch takes to load, and as much again of every search afterwards (benchmarks/fold_job.py).
+    Modules stay, so that a search for cycles among their objects finds none. Searching while a fold's are
+    loaded, and once more at the process's end, takes a third of what loading costs (benchmarks/fold_job.py).
     """
     gc.disable()
     try:

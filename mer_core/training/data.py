@@ -164,8 +164,8 @@ def _statistics(images: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
 
 def _statistics_of_maps(images: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation of each channel, float64 (C,)."""
-    n, channels = images[index[0]].numel() // images.shape[-1] * len(index), images.shape[-1]
-    total = squares = torch.zeros(channels, dtype=torch.float64, device=images.device)
+    n = len(index) * images[0, ..., 0].numel()
+    total = squares = torch.zeros(images.shape[-1], dtype=torch.float64, device=images.device)
     for part in index.split(SUMMED_AT_ONCE):
         total = total + images[part].double().flatten(0, -2).sum(0)
     for part in index.split(SUMMED_AT_ONCE):
