@@ -230,6 +230,9 @@ def test_only_what_changed_is_described_again(tmp_path):
 
     assert kept() == [True, True]
     assert kept(FlowImage(size=8, flow="farneback")) == kept(code="2") == [False, False]
+    dataset.samples.loc[0, "apex"] = 15
+    assert kept() == [False, True], "the apex is another of the same frames"
+    marked = Features(made.sample_id, made.values + 1, dataset.describe(flow).origin)
     write_image(tmp_path / "data/sub01/EP02/img3.png", texture(3.0))
     assert kept() == [True, False]
     dataset.output.write_bytes(b"damaged")

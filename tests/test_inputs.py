@@ -1,5 +1,7 @@
 """What networks see of a clip: known motions, and that scaling and order of work are what they say."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -190,6 +192,23 @@ def test_unchanged_samples_are_kept_and_changed_ones_drawn(copy, monkeypatch):
     assert (second.images[1] == first.images[1]).all() and (second.images[0] != first.images[0]).any()
     built(copy, code="2")
     assert len(drawn) == 3
+
+
+def test_a_corrected_apex_is_drawn_anew(copy):
+    """Frames and transform stay as they were: those of precropped faces depend on no apex."""
+    root, faces, samples = copy
+    first, _ = built(copy, scale="none")
+    second, _ = built((root, faces, samples.assign(apex=12)), scale="none")
+    assert np.median(second.images[..., 0], (1, 2)) == pytest.approx([0.5, 1], abs=0.2)
+    assert (second.images != first.images).any()
+
+
+def test_faces_that_have_no_landmarks_are_drawn(copy):
+    root, faces, samples = copy
+    precropped = replace(faces, landmarks=np.full_like(faces.landmarks, np.nan))
+    assert (built((root, precropped, samples))[0].images == built(copy)[0].images).all()
+    with pytest.raises(UserError, match=r"no sample has.*no landmarks.*alignment\.mode"):
+        built((root, precropped, samples), inputs.FlowPatches)
 
 
 def test_a_mended_clip_joins_the_rest(copy):

@@ -20,8 +20,7 @@ from mer_core.baselines.features import Features, read_features, write_features
 from mer_core.batch import Finished, workers
 from mer_core.errors import UserError
 from mer_core.faces.cache import Aligned
-from mer_core.images import depth_of
-from mer_core.motion.clip import Clip, open_clip, scaled
+from mer_core.motion.clip import Clip, clip_digest, open_clip, scaled
 
 _LOG = logging.getLogger(__name__)
 Root = str | Path | Mapping[str, str]
@@ -93,11 +92,7 @@ def extract_features(
 
 
 def _origin(root: Root, size: int, made_with: Any, clip: tuple[dict[str, Any], np.ndarray]) -> str:
-    row, transform = clip
-    files = open_clip(root, row, transform, size).images.files.values()
-    frames = [provenance.file_digest(file) for file in files]
-    depth = depth_of(row["bit_depth"])
-    return provenance.value_digest([row["sample_id"], depth, transform.tolist(), frames, *made_with])
+    return provenance.value_digest([clip_digest(open_clip(root, *clip, size)), *made_with])
 
 
 def _describe(

@@ -17,9 +17,8 @@ from mer_core.batch import Finished, workers
 from mer_core.config.inputs import FlowClip, Input
 from mer_core.errors import Unreadable, UserError
 from mer_core.faces.cache import Aligned, read_cache, write_cache
-from mer_core.images import depth_of
 from mer_core.inputs.maps import draw
-from mer_core.motion.clip import open_clip, scaled
+from mer_core.motion.clip import clip_digest, open_clip, scaled
 
 _LOG = logging.getLogger(__name__)
 FAILURES = ["sample_id", "message"]
@@ -112,23 +111,14 @@ def build_input(
 def _origin(root: str | Path, made_with: Any, work: Work) -> str:
     row, transform, landmarks = work
     try:
-        files = [
-            provenance.file_digest(file) for file in open_clip(root, row, transform, 1).images.files.values()
-        ]
+        seen = clip_digest(open_clip(root, row, transform, 1))
     except Unreadable:
         raise
     except UserError as error:  # which `_draw` meets again, and reports
-        files = [str(error)]
-    return provenance.value_digest(
-        [
-            row["sample_id"],
-            depth_of(row["bit_depth"]),
-            transform.tolist(),
-            landmarks.tolist(),
-            files,
-            *made_with,
-        ]
-    )
+        seen = str(error)
+    # Faces that are cropped already have none.
+    points = None if np.isnan(landmarks).any() else landmarks.tolist()
+    return provenance.value_digest([row["sample_id"], seen, points, *made_with])
 
 
 def _draw(root: str | Path, settings: Input, work: Work) -> np.ndarray | str:

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pandas as pd
 
+from mer_core import provenance
 from mer_core.config.motion import Flow
 from mer_core.datasets.clips import clip_frames
 from mer_core.errors import UserError
@@ -157,6 +158,20 @@ def open_clip(root: str | Path | Mapping[str, str], row: pd.Series, transform: n
     depth = depth_of(row["bit_depth"])
     gray, color = (AlignedFrames(files, transform, size, color, depth) for color in (False, True))
     return Clip(row["sample_id"], gray, *interval, colors=color)
+
+
+def clip_digest(clip: Clip) -> str:
+    """Digest of all that can be seen of a clip that `open_clip` gave, and of which frame is which.
+
+    Raises:
+        UserError: a file cannot be read.
+    """
+    images = clip.images
+    frames = {number: provenance.file_digest(file) for number, file in images.files.items()}
+    interval = [clip.onset, clip.apex, clip.offset]
+    return provenance.value_digest(
+        [clip.sample_id, interval, images.transform.tolist(), images.size, images.bit_depth, frames]
+    )
 
 
 def scaled(transform: np.ndarray, size: int, wanted: int) -> np.ndarray:
