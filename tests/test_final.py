@@ -35,18 +35,18 @@ def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("final")
     cache, manifest = write_dataset(folder)
     settings = FOLD.model_copy(update={"epochs": 3, "normalization": "dataset"})
-    recipe = Recipe(DUAL, CROSS_ENTROPY, settings, None, 16, None)
     parts = [Part("faces", "tabular", "training", True, {"happiness": 4}, 4)]
     scores = {"macro_f1": SCORE, "accuracy": SCORE, "n": 12, "subjects": 4, "confidence": 0.95}
     of_class = {"precision": 0.5, "recall": 0.5, "f1": 0.5, "support": 4}
     scores["per_class"] = {name: of_class for name in CLASSES}
     given = {"alignment": ALIGNMENT, "input_settings": None, "predictions": predictions(), "scores": scores}
-    for name in ("model", "again"):
+    for name, mirrored in (("model", False), ("again", True)):
+        own = settings.model_copy(update={"mirrored_test": mirrored})
         train_final(
             cache,
             manifest,
             folder / name,
-            recipe=recipe,
+            recipe=Recipe(DUAL, CROSS_ENTROPY, own, None, 16, None),
             classes=CLASSES,
             seed=0,
             on=CPU,
@@ -80,6 +80,12 @@ def test_too_sure_folds_make_a_modest_model(made):
 def test_training_again_gives_the_same_model(made):
     first, second = (made[0] / name / "weights.safetensors" for name in ("model", "again"))
     assert first.read_bytes() == second.read_bytes()
+
+
+def test_the_model_answers_by_the_mirror_image_too_where_its_folds_did(made):
+    for name, mirrored in (("model", False), ("again", True)):
+        assert load_model(made[0] / name).description.mirrored_test is mirrored
+        assert ("mirror image together" in (made[0] / name / "README.md").read_text()) is mirrored
 
 
 def test_the_card_says_that_there_is_no_interval(made):

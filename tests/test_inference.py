@@ -7,6 +7,7 @@ import shutil
 import stat
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -97,6 +98,21 @@ def test_a_model_answers_as_its_network_does(folder, astronaut):
     assert list(prediction.probabilities.values()) == pytest.approx(
         (logits / 2).softmax(1)[0].tolist(), abs=1e-5
     )
+
+
+def test_a_mirrored_test_answers_alike_for_a_picture_and_its_mirror_image(tmp_path, folder, astronaut):
+    write_model(tmp_path, mirrored_test=True)
+    both, alone = load_model(tmp_path), load_model(folder)
+    [face] = alone.faces(astronaut)
+    sides = [face, replace(face, pixels=np.ascontiguousarray(face.pixels[:, ::-1]))]
+    first, second = both.judge(sides)
+    assert list(first.probabilities.values()) == pytest.approx([*second.probabilities.values()], abs=1e-6)
+    logits = np.log([[*one.probabilities.values()] for one in alone.judge(sides)])
+    assert np.ptp(logits, axis=0).max() > 1e-4, "its sides differ"
+    mean = np.exp(logits.mean(0))
+    assert list(first.probabilities.values()) == pytest.approx((mean / mean.sum()).tolist(), abs=1e-6)
+    plain = alone.judge(sides)[0]
+    assert first.distance == plain.distance and np.array_equal(first.attention, plain.attention)
 
 
 def test_a_faster_network_gives_the_same_answers(tmp_path, astronaut):

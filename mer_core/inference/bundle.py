@@ -80,6 +80,8 @@ class Description(Section):
         channels: of the input.
         mean, std: per channel, of inputs in [0, 1].
         form: of the loss, which says how logits become probabilities.
+        mirrored_test: whether it answers by the mean logits of an image and its mirror image, as its folds
+            did.
         temperature: by which logits are divided, fitted on the folds' held-out predictions.
         likeness: what inputs the model knows.
         simulated: names of datasets in it that show nobody.
@@ -99,6 +101,7 @@ class Description(Section):
     mean: list[float]
     std: list[float]
     form: Literal["softmax", "sigmoid"]
+    mirrored_test: bool = False
     temperature: float
     likeness: Likeness
     simulated: list[str]

@@ -95,6 +95,7 @@ def train_final(
         mean=samples.mean.flatten().tolist(),
         std=samples.std.flatten().tolist(),
         form=recipe.loss.form,
+        mirrored_test=settings.mirrored_test,
         temperature=temperature,
         likeness=likeness,
         simulated=[part.name for part in parts if part.simulated],

@@ -148,6 +148,11 @@ class Model(Preparation):
     @torch.inference_mode()
     def _judge(self, faces: Sequence[Face]) -> list[Prediction]:
         pixels = torch.from_numpy(np.stack([face.pixels for face in faces])).to(self.device)
+        inputs = (pixels.movedim(-1, -3) - self._mean) / self._std
+        if inputs.ndim == 4:
+            inputs = inputs.contiguous(memory_format=self._format)
+        # Before the hooks: features and gates are those of the image as it is.
+        mirrored = self.network(inputs.flip(-1)).float() if self.description.mirrored_test else None
         seen: dict[str, torch.Tensor] = {}
         hooks = [
             module.register_forward_hook(_keep_output(seen))
@@ -156,13 +161,12 @@ class Model(Preparation):
         ]
         hooks.append(self.network.fc.register_forward_pre_hook(_keep_input(seen, "features")))
         try:
-            inputs = (pixels.movedim(-1, -3) - self._mean) / self._std
-            if inputs.ndim == 4:
-                inputs = inputs.contiguous(memory_format=self._format)
             logits = self.network(inputs).float()
         finally:
             for hook in hooks:
                 hook.remove()
+        if mirrored is not None:
+            logits = (logits + mirrored) / 2
         if self.description.form == "sigmoid":
             logits = logsigmoid(logits)
         probabilities = tempered(logits.softmax(1).double().cpu().numpy(), self.description.temperature)
