@@ -41,7 +41,7 @@ def samples(dataset, on=GPU):
     return data.with_normalization(loaded, "imagenet", torch.arange(len(loaded.labels), device=on))
 
 
-def fitted(dataset, on=GPU, attention="dual", loss=FOCAL, batch=16, model=None, **changes):
+def fitted(dataset, on=GPU, attention="dual", loss=FOCAL, batch=16, model=None, average=0, **changes):
     """A network and its history after a few epochs on 35 images, in batches of two sizes."""
     known = samples(dataset, on)
     everything = torch.arange(len(known.labels), device=on)
@@ -49,8 +49,8 @@ def fitted(dataset, on=GPU, attention="dual", loss=FOCAL, batch=16, model=None, 
     model = (model or build_model(attention, len(CLASSES))).to(on)
     criterion = build_loss(loss, known.counts(everything)).to(on)
     settings = FOLD.model_copy(update={"epochs": 4, "batch_size": batch} | changes)
-    history = loop.fit(model, known, everything, criterion, settings, seed=0, reduction=loss.reduction)
-    return model, history
+    options = {"reduction": loss.reduction, "average_epochs": average}
+    return model, loop.fit(model, known, everything, criterion, settings, seed=0, **options)
 
 
 def differing(a, b):
@@ -105,6 +105,16 @@ def test_dropout_draws_anew_in_every_replay(dataset):
     # One batch of the same images in every epoch, the first by itself, the others by one graph.
     assert trained(5).diff().abs().iloc[1:].min() > 1e-4
     assert trained(5).tolist() == trained(5).tolist()
+
+
+def test_the_average_is_that_of_the_last_epochs(dataset):
+    whole = {"precision": "float32", "recompute_statistics": False, "schedule": "constant"}
+    (third, _), (fourth, _) = (fitted(dataset, **whole, epochs=epochs) for epochs in (3, 4))
+    averaged, _ = fitted(dataset, **whole, average=2)
+    before, after = third.state_dict(), fourth.state_dict()
+    for name, value in averaged.state_dict().items():
+        if value.is_floating_point():
+            torch.testing.assert_close(value, (before[name] + after[name]) / 2, msg=name)
 
 
 def test_float32_is_float32_and_tf32_is_not(dataset):

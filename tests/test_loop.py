@@ -426,6 +426,12 @@ def test_the_average_is_that_of_the_last_epochs():
             torch.testing.assert_close(value, (seen[2][name] + seen[3][name]) / 2)
 
 
+def test_the_average_takes_whole_numbers_where_torch_adds_many_tensors_at_once(monkeypatch):
+    monkeypatch.setattr("torch.optim.swa_utils._get_foreach_kernels_supported_devices", lambda: ["cpu"])
+    averaged, _ = run(Net(), epochs=4, average_epochs=3)
+    assert averaged.bn.num_batches_tracked > 0
+
+
 def test_the_mirrored_test_answers_alike_for_an_image_and_its_mirror():
     data = samples()
     mirror = replace(data, images=data.images.flip(2))

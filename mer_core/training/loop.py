@@ -13,7 +13,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.optim.swa_utils import AveragedModel
+from torch.optim.swa_utils import AveragedModel, get_swa_avg_fn
 
 from mer_core.errors import UserError
 from mer_core.job import check_not_orphaned, is_out_of_memory
@@ -109,7 +109,8 @@ def fit(
     step = _Step(model, criterion, optimizer, settings, precision, reduction)
     epochs = epochs or settings.epochs
     history = checkpoint.load(model, optimizer) if checkpoint else []
-    average = AveragedModel(model, use_buffers=True) if average_epochs else None
+    # Tensor by tensor: many at once, as by default on a GPU, whole numbers cannot be averaged.
+    average = AveragedModel(model, avg_fn=get_swa_avg_fn(), use_buffers=True) if average_epochs else None
     _LOG.info("computing in %s", precision)
     resumed, started = len(history), time.monotonic()
     if resumed and step.auto:
