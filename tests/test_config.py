@@ -181,6 +181,19 @@ def test_the_shipped_file_is_valid_and_survives_dumping():
         ("report.never_show", ["sub12"], "it should be a dataset and a subject, such as casme2/sub12"),
         ("seeds", [2**40], "seeds.0: 1099511627776 is not allowed; it should be less than 4294967296"),
         ("evaluation.bootstrap", 10**12, "evaluation.bootstrap: 1000000000000 is not allowed"),
+        ("training.warmup_epochs", 12, "warmup_epochs: the rate would not reach learning_rate in 12"),
+        ("pretraining.warmup_epochs", 20, "pretraining.warmup_epochs: the rate would not reach learn"),
+        ("training.average_epochs", 13, "training.average_epochs: there are 12 epochs; set no more"),
+        (
+            "variants.0.training",
+            {"average_epochs": 4, "selection": "inner"},
+            "variants.resnet18_ce.training.average_epochs: would choose epochs by other weights than are",
+        ),
+        (
+            "variants.0.training",
+            {"average_epochs": 4, "best_on_test": True},
+            "average_epochs: would look at other weights than are used; set best_on_test: false, or 0",
+        ),
     ],
 )
 def test_a_wrong_value_is_named_with_the_remedy(key, value, message):

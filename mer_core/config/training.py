@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from mer_core.config.section import Count, Fraction, NonNegative, PathText, Positive, Real, Section, Whole
 
@@ -54,6 +54,14 @@ class Training(Section):
     deterministic: bool
     augmentation: Augmentation
 
+    @field_validator("warmup_epochs")
+    @classmethod
+    def _ends_before_the_training(cls, warmup: int, info: ValidationInfo) -> int:
+        epochs = info.data.get("epochs")
+        if warmup and epochs is not None and warmup >= epochs:
+            raise ValueError(f"the rate would not reach learning_rate in {epochs} epochs; set fewer")
+        return warmup
+
 
 class FoldTraining(Training):
     """Training of one fold."""
@@ -63,6 +71,17 @@ class FoldTraining(Training):
     keep_weights: bool
     average_epochs: Whole = Field(0, ge=0)
     """Answer by the mean weights of so many last epochs; 0: by the last ones."""
+
+    @field_validator("average_epochs")
+    @classmethod
+    def _is_of_epochs_that_nothing_is_chosen_from(cls, count: int, info: ValidationInfo) -> int:
+        if count > info.data.get("epochs", count):
+            raise ValueError(f"there are {info.data['epochs']} epochs; set no more")
+        if count and info.data.get("selection") == "inner":
+            raise ValueError("would choose epochs by other weights than are used; set selection: last, or 0")
+        if count and info.data.get("best_on_test"):
+            raise ValueError("would look at other weights than are used; set best_on_test: false, or 0")
+        return count
 
 
 class PretrainingRun(Training):
