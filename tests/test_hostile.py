@@ -632,20 +632,39 @@ def test_a_frame_that_the_disk_does_not_give_is_not_left_out(tmp_path, frame):
         assert not (tmp_path / "x.csv").exists()
 
 
-@pytest.mark.parametrize("place", ["sub01", "sub01/EP02_01f"])
-def test_a_folder_that_may_not_be_entered_is_not_passed_over(place):
+@contextmanager
+def closed(folder, mode):
     """As somebody else where the tests run as root, who may enter everywhere."""
     me = os.geteuid()
+    folder.chmod(mode)
+    os.seteuid(me or 65534)
+    try:
+        yield
+    finally:
+        os.seteuid(me)
+        folder.chmod(0o755)
+
+
+@pytest.mark.parametrize("place", ["sub01", "sub01/EP02_01f"])
+def test_a_folder_that_may_not_be_entered_is_not_passed_over(place):
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
         root.chmod(0o755)
         write_casme2(root)
-        folder = root / "CASME2_RAW_selected" / place
-        folder.chmod(0o444)
-        os.seteuid(me or 65534)
-        try:
-            with pytest.raises(UserError, match=rf"{place}.*cannot be read \(Permission denied\).*owner"):
-                read(root, casme2_settings())
-        finally:
-            os.seteuid(me)
-            folder.chmod(0o755)
+        refusal = pytest.raises(UserError, match=rf"{place}.*cannot be read \(Permission denied\).*owner")
+        with closed(root / "CASME2_RAW_selected" / place, 0o444), refusal:
+            read(root, casme2_settings())
+
+
+@pytest.mark.parametrize("named", ["tables", f"tables/{WORKBOOK}"])
+@pytest.mark.parametrize("mode", [0o444, 0o000])
+def test_a_table_in_a_folder_that_may_not_be_entered(named, mode):
+    with tempfile.TemporaryDirectory() as name:
+        root = Path(name)
+        root.chmod(0o755)
+        write_casme2(root / "root")
+        (root / "tables").mkdir()
+        (root / "root" / WORKBOOK).rename(root / "tables" / WORKBOOK)
+        refusal = pytest.raises(UserError, match=r"tables.*cannot be read \(Permission denied\).*owner")
+        with closed(root / "tables", mode), refusal:
+            read(root / "root", casme2_settings(workbook=str(root / named)))

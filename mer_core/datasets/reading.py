@@ -79,15 +79,16 @@ def located(name: str, settings: Copy, root: Path) -> Root:
     """A dataset's folder, and those that links in it may lead to.
 
     Raises:
-        UserError: there is no such folder, or no such table.
+        UserError: there is no such folder, or no such table, or it may not be looked for.
     """
     key = f"datasets.{name}"
     beside = [_existing(Path(folder), f"{key}.link_roots") for folder in settings.link_roots]
     place = Root(_existing(root, f"{key}.root"), beside)
     for table in ("workbook", "table"):
         named = getattr(settings, table, None)
-        if named is not None and not (path := spelled(place.path, named)).exists():
-            raise UserError(f"{path}: no such table; mend {key}.{table}")
+        with _readable():
+            if named is not None and not (path := spelled(place.path, named)).exists():
+                raise UserError(f"{path}: no such table; mend {key}.{table}")
     return place
 
 

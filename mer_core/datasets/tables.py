@@ -100,7 +100,8 @@ def read_table_of(
             )
     else:
         path = frames.spelled(root.path, settings.workbook)
-        paths = _choose(root, [path / file for file in _files(path)], form, remedy) or [path]
+        files = frames.scan(path, Root(path))[1] if path.is_dir() else []
+        paths = _choose(root, [path / file for file in files], form, remedy) or [path]
 
     def beside(other: Table) -> pd.DataFrame | None:
         found = _find(root, listing, other, "leave one of them there")
