@@ -355,11 +355,22 @@ def test_methods_of_one_seed_are_tested_on_that_seed():
         metrics=both.metrics | {"bi_woof": scores["bi_woof"]},
         predictions=both.predictions | {"bi_woof": first["bi_woof"]},
     )
-    found, expected = (build_tables(one)["table3_methods"] for one in (mixed, alone))
+    mixed, alone = (
+        replace(one, by_flow=["bi_woof"], layouts={"casme2": "casme2"}) for one in (mixed, alone)
+    )
+    built = build_tables(mixed), build_tables(alone)
+    found, expected = (tables["table3_methods"] for tables in built)
     for column in ("accuracy", "gain", "gain_clips", "p_permutation", "p_mcnemar"):
         values = [table.frame.set_index("variant").loc["bi_woof", column] for table in (found, expected)]
         assert values[0] == pytest.approx(values[1])
-    assert "Comparison methods ran with the first seed only, and are tested on it." in found.notes
+    found, expected = (tables["methods"].frame.set_index("variant") for tables in built)
+    assert found.loc["v3", "gain_flow"] == pytest.approx(expected.loc["v3", "gain_flow"])
+    assert found.loc["v3", "macro_f1"] != pytest.approx(expected.loc["v3", "macro_f1"])
+    said = [
+        {name for name, table in tables.items() if "gain on or of one is" in " ".join(table.notes)}
+        for tables in built
+    ]
+    assert said == [{"table3_methods", "methods", "per_class", "parts"}, set()]
 
 
 def test_what_was_not_run_is_said():

@@ -175,7 +175,7 @@ def _xls(path: Path, data: bytes) -> Iterator[Rows]:
         _refuse_many(path, book.nsheets)
         for place in range(book.nsheets):
             sheet = book.sheet_by_index(place)
-            yield _numbered(path, (sheet.row_values(n, end_colx=MAX_COLUMNS) for n in range(sheet.nrows)))
+            yield _numbered(path, ([*map(_value, sheet.row(n)[:MAX_COLUMNS])] for n in range(sheet.nrows)))
             book.unload_sheet(place)
     except (UserError, MemoryError):
         raise
@@ -183,6 +183,13 @@ def _xls(path: Path, data: bytes) -> Iterator[Rows]:
         if "encrypted" in str(error):
             raise UserError(f"{path}: protected by a password; save it without one") from None
         raise _damaged(path, error) from None
+
+
+def _value(cell: xlrd.sheet.Cell) -> Any:
+    """What a cell of an xls shows: an error and a truth are there as the numbers of their codes."""
+    if cell.ctype == xlrd.XL_CELL_ERROR:
+        return xlrd.error_text_from_code.get(cell.value, "#ERROR")
+    return bool(cell.value) if cell.ctype == xlrd.XL_CELL_BOOLEAN else cell.value
 
 
 def _refuse_many(path: Path, sheets: int) -> None:
