@@ -186,7 +186,7 @@ def test_balanced_alpha_is_finite_and_bounded(counts, form):
     assert alpha.isfinite().all()
     if form == "softmax":
         assert alpha[present].mean().item() == pytest.approx(1, rel=1e-5)
-        assert alpha[present].max() <= present.sum() * (1 + 1e-5)
+        assert alpha.max() <= present.sum() * (1 + 1e-5) and not alpha[~present].any()
     else:
         assert (alpha >= 0).all()
         assert (alpha <= 1).all()
@@ -232,6 +232,17 @@ def test_smoothed_labels_without_any_truth_leave_only_the_mean_over_classes(form
     smooth = build_loss(settings.model_copy(update={"smoothing": 0.5}), [1] * 4)
     every = torch.stack([hard(logits, torch.full((7,), k)) for k in range(4)]).mean()
     torch.testing.assert_close(smooth(logits, target), (hard(logits, target) + every) / 2)
+
+
+@pytest.mark.parametrize("alpha", [None, 0.25, "balanced"])
+@pytest.mark.parametrize("form", FORMS)
+def test_smoothing_never_answers_with_a_class_that_does_not_occur(form, alpha):
+    target = torch.arange(230) % 4
+    loss = build_loss(Loss(kind="cross_entropy", form=form, alpha=alpha, smoothing=0.1), [58, 58, 57, 57, 0])
+    for start in (-5.0, 0.0, 5.0):
+        logits = torch.full((230, 5), 0.0).index_fill_(1, torch.tensor([4]), start).requires_grad_()
+        loss(logits, target).backward()
+        assert logits.grad[:, 4].sum() > 0, "only ever downwards"
 
 
 def test_alpha_moves_with_the_module():

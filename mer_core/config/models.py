@@ -23,7 +23,7 @@ class Loss(Section):
     reduction: Literal["mean", "sum"] = "mean"
     """Over the samples of a batch."""
     smoothing: Real = Field(0.0, ge=0, lt=1)
-    """Share of the loss that is its mean against every class."""
+    """Share of the loss that is its mean against every class that occurs in training."""
     prior: Real | None = Field(None, gt=0, lt=1)
     """Probability at which every output of the sigmoid form starts; null: where chance puts it."""
 

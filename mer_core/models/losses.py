@@ -83,25 +83,37 @@ def sigmoid_focal_loss(
 
 
 class ClassificationLoss(nn.Module):
-    """A loss with its settings: called with logits (N, K) and class indices (N,), gives a scalar."""
+    """A loss with its settings: called with logits (N, K) and class indices (N,), gives a scalar.
+
+    Args:
+        form, gamma, alpha, reduction, smoothing: as in the configuration.
+        occurring: indices of the classes that smoothing spreads labels over.
+    """
 
     def __init__(
-        self, form: str, gamma: float, alpha: Tensor | None, reduction: str, smoothing: float = 0.0
+        self,
+        form: str,
+        gamma: float,
+        alpha: Tensor | None,
+        reduction: str,
+        smoothing: float,
+        occurring: Sequence[int],
     ) -> None:
         super().__init__()
         self.function = {"softmax": focal_loss, "sigmoid": sigmoid_focal_loss}[form]
         self.gamma, self.reduction, self.smoothing = gamma, reduction, smoothing
+        self.occurring = occurring
         self.register_buffer("alpha", alpha)
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """See focal_loss and sigmoid_focal_loss.
 
-        With label smoothing a share of the loss is the mean of those against every class (for the cross
-        entropy that is the loss against smoothed labels, Szegedy et al. 2016).
+        With label smoothing a share of the loss is the mean of those against every class that occurs (for the
+        cross entropy that is the loss against smoothed labels, Szegedy et al. 2016).
         """
         loss = self._against(logits, target)
         if self.smoothing:
-            every = [self._against(logits, torch.full_like(target, k)) for k in range(logits.shape[1])]
+            every = [self._against(logits, torch.full_like(target, k)) for k in self.occurring]
             loss = (1 - self.smoothing) * loss + self.smoothing * torch.stack(every).mean()
         return loss
 
@@ -116,8 +128,8 @@ def build_loss(
 
     Args:
         settings: one entry of `losses`.
-        class_counts: training samples per class, in class order; `balanced` is computed from it, so
-            give the counts of the training fold alone.
+        class_counts: training samples per class, in class order; `balanced` is computed from it, and
+            smoothing leaves out what does not occur, so give the counts of the training fold alone.
         classes: their names, needed where alpha goes by name.
 
     Returns:
@@ -143,7 +155,8 @@ def build_loss(
         alpha = [alpha[name] for name in classes]
     if alpha is not None:
         alpha = torch.as_tensor(alpha, dtype=torch.float32)
-    return ClassificationLoss(settings.form, gamma, alpha, settings.reduction, settings.smoothing)
+    occurring = [k for k, count in enumerate(class_counts) if count]
+    return ClassificationLoss(settings.form, gamma, alpha, settings.reduction, settings.smoothing, occurring)
 
 
 def start_at_prior(classifier: nn.Linear, settings: Loss) -> None:
@@ -159,9 +172,9 @@ def balanced_alpha(class_counts: Sequence[int], form: str) -> Tensor:
     """Class weights that make rare classes count as much as common ones.
 
     Softmax form: inverse frequency, scaled to mean 1 over the classes that occur, hence never above
-    their number. Sigmoid form: alpha_i = 1 - n_i / N, with which the positive and the negative samples
-    of output i weigh the same in sum. A class that does not occur counts as if it had one sample: no
-    weight is infinite, and its output is still trained as a negative.
+    their number; 0 for one that does not. Sigmoid form: alpha_i = 1 - n_i / N, with which the positive and
+    the negative samples of output i weigh the same in sum. A class that does not occur counts there as if
+    it had one sample, so that its output is still trained as a negative.
 
     Args:
         class_counts: training samples per class, in class order.
@@ -178,11 +191,11 @@ def balanced_alpha(class_counts: Sequence[int], form: str) -> Tensor:
         raise UserError(
             "losses: alpha 'balanced' needs training samples and there are none; look at the manifest"
         )
-    occurs = counts > 0
-    counts = counts.clamp(min=1)
     if form == "sigmoid":
+        counts = counts.clamp(min=1)
         return 1 - counts / counts.sum()
-    return counts.reciprocal() / counts.reciprocal()[occurs].mean()
+    occurs = counts > 0
+    return counts.reciprocal().where(occurs, 0) / counts.reciprocal()[occurs].mean()
 
 
 def _at_least_float32(logits: Tensor) -> Tensor:
