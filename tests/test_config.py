@@ -181,6 +181,8 @@ def test_the_shipped_file_is_valid_and_survives_dumping():
         ("report.never_show", ["sub12"], "it should be a dataset and a subject, such as casme2/sub12"),
         ("seeds", [2**40], "seeds.0: 1099511627776 is not allowed; it should be less than 4294967296"),
         ("evaluation.bootstrap", 10**12, "evaluation.bootstrap: 1000000000000 is not allowed"),
+        ("reduction", 48, "reduction: 48 is not allowed; it should be 1, 2, 4, 8, 16, 32 or 64"),
+        ("losses.cross_entropy.gamma", 3, "losses.cross_entropy.gamma: belongs to kind: focal; leave it out"),
         ("training.warmup_epochs", 12, "warmup_epochs: the rate would not reach learning_rate in 12"),
         ("pretraining.warmup_epochs", 20, "pretraining.warmup_epochs: the rate would not reach learn"),
         ("training.average_epochs", 13, "training.average_epochs: there are 12 epochs; set no more"),
@@ -350,6 +352,10 @@ STILL = {"augmentation": {"brightness": 0, "contrast": 0, "flip": False, "rotati
         (
             {"input": "flow", "training": STILL | {"epochss": 3}},
             r"row.training.epochss: unknown key; .*'epochs'",
+        ),
+        (
+            {"network": "off_apexnet", "input": "flow", "training": STILL | {"dropout": 0.3}},
+            r"row.training.dropout: off_apexnet does not take it; leave it out",
         ),
         ({"input": "flow", "training": STILL | {"epochs": 0}}, r"row.training.epochs: 0 is not allowed"),
         (

@@ -38,7 +38,7 @@ from mer_core.config.models import Loss, Variant
 from mer_core.config.networks import AnyNetwork, ResNet18
 from mer_core.config.reading import read_yaml
 from mer_core.config.report import Report
-from mer_core.config.section import Count, Name, Names, Section, Seed, Whole, dump
+from mer_core.config.section import Name, Names, Section, Seed, Whole, dump
 from mer_core.config.simulation import Simulation
 from mer_core.config.training import FoldTraining, Pretraining, Transfer
 from mer_core.config.wording import explain
@@ -122,7 +122,7 @@ class Config(Section):
     simulation: Simulation
     doctor: Doctor
     alignment: Alignment
-    reduction: Count
+    reduction: Literal[1, 2, 4, 8, 16, 32, 64]
     losses: dict[Name, Loss]
     variants: list[AnyVariant] = Field(min_length=1)
     inputs: dict[Name, AnyInput] = Field(default={})
@@ -283,6 +283,8 @@ class Config(Section):
             merged = self._with_overlay(variant)
             yield from (f"{where}.training.{line}" for line in explain(error, merged, FoldTraining))
             return
+        if "dropout" in variant.training and settings.dropout and network.kind != "resnet18":
+            yield f"{where}.training.dropout: {network.kind} does not take it; leave it out"
         if seen is not None:
             # Mirrored, flow changes its sign; rotated, its direction; and grey levels are no brightness
             # there.

@@ -27,6 +27,14 @@ class Loss(Section):
     prior: Real | None = Field(None, gt=0, lt=1)
     """Probability at which every output of the sigmoid form starts; null: where chance puts it."""
 
+    @field_validator("gamma")
+    @classmethod
+    def _belongs_to_the_focal_loss(cls, gamma: float, info: ValidationInfo) -> float:
+        # Written out with all that is by default, a cross entropy has the gamma that it ignores.
+        if gamma != cls.model_fields["gamma"].default and info.data.get("kind") == "cross_entropy":
+            raise ValueError("belongs to kind: focal; leave it out")
+        return gamma
+
     @field_validator("alpha")
     @classmethod
     def _is_a_share_in_the_sigmoid_form(cls, alpha: Any, info: ValidationInfo) -> Any:
