@@ -185,6 +185,13 @@ def test_damaged_tables_of_pixels(tmp_path, line, message):
     assert not (tmp_path / "out" / pixels.TABLE).exists()
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\r\n", "\n\n"])
+def test_blank_lines_of_a_table_of_pixels(tmp_path, end):
+    lines = ["emotion,pixels,Usage", "0,1 2 3 4,Training", "3,5 6 7 8,Training", ""]
+    (tmp_path / "fer2013.csv").write_bytes((end.join(lines) + end).encode())
+    assert pixels.unpack(tmp_path / "fer2013.csv", tmp_path / "out") == 2
+
+
 def test_subjects_to_paste_are_quoted_where_they_must_be(tmp_path):
     draw(tmp_path / "a.png")
     draw(tmp_path / "b.png")

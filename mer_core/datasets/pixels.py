@@ -71,6 +71,8 @@ def _read(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
             if not {"pixels", "emotion"} <= set(names):
                 raise UserError(f"{path}: no columns pixels and emotion, but {', '.join(names)[:200]}")
             for number, cells in enumerate(csv.reader(file, strict=True), start=2):
+                if not "".join(cells).strip():  # a blank line, or one that is ended twice
+                    continue
                 if len(cells) != len(names):
                     raise UserError(f"{path}: row {number}: {len(cells)} cells, not {len(names)}; {_REMEDY}")
                 yield number, dict(zip(names, cells, strict=True))
