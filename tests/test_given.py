@@ -97,6 +97,14 @@ def test_what_is_no_list_of_points_is_named(tmp_path, points):
         given_landmarks(str(tmp_path / "points.csv"), tmp_path)
 
 
+def test_a_table_whose_quote_is_never_closed(tmp_path, points):
+    write_table(tmp_path / "points.csv", dict.fromkeys(map(str, range(200)), points))
+    text = (tmp_path / "points.csv").read_text()
+    (tmp_path / "points.csv").write_text(text.replace("\n0,", '\n"0,'))
+    with pytest.raises(UserError, match=r"points\.csv: is no CSV table .*; save it as CSV, in UTF-8"):
+        given_landmarks(str(tmp_path / "points.csv"), tmp_path)
+
+
 def test_names_of_openface_with_blanks_are_read(tmp_path, points):
     write_table(tmp_path / "points.csv", {"s1/a.png": points})
     text = (tmp_path / "points.csv").read_text()

@@ -139,6 +139,21 @@ def test_affectnet_never_unpickles(tmp_path):
     assert parse_label(tmp_path / "0_exp.npy") == ""
 
 
+def test_what_is_no_file_of_annotation(tmp_path):
+    file = tmp_path / "0_exp.npy"
+    np.save(file, np.array("3"))
+    assert parse_label(file) == "3"
+    whole = file.read_bytes()
+    damaged = [b"", b"PK\x03\x04cut short", whole[:-1]]
+    damaged += [whole.replace(b"()", text) for text in (b"(", b"(9999999999,)", b"(" + b"9" * 30 + b",)")]
+    for content in damaged:
+        file.write_bytes(content)
+        assert parse_label(file) == ""
+    with file.open("wb") as opened:
+        np.savez(opened, label=np.array("3"))
+    assert parse_label(file) == ""
+
+
 def test_affectnet_in_folders(tmp_path):
     for path in ("train/Contempt/a.jpg", "train/5/b.jpg"):
         draw(tmp_path / path)

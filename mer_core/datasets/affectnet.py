@@ -63,7 +63,10 @@ def parse_label(file: Path) -> str:
     """The number in a file of annotation, an array of one text; nothing where it holds none."""
     try:
         if file.stat().st_size <= MAX_BYTES:
-            return str(int(str(np.load(file, allow_pickle=False).item())))
-    except (ValueError, EOFError):
+            with file.open("rb") as opened:  # np.load would open an archive, too
+                return str(int(str(np.lib.format.read_array(opened, allow_pickle=False).item())))
+    except OSError:
+        raise
+    except Exception:  # the header is parsed as Python, and damaged ones raise nearly anything
         pass
     return ""

@@ -86,7 +86,7 @@ def _read_table(path: Path) -> Mapping[str, np.ndarray]:
             rows = [*csv.DictReader(file, skipinitialspace=True)]
     except OSError as error:
         raise cannot_read(path, error) from None
-    except ValueError as error:
+    except (ValueError, csv.Error) as error:
         raise UserError(f"{path}: is no CSV table ({error}); save it as CSV, in UTF-8") from None
     found = {}
     for line, row in enumerate(rows, start=2):
