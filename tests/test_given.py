@@ -68,6 +68,16 @@ def test_given_landmarks_take_the_place_of_the_detectors(dataset, points, tmp_pa
     assert "has no landmarks of this image" in dataset.failures.read_text()
 
 
+def test_landmarks_of_an_image_of_another_size(dataset, points):
+    """Those that CK+ brings along are of its originals, not of the crops of CK+48."""
+    write_image(dataset.root / dataset.rows.frame_path[1], skimage.data.astronaut()[:48, :48])
+    for name in NAMES:
+        write_text(dataset.root, name, points)
+    assert dataset.align(landmarks="dataset").sample_id == [NAMES[0], NAMES[2]]
+    [(name, message)] = dataset.failed()
+    assert name == NAMES[1] and message.startswith("landmarks lie outside of the image (48 x 48); give those")
+
+
 def test_other_points_align_anew(dataset, points):
     for name in NAMES:
         write_text(dataset.root, name, points)

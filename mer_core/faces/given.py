@@ -12,6 +12,7 @@ import numpy as np
 
 from mer_core.errors import UserError
 from mer_core.faces.landmarks import Found, NoFace
+from mer_core.faces.points import are_inside
 from mer_core.job import cannot_read
 
 DLIB, DATASET = "dlib", "dataset"
@@ -28,13 +29,18 @@ class KnownFace:
         self.landmarks, self.source = landmarks, source
 
     def find(self, image: np.ndarray) -> Found:
-        """The landmarks, whatever the image.
+        """The landmarks; of the image, only its size counts.
 
         Raises:
-            NoFace: there are none.
+            NoFace: there are none, or they are of another image.
         """
         if self.landmarks is None:
             raise NoFace(f"{self.source} has no landmarks of this image; add them, or use landmarks: {DLIB}")
+        if not are_inside(self.landmarks, image.shape):
+            raise NoFace(
+                f"landmarks lie outside of the image ({image.shape[1]} x {image.shape[0]}); give those of this "
+                f"very image, or use landmarks: {DLIB}"
+            )
         return Found(self.landmarks.astype(np.float32), "given")
 
 

@@ -27,6 +27,12 @@ def eye_middle(landmarks: np.ndarray) -> np.ndarray:
     return (landmarks[..., RIGHT_INNER_EYE, :] + landmarks[..., LEFT_INNER_EYE, :]) / 2
 
 
+def are_inside(landmarks: np.ndarray, shape: tuple[int, ...]) -> bool:
+    """Whether both eyes and the middle of the face, by its points (68, 2), lie in an image of this shape."""
+    middles = np.array([landmarks[part].mean(axis=0) for part in (slice(36, 42), slice(42, 48), slice(None))])
+    return bool((middles >= 0).all() and (middles <= shape[1::-1]).all())
+
+
 def lid_aperture(landmarks: np.ndarray) -> np.ndarray:
     """How wide the eyes are open: distance of the lids over length of the eye, of both eyes; (..., 68, 2).
 
