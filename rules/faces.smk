@@ -19,6 +19,7 @@ rule align_faces:
         runtime="2h",
     params:
         root=dataset_root,
+        link_roots=link_roots_of,
         alignment=alignment_of,
         code=code_digest("workflow_scripts/align_faces.py"),
     script:

@@ -15,6 +15,11 @@ def dataset_root(wildcards):
     return root_of(name)
 
 
+def link_roots_of(wildcards):
+    """The folders that links in the dataset's may lead to."""
+    return list(CONFIG.datasets[wildcards.dataset].link_roots)
+
+
 def simulated_root(wildcards):
     """The folders that the simulation writes; a user's own copy is not an input that is tracked."""
     parts = CONFIG.parts_of(wildcards.get("dataset", CONFIG.target))

@@ -9,6 +9,7 @@ import skimage.data
 from test_alignment import settings
 from test_samples import Dataset
 
+from mer_core.datasets.frames import Root
 from mer_core.errors import UserError
 from mer_core.faces.given import COLUMNS, given_landmarks, landmarks_of
 from mer_core.faces.landmarks import FaceFinder
@@ -88,23 +89,37 @@ def test_other_points_align_anew(dataset, points):
     assert changed == [False, True, False]
 
 
+def test_landmarks_of_an_archive_and_behind_a_link(tmp_path, points):
+    """A Mac's archive has a second file, ._, for each; links are followed as those of the frames."""
+    write_text(tmp_path / "ck", NAMES[0], points)
+    residue = tmp_path / "ck/__MACOSX/Landmarks" / f"._{NAMES[0]}_landmarks.txt"
+    residue.parent.mkdir(parents=True)
+    residue.write_bytes(b"\x00\x05\x16\x07")
+    assert list(given_landmarks("dataset", Root(tmp_path / "ck"))) == [NAMES[0].casefold()]
+    (tmp_path / "ck/Landmarks").rename(tmp_path / "store")
+    (tmp_path / "ck/Landmarks").symlink_to(tmp_path / "store")
+    with pytest.raises(UserError, match=r"holds no file .*in link_roots where a link leads there"):
+        given_landmarks("dataset", Root(tmp_path / "ck"))
+    assert len(given_landmarks("dataset", Root(tmp_path / "ck", [tmp_path / "store"]))) == 1
+
+
 def test_what_is_no_list_of_points_is_named(tmp_path, points):
     with pytest.raises(UserError, match=r"holds no file \*_landmarks.txt"):
-        given_landmarks("dataset", tmp_path)
+        given_landmarks("dataset", Root(tmp_path))
     for wrong in (points[:67], np.full((68, 2), np.nan), np.zeros((68, 2))):
         write_text(tmp_path, NAMES[0], wrong)
         with pytest.raises(UserError, match=r"00000010_landmarks\.txt: does not hold 68 points"):
-            given_landmarks("dataset", tmp_path)
+            given_landmarks("dataset", Root(tmp_path))
     (tmp_path / "Landmarks/S005/001" / f"{NAMES[0]}_landmarks.txt").write_text("x y\n")
     with pytest.raises(UserError, match="is no list of 68 points"):
-        given_landmarks("dataset", tmp_path)
+        given_landmarks("dataset", Root(tmp_path))
     with pytest.raises(UserError, match=r"none\.csv: cannot be read .*check the path"):
-        given_landmarks(str(tmp_path / "none.csv"), tmp_path)
+        given_landmarks(str(tmp_path / "none.csv"), Root(tmp_path))
     write_table(tmp_path / "points.csv", {"a.png": points, "b.png": points})
     text = (tmp_path / "points.csv").read_text()
     (tmp_path / "points.csv").write_text(text.replace("y_67", "y67"))
     with pytest.raises(UserError, match=r"points\.csv:2: needs the columns path, x_0, y_0 to x_67, y_67"):
-        given_landmarks(str(tmp_path / "points.csv"), tmp_path)
+        given_landmarks(str(tmp_path / "points.csv"), Root(tmp_path))
 
 
 def test_a_table_whose_quote_is_never_closed(tmp_path, points):
@@ -112,7 +127,7 @@ def test_a_table_whose_quote_is_never_closed(tmp_path, points):
     text = (tmp_path / "points.csv").read_text()
     (tmp_path / "points.csv").write_text(text.replace("\n0,", '\n"0,'))
     with pytest.raises(UserError, match=r"points\.csv: is no CSV table .*; save it as CSV, in UTF-8"):
-        given_landmarks(str(tmp_path / "points.csv"), tmp_path)
+        given_landmarks(str(tmp_path / "points.csv"), Root(tmp_path))
 
 
 def test_names_of_openface_with_blanks_are_read(tmp_path, points):
@@ -120,7 +135,7 @@ def test_names_of_openface_with_blanks_are_read(tmp_path, points):
     text = (tmp_path / "points.csv").read_text()
     head, rest = text.split("\n", 1)
     (tmp_path / "points.csv").write_text(head.replace(",", ", ") + "\n" + rest)
-    found = given_landmarks(str(tmp_path / "points.csv"), tmp_path)
+    found = given_landmarks(str(tmp_path / "points.csv"), Root(tmp_path))
     np.testing.assert_allclose(landmarks_of("s1/a.png", found), points)
     assert landmarks_of("s1/b.png", found) is None
     assert settings(landmarks="dataset").landmarks == "dataset"
@@ -129,7 +144,7 @@ def test_names_of_openface_with_blanks_are_read(tmp_path, points):
 @pytest.mark.parametrize("written", ["Zoe\u0308\\a.PNG", "./Zo\u00eb/A.png", "zo\u00eb/b/../a.png"])
 def test_paths_of_a_table_however_they_are_spelled(tmp_path, points, written):
     write_table(tmp_path / "points.csv", {written: points})
-    found = given_landmarks(str(tmp_path / "points.csv"), tmp_path)
+    found = given_landmarks(str(tmp_path / "points.csv"), Root(tmp_path))
     np.testing.assert_allclose(landmarks_of("Zo\u00eb/a.png", found), points)
 
 

@@ -54,6 +54,7 @@ from mer_core.csvs import read_csv, write_csv
 from mer_core.datasets import doctor, reading
 from mer_core.datasets.clips import MAX_FRAMES, clip_frames
 from mer_core.datasets.defects import Findings
+from mer_core.datasets.frames import Root
 from mer_core.datasets.manifest import assemble, read_manifest, write_manifest
 from mer_core.datasets.pixels import unpack
 from mer_core.datasets.workbook import read_table
@@ -593,8 +594,8 @@ UNREADABLE = {  # a file's name -> how it is read
     "predictions.csv": read_pooled,
     "x.png": read_image,
     "x.xlsx": lambda path: read_table(path, {"a": ["a"]}),
-    "points.csv": lambda path: given_landmarks(str(path), path.parent),
-    "S005_001_00000011_landmarks.txt": lambda path: given_landmarks("dataset", path.parent),
+    "points.csv": lambda path: given_landmarks(str(path), Root(path.parent)),
+    "S005_001_00000011_landmarks.txt": lambda path: given_landmarks("dataset", Root(path.parent, ["/proc"])),
     "pixels.csv": lambda path: unpack(path, path.parent / "out"),
     "model.json": lambda path: read_description(path.parent),
     "x.safetensors": lambda path: load_weights(Small(), path),

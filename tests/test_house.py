@@ -28,7 +28,7 @@ RULE_FILES = sorted((ROOT / "rules").glob("*.smk"))
 GROUND = {"errors", "config", "job", "batch", "container", "csvs", "provenance", "images"}
 BELOW = {
     "datasets": GROUND,
-    "faces": GROUND,
+    "faces": GROUND | {"datasets"},
     "models": GROUND,
     "evaluation": GROUND,
     "motion": GROUND | {"datasets", "faces"},

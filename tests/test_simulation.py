@@ -295,6 +295,7 @@ def folder_of_portraits(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_folder_gives_each_subject_its_own_person(folder_of_portraits: Path) -> None:
+    (folder_of_portraits / "._P0_neutral.png").write_bytes(b"\x00\x05\x16\x07")  # of a Mac's archive
     assert len(portrait_files(folder_of_portraits)) == 7
     casme2 = cast(folder_of_portraits, "tiny", 0, "casme2")
     ckplus = cast(folder_of_portraits, "tiny", 0, "ckplus")

@@ -15,6 +15,7 @@ def main(snakemake):
         snakemake.output.cache,
         snakemake.output.failures,
         processes=snakemake.threads,
+        link_roots=snakemake.params.link_roots,
     )
 
 

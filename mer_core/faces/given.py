@@ -10,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+from mer_core.datasets import frames
+from mer_core.datasets.frames import Root
 from mer_core.errors import UserError
 from mer_core.faces.landmarks import Found, NoFace
 from mer_core.faces.points import are_inside
@@ -37,31 +39,37 @@ class KnownFace:
         if self.landmarks is None:
             raise NoFace(f"{self.source} has no landmarks of this image; add them, or use landmarks: {DLIB}")
         if not are_inside(self.landmarks, image.shape):
+            height, width = image.shape[:2]
             raise NoFace(
-                f"landmarks lie outside of the image ({image.shape[1]} x {image.shape[0]}); give those of this "
-                f"very image, or use landmarks: {DLIB}"
+                f"landmarks lie outside of the image ({width} x {height}); give those of this very image, or "
+                f"use landmarks: {DLIB}"
             )
         return Found(self.landmarks.astype(np.float32), "given")
 
 
-def given_landmarks(choice: str, root: Path) -> Mapping[str, np.ndarray]:
+def given_landmarks(choice: str, root: Root) -> Mapping[str, np.ndarray]:
     """Landmarks by the path of the image, relative to `root`, or by its name without suffix.
 
     Args:
         choice: `dataset`, for files as CK+ has them anywhere below `root`; or the path of a CSV table with
             the columns path (of the image, relative to `root`) and x_0, y_0 to x_67, y_67 in its pixels.
-        root: the dataset's folder.
+        root: the dataset's folder, and those that links in it may lead to.
 
     Raises:
         UserError: there are none, or a file does not hold them.
     """
     if choice == DATASET:
         found = {
-            _key(file.name.removesuffix(SUFFIX)): _read_text(file)
-            for file in sorted(root.rglob(f"*{SUFFIX}"))
+            _key(name.removesuffix(SUFFIX)): _read_text(folder / name)
+            for folder, names in frames.walk(root)
+            for name in names
+            if name.endswith(SUFFIX)
         }
         if not found:
-            raise UserError(f"{root}: holds no file *{SUFFIX}; name the folder that does, or use dlib")
+            raise UserError(
+                f"{root.path}: holds no file *{SUFFIX}; name the folder that does (in link_roots where a "
+                "link leads there), or use dlib"
+            )
         return found
     return _read_table(Path(choice))
 

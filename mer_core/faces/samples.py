@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache, partial
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from mer_core import provenance
 from mer_core.batch import Finished, workers
 from mer_core.config.alignment import Alignment
 from mer_core.csvs import write_csv
+from mer_core.datasets.frames import Root
 from mer_core.errors import Unreadable, UserError
 from mer_core.faces.alignment import align_image
 from mer_core.faces.cache import ARRAYS, PART, Aligned, Attribute, read_parts, write_parts
@@ -40,6 +41,7 @@ def align_samples(
     path: str | Path,
     failures: str | Path,
     processes: int = 1,
+    link_roots: Iterable[str | Path] = (),
 ) -> None:
     """Align samples into a cache, in their order, and list those that could not be aligned.
 
@@ -55,6 +57,7 @@ def align_samples(
         path: the cache to write.
         failures: the table to write of the samples that could not be aligned, columns `FAILURES`.
         processes: as for `batch.workers`.
+        link_roots: folders that links may lead to where the dataset's own landmarks are looked for.
 
     Raises:
         UserError: the landmark model is missing, there is no room, or the disk does not give an image. A
@@ -66,7 +69,7 @@ def align_samples(
     depths = {row.sample_id: depth_of(row.bit_depth) for row in rows.itertuples()}
     finders = dict.fromkeys(files)
     if settings.mode == "landmarks" and settings.landmarks != DLIB:
-        given = given_landmarks(settings.landmarks, Path(root))
+        given = given_landmarks(settings.landmarks, Root(root, link_roots))
         for row in rows.itertuples():
             finders[row.sample_id] = KnownFace(landmarks_of(row.frame_path, given), settings.landmarks)
     origin = {

@@ -136,7 +136,8 @@ def portrait_files(folder: Path) -> list[Path]:
     """Portraits in a folder and below it; where some are named `*_neutral.*`, only those."""
     if not folder.is_dir():
         raise UserError(f"simulation.faces: {folder} is no folder; name one, or say {PACKAGED}")
-    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
+    images = (path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
+    files = sorted(path for path in images if not path.name.startswith("."))  # ._a.png of a Mac's archives
     return [path for path in files if path.stem.endswith("_neutral")] or files
 
 
