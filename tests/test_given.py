@@ -148,6 +148,16 @@ def test_paths_of_a_table_however_they_are_spelled(tmp_path, points, written):
     np.testing.assert_allclose(landmarks_of("Zo\u00eb/a.png", found), points)
 
 
+def test_absolute_paths_of_a_table(tmp_path, points):
+    root, link = tmp_path / "root", tmp_path / "link"
+    root.mkdir()
+    link.symlink_to(root)
+    write_table(tmp_path / "points.csv", {f"{root}/s1/a.png": points, f"{link}/s1/b.png": points + 1})
+    found = given_landmarks(str(tmp_path / "points.csv"), Root(link))
+    np.testing.assert_allclose(landmarks_of("s1/a.png", found), points)
+    np.testing.assert_allclose(landmarks_of("s1/b.png", found), points + 1)
+
+
 def test_a_face_unlike_the_persons_others_is_marked_once(dataset, points, caplog):
     caplog.set_level("INFO")
     for name in NAMES:

@@ -82,6 +82,17 @@ def test_paths_stay_inside(tmp_path):
     assert defects[["row", "file"]].to_numpy().tolist()[0] == ["row 2", "images.csv:2"]
 
 
+def test_absolute_paths_that_lie_inside(tmp_path):
+    root, link = tmp_path / "root", tmp_path / "link"
+    for name in ("a.png", "sub/b.png"):
+        draw(root / name)
+    link.symlink_to(root)
+    write(root, f"{root}/a.png,p1,happiness", f"{link}/sub/b.png,p1,other label", "a.png,p1,happiness")
+    samples, defects = read(link, tabular(["p1"]))
+    assert samples.index.tolist() == samples.frame_path.tolist() == ["a.png", "sub/b.png"]
+    assert defects.defect.tolist() == ["duplicate_annotation"]
+
+
 @pytest.mark.parametrize(
     ("path", "kind"),
     [

@@ -84,6 +84,15 @@ class Root:
             self.refused[path] = target
         return False
 
+    def inner(self, written: str) -> str:
+        """A path of a table; an absolute one from here on, where it names this folder or a link to it."""
+        path = Path(os.path.normpath(written.replace("\\", "/")))
+        if not path.is_absolute():
+            return path.as_posix()
+        linked = (above for above in path.parents if os.path.realpath(above) == str(self.path))
+        here = self.path if path.is_relative_to(self.path) else next(linked, None)
+        return (path.relative_to(here) if here else path).as_posix()
+
     def relative(self, path: Path) -> str:
         """A path as manifest and messages write it."""
         return path.relative_to(self.path).as_posix() if path.is_relative_to(self.path) else path.name

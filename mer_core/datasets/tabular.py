@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 from pathlib import Path
@@ -32,7 +31,8 @@ def read(name: str, settings: Tabular, root: Root, findings: Findings) -> list[d
     Args:
         name: of the dataset in the configuration.
         settings: of the dataset; `table` is relative to `root`.
-        root: the folder that the table's paths start from; none may leave it but by links that it holds.
+        root: the folder that the table's paths start from, or lie in where they are absolute; none may leave
+            it but by links that it holds.
         findings: where defects go.
 
     Returns:
@@ -45,12 +45,11 @@ def read(name: str, settings: Tabular, root: Root, findings: Findings) -> list[d
     samples: dict[str, dict[str, Any]] = {}
     for number, cells in table.iterrows():
         where = f"{Path(settings.table).name}:{number}"
-        written = cells["path"].replace("\\", "/")
-        if not _SUBJECT.fullmatch(cells["subject"]) or not written:
+        if not _SUBJECT.fullmatch(cells["subject"]) or not cells["path"]:
             shown = f"subject {cells['subject'][:40]!r}, path {cells['path'][:40]!r}"
             findings.add("bad_name", f"left out: {shown}", row=f"row {number}", file=where)
             continue
-        written = Path(os.path.normpath(written)).as_posix()
+        written = root.inner(cells["path"])
         path = frames.spelled(root.path, written)
         if not path.is_relative_to(root.path) or not root.holds(path):
             findings.add("leaves_root", f"left out: {written[:80]!r}", row=f"row {number}", file=where)

@@ -52,7 +52,8 @@ def given_landmarks(choice: str, root: Root) -> Mapping[str, np.ndarray]:
 
     Args:
         choice: `dataset`, for files as CK+ has them anywhere below `root`; or the path of a CSV table with
-            the columns path (of the image, relative to `root`) and x_0, y_0 to x_67, y_67 in its pixels.
+            the columns path (of the image, in `root` where it is not absolute) and x_0, y_0 to x_67, y_67 in
+            its pixels.
         root: the dataset's folder, and those that links in it may lead to.
 
     Raises:
@@ -71,7 +72,7 @@ def given_landmarks(choice: str, root: Root) -> Mapping[str, np.ndarray]:
                 "link leads there), or use dlib"
             )
         return found
-    return _read_table(Path(choice))
+    return _read_table(Path(choice), root)
 
 
 def landmarks_of(frame: str, given: Mapping[str, np.ndarray]) -> np.ndarray | None:
@@ -94,7 +95,7 @@ def _read_text(file: Path) -> np.ndarray:
         raise UserError(f"{file}: is no list of 68 points, x and y; copy it again from the source") from None
 
 
-def _read_table(path: Path) -> Mapping[str, np.ndarray]:
+def _read_table(path: Path, root: Root) -> Mapping[str, np.ndarray]:
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             rows = [*csv.DictReader(file, skipinitialspace=True)]
@@ -106,8 +107,8 @@ def _read_table(path: Path) -> Mapping[str, np.ndarray]:
     for line, row in enumerate(rows, start=2):
         try:
             points = np.array([float(row[column]) for column in COLUMNS]).reshape(-1, 2)
-            found[_key(row["path"])] = _checked(f"{path}:{line}", points)
-        except (KeyError, TypeError, ValueError):
+            found[_key(root.inner(row["path"]))] = _checked(f"{path}:{line}", points)
+        except (AttributeError, KeyError, TypeError, ValueError):
             raise UserError(
                 f"{path}:{line}: needs the columns path, x_0, y_0 to x_67, y_67, with numbers; mend this row"
             ) from None
