@@ -391,6 +391,7 @@ def _methods_notes(rows: Sequence[Row], flow: str | None, results: Results) -> I
             "Tests take the clips that both rows answered."
         )
     yield "p: permutation of whole subjects; Holm-adjusted over all columns of p as one family."
+    yield from _seeds_notes(results.metrics, results)
     if flow and len(results.by_flow) > 1:
         yield f"{flow} is the best of {len(results.by_flow)} methods on flow, by this very figure."
     if any(row["note"] for row in rows):
@@ -419,7 +420,8 @@ def _per_class_table(results: Results) -> Table:
         "Clips": number("support", "{:d}"),
     }
     caption = _caption("Each class by equations 12 to 14", results.metrics, results)
-    return make_table(rows, columns, caption, _never_notes(results.metrics, results))
+    notes = [*_seeds_notes(results.metrics, results), *_never_notes(results.metrics, results)]
+    return make_table(rows, columns, caption, notes)
 
 
 def _transfer_table(results: Results) -> Table:
@@ -516,6 +518,7 @@ def _parts_table(results: Results) -> Table:
     notes = [
         _interval_note(results.metrics, results),
         _parts_note(results),
+        *_seeds_notes(results.metrics, results),
         *(shared_note(one, other) for one, other in results.shared),
     ]
     if not is_holdout:
@@ -697,8 +700,7 @@ def _paper_notes(
             f"Transductive: to train, {', '.join(transductive)} also looked at the clips of the subject left "
             "out, without their labels; no other row did."
         )
-    if len({len(results.metrics[name]["seeds"]) for name in measured}) > 1:
-        yield "Comparison methods ran with the first seed only, and are tested on it."
+    yield from _seeds_notes(measured, results)
     yield from _never_notes(measured, results)
     for name in measured:
         if bound := results.metrics[name]["upper_bound_best_on_test"]:
@@ -724,6 +726,15 @@ def _mixture_note(results: Results) -> str:
             if len(found) > 1
         ]
     return f"Computed under different circumstances: {'; '.join(said)}." if said else ""
+
+
+def _seeds_notes(names: Iterable[str], results: Results) -> Iterator[str]:
+    """That a row of one seed is compared on it, whereas the scores of others are means over theirs."""
+    if len({len(results.metrics[name]["seeds"]) for name in names}) > 1:
+        yield (
+            "Comparison methods ran with the first seed only, and every gain on or of one is that of the first "
+            "seed; scores of networks are means over their seeds."
+        )
 
 
 def _never_notes(names: Iterable[str], results: Results) -> Iterator[str]:
