@@ -117,6 +117,10 @@ rule build_tables:
     params:
         variants=dump(CONFIG.variants),
         pretrained={name: len(paths) for name, paths in SELECTED.items()},
+        sources={
+            part: CONFIG.datasets[part].layout
+            for part in (CONFIG.parts_of(CONFIG.source) if PRETRAINED else [])
+        },
         transductive=[row.name for row in CONFIG.baselines if row.classifier.transductive],
         seen={name: seen_in_words(name) for name in METHODS},
         by_flow=[row.name for row in CONFIG.baselines if hasattr(row.features, "flow")],

@@ -355,9 +355,7 @@ def test_methods_of_one_seed_are_tested_on_that_seed():
         metrics=both.metrics | {"bi_woof": scores["bi_woof"]},
         predictions=both.predictions | {"bi_woof": first["bi_woof"]},
     )
-    mixed, alone = (
-        replace(one, by_flow=["bi_woof"], layouts={"casme2": "casme2"}) for one in (mixed, alone)
-    )
+    mixed, alone = (replace(one, by_flow=["bi_woof"], layouts={"casme2": "casme2"}) for one in (mixed, alone))
     built = build_tables(mixed), build_tables(alone)
     found, expected = (tables["table3_methods"] for tables in built)
     for column in ("accuracy", "gain", "gain_clips", "p_permutation", "p_mcnemar"):
@@ -516,14 +514,18 @@ def test_pretraining_shows_both_protocols(shipped):
         "run": 1,
         "protocols": {"frame": protocol(0.9, 0.01), "subject": protocol(0.7, None)},
     }
-    table = build_tables(
-        Results(
-            shipped.metrics, shipped.predictions, shipped.samples, VARIANTS, LOSSES, SETTINGS, "casme2",
-            simulated=["ckplus"], pretrained={"v6": [selected]},
-        )
-    )["pretraining"]  # fmt: skip
-    assert table.frame["printed_best"].tolist()[0] == 94.38
-    assert np.isnan(table.frame["printed_best"][1])
+
+    def build(sources, simulated=()):
+        given = replace(shipped, sources=sources, simulated=simulated, pretrained={"v6": [selected]})
+        return build_tables(given)["pretraining"]
+
+    table = build({"portraits": "ckplus"})
+    assert table.shown["Printed best run (%)"].tolist() == ["94.38", "–"]
+    assert table.frame["printed_best"][0] == 94.38 and "SIMULATED" not in table.caption
+    for other in (build({"mmew": "mmew_macro"}), build({"ckplus": "ckplus", "oulu": "oulu_casia"})):
+        assert "Printed best run (%)" not in other.shown and other.frame["printed_best"].isna().all()
+    table = build({"ckplus": "ckplus"}, simulated=["casme2", "samm", "ckplus"])
+    assert "Printed best run (%)" not in table.shown, "nothing simulated is held against printed figures"
     assert table.frame["best"].tolist() == pytest.approx([92, 72])
     assert table.frame["transferred"].tolist() == ["yes", "no"]
     assert "SIMULATED DATA (ckplus)" in table.caption

@@ -32,6 +32,7 @@ def main(snakemake):
         dataset=params.target,
         simulated=params.simulated,
         pretrained=pretrained,
+        sources=params.sources,
         transductive=params.transductive,
         layouts=params.layouts,
         seen=params.seen,

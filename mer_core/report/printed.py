@@ -142,6 +142,16 @@ def comparable(classes: Iterable[str], simulated: bool) -> bool:
     return has_the_papers_classes(classes) and not simulated
 
 
+def has_the_papers_source(layouts: Iterable[str], simulated: bool) -> bool:
+    """Whether pretraining reads what the paper's does: images of CK+, and no others.
+
+    Args:
+        layouts: of the datasets that it reads.
+        simulated: whether any of them is.
+    """
+    return [*layouts] == ["ckplus"] and not simulated
+
+
 def belongs(table: int, attention: str, loss: str, init: str) -> bool:
     """Whether a variant belongs to a table of the paper, printed there or not.
 

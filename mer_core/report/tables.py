@@ -60,6 +60,7 @@ class Results:
         dataset: the target's name.
         simulated: names of the datasets, target or source, that are simulated.
         pretrained: selected.json of each pretrained variant, by name; several where every fold has its own.
+        sources: layouts of the datasets on disk that pretraining reads, by name.
         transductive: names of the methods whose training sees the unlabelled clips of the subject left out.
         layouts: of the parts that the target is put together of, by name; none where it is one dataset.
         seen: what each row sees of a clip, in words, by its name.
@@ -77,6 +78,7 @@ class Results:
     dataset: str
     simulated: Sequence[str] = ()
     pretrained: Mapping[str, Sequence[Mapping[str, Any]]] | None = None
+    sources: Mapping[str, str] = field(default_factory=dict)
     transductive: Sequence[str] = ()
     layouts: Mapping[str, str] = field(default_factory=dict)
     seen: Mapping[str, str] = field(default_factory=dict)
@@ -555,6 +557,8 @@ def _spread(metric: str, score: Mapping[str, Any]) -> Row:
 def _pretraining_table(results: Results) -> Table:
     pretrained = results.pretrained or {}
     by_fold = any(len(selected) > 1 for selected in pretrained.values())
+    simulated = [name for name in results.sources if name in results.simulated]
+    quotes = not by_fold and printed.has_the_papers_source(results.sources.values(), bool(simulated))
     rows = [
         {
             "variant": name,
@@ -562,7 +566,7 @@ def _pretraining_table(results: Results) -> Table:
             "runs": sum(protocol["runs"] for protocol in of_split),
             **_over_runs("accuracy", of_split, 100),
             "best": 100 * fmean(protocol["accuracy"]["best"] for protocol in of_split),
-            "printed_best": printed.CKPLUS_ACCURACY if split == "frame" and not by_fold else None,
+            "printed_best": printed.CKPLUS_ACCURACY if split == "frame" and quotes else None,
             **_over_runs("macro_f1", of_split),
             "siblings": 100 * fmean(protocol["siblings_share"] for protocol in of_split),
             "same_person": 100 * fmean(protocol["same_person_share"] for protocol in of_split),
@@ -578,7 +582,7 @@ def _pretraining_table(results: Results) -> Table:
         "Runs": number("runs", "{:d}"),
         "Accuracy (%)": interval("accuracy", "{:.2f}"),
         "Best run (%)": number("best", "{:.2f}"),
-        "Printed best run (%)": number("printed_best", "{:.2f}"),
+        **({"Printed best run (%)": number("printed_best", "{:.2f}")} if quotes else {}),
         "Macro-F1": interval("macro_f1", "{:.3f}"),
         "Sequence in training (%)": number("siblings", "{:.1f}"),
         "Person in training (%)": number("same_person", "{:.1f}"),
@@ -610,8 +614,7 @@ def _pretraining_table(results: Results) -> Table:
         ),
     )
     caption = "Pretraining: accuracy on test images of the source dataset."
-    sources = [name for name in results.simulated if name != results.dataset]
-    return make_table(rows, columns, f"{caption} {_simulated(sources)}" if sources else caption, notes)
+    return make_table(rows, columns, f"{caption} {_simulated(simulated)}" if simulated else caption, notes)
 
 
 def _over_runs(metric: str, protocols: Sequence[Mapping[str, Any]], scale: int = 1) -> Row:
@@ -732,8 +735,8 @@ def _seeds_notes(names: Iterable[str], results: Results) -> Iterator[str]:
     """That a row of one seed is compared on it, whereas the scores of others are means over theirs."""
     if len({len(results.metrics[name]["seeds"]) for name in names}) > 1:
         yield (
-            "Comparison methods ran with the first seed only, and every gain on or of one is that of the first "
-            "seed; scores of networks are means over their seeds."
+            "Comparison methods ran with the first seed only, and every gain on or of one is of that seed "
+            "alone; scores of networks are means over theirs."
         )
 
 
