@@ -124,6 +124,19 @@ def test_cells_become_plain_text(tmp_path):
     assert table.loc[3, "label"] == "é" * (MAX_CELL - 1) + "…"
 
 
+def test_errors_and_truths_of_an_xls_are_no_numbers(tmp_path):
+    book, file = xlwt.Workbook(), io.BytesIO()
+    sheet = book.add_sheet("Sheet1")
+    for place, name in enumerate(TABLE[0]):
+        sheet.write(0, place, name)
+        sheet.write(1, place, place == 1)
+        sheet.row(2).set_cell_error(place, [0x2A, 0x07, 0x17][place])
+    book.save(file)
+    table = read(tmp_path, file.getvalue())
+    assert table.loc[2].tolist() == ["False", "True", "False"]
+    assert table.loc[3].tolist() == ["#N/A", "#DIV/0!", "#REF!"]
+
+
 def test_formulas_give_their_cached_value(tmp_path):
     data = to_xlsx([TABLE[0], ["01", "=1+1", "fear"]])
     source, target = zipfile.ZipFile(io.BytesIO(data)), io.BytesIO()
