@@ -134,6 +134,9 @@ def test_what_is_missing(tmp_path):
     samples, defects = read(tmp_path, casme(missing_offset="mirror"))
     assert kinds(defects) == ["missing_offset", "missing_apex"]
     assert samples.offset["sub07/EP02_1/12"] == 18
+    write_table(tmp_path / "CASME-coded-20190721.xls", [(*rows[1][:5], "19 (?)", *rows[1][6:])])
+    _, defects = read(tmp_path, casme(missing_offset="mirror"))
+    assert kinds(defects)[0] == "impossible_interval", "one that is told is not replaced"
 
 
 def test_people_and_counts(tmp_path):

@@ -1,5 +1,6 @@
 """CASME II is read in every form that copies of it have."""
 
+import datetime
 import shutil
 
 import openpyxl
@@ -188,7 +189,6 @@ APEX_CELLS = [
     ("/", "missing_apex"),
     (None, "missing_apex"),
     ("?", "missing_apex"),
-    ("8.5", "missing_apex"),
     (6, "degenerate_apex"),
     (12, "degenerate_apex"),
     (5, "apex_outside"),
@@ -218,6 +218,23 @@ def test_unusable_apexes_follow_the_rule(one, cell, kind):
     assert samples.reason.str.startswith(f"{kind}: apex").all()
     found = defects[defects.defect == kind].iloc[0]
     assert (found.row, found.file) == ("casme2/sub01/EP02_01f", f"{WORKBOOK}:2")
+
+
+@pytest.mark.parametrize("cell", ["8,0", "\uff18", datetime.date(1900, 1, 8)])
+def test_an_apex_that_is_written_otherwise(one, cell):
+    samples, defects = one(row(apex=cell))
+    assert samples.apex.tolist() == [8]
+    assert defects.defect.tolist() == ["one_class_subject"]
+
+
+@pytest.mark.parametrize("cell", ["8 (?)", "8 or 9", "8.5"])
+@pytest.mark.parametrize("rule", ["spot", "keep"])
+def test_an_apex_that_is_told_is_not_replaced_by_another(one, cell, rule):
+    samples, defects = one(row(apex=cell), missing_apex=rule)
+    assert not samples.included.any()
+    found = defects[defects.defect == "unreadable_apex"].iloc[0]
+    assert (found.severity, found.file) == ("error", f"{WORKBOOK}:2")
+    assert f"apex '{cell}'; write the number alone, or / where there is none" in found.action
 
 
 def test_a_clip_to_be_spotted_finds_its_frames(tmp_path, one):

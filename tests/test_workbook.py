@@ -12,6 +12,7 @@ import xlwt
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from mer_core.datasets.annotated import is_missing
 from mer_core.datasets.workbook import MAX_BYTES, MAX_CELL, read_table, whole_number
 from mer_core.errors import UserError
 
@@ -234,15 +235,42 @@ def test_an_endless_sheet_is_refused(tmp_path):
         read(tmp_path, replace_part(data, "xl/worksheets/sheet1.xml", far))
 
 
-@given(st.integers(0, 999_999_999), st.sampled_from(["", ".", ".0", ".00"]))
+WIDE = {48 + digit: 0xFF10 + digit for digit in range(10)}
+
+
+@given(st.integers(0, 999_999_999), st.sampled_from(["", ".", ".0", ".00", ",0", ",00", ".000000"]))
 def test_whole_numbers(number, tail):
-    assert whole_number(f"{number}{tail}") == number
+    for text in (f"{number}{tail}", str(number).translate(WIDE) + tail):
+        assert whole_number(text) == number
+        assert is_missing(text) == (number == 0)
+
+
+@pytest.mark.parametrize("text", ["1,000", "1.000", "101 (?)", "10 or 11", "8.5", "1900-01-08", "1\u00b2"])
+def test_what_is_no_whole_number_alone_is_not_missing_either(text):
+    assert whole_number(text) is None
+    assert not is_missing(text)
+
+
+@pytest.mark.parametrize("text", ["", "/", "\\", "?", "n.a.", "-1", "-1.0", "#DIV/0!", "0"])
+def test_cells_that_tell_no_frame(text):
+    assert is_missing(text)
+
+
+@pytest.mark.parametrize("form", ["yyyy-mm-dd", "[h]:mm", "h:mm", "[Red]d/m"])
+def test_numbers_that_are_formatted_as_dates(tmp_path, form):
+    book, file, numbers = openpyxl.Workbook(), io.BytesIO(), [0, 1, 8, 59, 60, 61, 101, 17581041]
+    book.active.append(TABLE[0])
+    for number in numbers:
+        book.active.append([number, "EP", "fear"])
+        book.active.cell(book.active.max_row, 1).number_format = form
+    book.save(file)
+    assert read(tmp_path, file.getvalue()).subject.tolist() == [*map(str, numbers)]
 
 
 @given(st.text(max_size=12))
 def test_no_text_breaks_whole_number(text):
     number = whole_number(text)
-    assert number is None or float(text) == number
+    assert number is None or float(text.replace(",", ".")) == number
 
 
 CELL = st.text(st.characters(categories=["L", "N", "P", "S", "Zs"]), max_size=20)

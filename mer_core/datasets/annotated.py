@@ -6,6 +6,8 @@ A module of a dataset says how its table, its folders and its people are named; 
 from __future__ import annotations
 
 import os
+import re
+import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -52,6 +54,12 @@ def clip_key(subject: str, clip: str) -> Key:
     return subject, stem.strip()
 
 
+def is_missing(text: str) -> bool:
+    """Whether a cell tells no frame at all ('', '/', 'n.a.', '0', '-1'); '101 (?)' does tell one."""
+    is_negative = re.fullmatch(r"-\d+([.,]0*)?", text)
+    return bool(is_negative) or not any(unicodedata.numeric(letter, 0) for letter in text)
+
+
 def check_interval(
     sample: dict[str, Any],
     cells: Mapping[str, str],
@@ -60,7 +68,7 @@ def check_interval(
     findings: Findings,
     longest: float | None = None,
 ) -> None:
-    """Refuse impossible intervals; empty an apex that cannot be one, so that the rule applies.
+    """Refuse impossible intervals and unreadable apexes; empty an apex that cannot be one, for the rule.
 
     Args:
         sample: with onset, apex and offset as numbers, None where a cell holds none; changed in place.
@@ -80,6 +88,10 @@ def check_interval(
         findings.leave_out(
             sample, "impossible_interval", f"onset {cells['onset']!r}, offset {cells['offset']!r}", where
         )
+        return
+    if apex is None and not is_missing(cells["apex"]):
+        why = f"apex {cells['apex']!r}; write the number alone, or / where there is none"
+        findings.leave_out(sample, "unreadable_apex", why, where)
         return
     sample["apex_source"] = "annotated"
     if apex is not None and onset < apex < offset:

@@ -46,6 +46,7 @@ DEFECTS: dict[str, tuple[str, str]] = {
     ),
     "missing_offset": ("warning", "The offset is not annotated; the rule `missing_offset` applies."),
     "missing_apex": ("warning", "The apex is not annotated; the rule `missing_apex` applies."),
+    "unreadable_apex": ("error", "The apex is annotated, but not as the number of a frame alone."),
     "degenerate_apex": ("warning", "The apex equals onset or offset; the rule `missing_apex` applies."),
     "apex_outside": ("warning", "The apex is not between onset and offset; the rule `missing_apex` applies."),
     "annotation_without_frames": ("error", "An annotated clip or image is not on disk."),

@@ -13,7 +13,7 @@ import pandas as pd
 
 from mer_core.config.layouts.annotated import AnnotatedClips
 from mer_core.datasets import frames, workbook
-from mer_core.datasets.annotated import Key, check_interval, clip_key
+from mer_core.datasets.annotated import Key, check_interval, clip_key, is_missing
 from mer_core.datasets.checks import assign_class
 from mer_core.datasets.defects import Findings
 from mer_core.datasets.frames import Root
@@ -111,11 +111,11 @@ def read_table_of(
 
 
 def mirror_offsets(table: pd.DataFrame, findings: Findings) -> pd.DataFrame:
-    """Put offsets that are no number, or 0, as far from the apex as the onset is."""
+    """Put offsets that are missing as far from the apex as the onset is."""
     table = table.copy()
     for row, cells in table.iterrows():
-        onset, apex, offset = (workbook.whole_number(cells[key]) for key in ("onset", "apex", "offset"))
-        if not offset and onset is not None and apex is not None and onset < apex:
+        onset, apex = (workbook.whole_number(cells[key]) for key in ("onset", "apex"))
+        if is_missing(cells["offset"]) and onset is not None and apex is not None and onset < apex:
             table.loc[row, "offset"] = str(2 * apex - onset)
             action = (
                 f"offset {cells['offset']!r} taken as {2 * apex - onset}, as far from the apex as the onset"

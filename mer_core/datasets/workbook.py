@@ -96,8 +96,11 @@ def read_sheets(path: Path) -> list[Rows]:
 
 
 def whole_number(text: str) -> int | None:
-    """A frame number as cells hold it ('46', '46.0'); None for anything else ('/', '', '4+5')."""
-    match = re.fullmatch(r"([0-9]{1,9})(\.0*)?", text)
+    """A frame number as cells hold it ('46', '46.0', '46,0', in any script's digits); None for anything else.
+
+    That is '/', '' or '4+5', and '1,000' or '1.000', which may be a thousand or one.
+    """
+    match = re.fullmatch(r"(\d{1,9})([.,](?!000$)0*)?", text)
     return int(match[1]) if match else None
 
 
@@ -141,6 +144,8 @@ def _xlsx(path: Path, data: bytes) -> Iterator[Rows]:
         book = openpyxl.load_workbook(
             io.BytesIO(_transitional(data)), read_only=True, data_only=True, keep_links=False
         )
+        # Numbers formatted as dates or times stay numbers; as dates, 59 and 60 would be one day of 1900.
+        book._date_formats = book._timedelta_formats = frozenset()
         _refuse_many(path, len(book.worksheets))
         for sheet in book.worksheets:
             rows = sheet.iter_rows(max_row=MAX_ROWS + 1, max_col=MAX_COLUMNS, values_only=True)
