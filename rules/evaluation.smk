@@ -142,6 +142,7 @@ rule draw_figures:
         predictions=collect("<results>/metrics/{variant}.predictions.csv", variant=METHODS),
         histories=HISTORIES,
         manifests=collect("<results>/manifests/{dataset}.csv", dataset=CONFIG.datasets),
+        failures=collect("<results>/aligned/{dataset}.failures.csv", dataset=CONFIG.datasets),
         tables=collect("<results>/tables/{table}.csv", table=TABLES[:3]),
     output:
         png=collect("<results>/figures/{figure}.png", figure=FIGURES),

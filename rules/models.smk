@@ -1,8 +1,16 @@
+def never_seen(wildcards):
+    """The samples that a variant cannot see, of each dataset that it learns from."""
+    name, datasets = CONFIG.variant[wildcards.variant].input, learnt_from(wildcards.variant)
+    kinds = ["aligned"] if name == "apex" else ["aligned", f"inputs/{name}"]
+    return collect("<results>/{kind}/{dataset}.failures.csv", kind=kinds, dataset=datasets)
+
+
 rule train_final:
     """Train a variant on all subjects by the recipe of its folds; what it needs to be used lies beside it."""
     input:
         cache=seen_by(CONFIG.target),
         manifests=manifests_of,
+        failures=never_seen,
         weights=first_weights,
         predictions="<results>/metrics/{variant}.predictions.csv",
         metrics="<results>/metrics/{variant}.json",

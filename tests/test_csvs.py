@@ -96,8 +96,13 @@ def test_figures(tmp_path, monkeypatch):
     kinds = {"1e5": "measured", "None": "measured", "": "floor"}
     table = pd.DataFrame([{"kind": kind, "variant": v} | scores for v, kind in kinds.items()])
     write_csv(table, tmp_path / "t.csv")
+    unseen = pd.DataFrame({"sample_id": [samples[9]["sample_id"]], "message": "no face"})
+    write_csv(unseen, tmp_path / "failures.csv")
     script = runpy.run_path(str(SCRIPTS / "draw_figures.py"))
     seen = {}
+    monkeypatch.setattr(
+        script["figures"], "class_distribution", lambda counts, _: seen.setdefault("classes", counts)
+    )
     monkeypatch.setattr(script["figures"], "subject_accuracy", lambda rows: seen.setdefault("subjects", rows))
     monkeypatch.setattr(script["figures"], "variants", lambda rows, *_: seen.setdefault("variants", rows))
     monkeypatch.setattr(script["figures"], "save_figure", lambda *_: None)
@@ -110,11 +115,13 @@ def test_figures(tmp_path, monkeypatch):
                 predictions=[tmp_path / "1e5.predictions.csv", tmp_path / "None.predictions.csv"],
                 histories=[history],
                 manifests=[tmp_path / "mine.csv"],
+                failures=[tmp_path / "failures.csv"],
                 tables=[tmp_path / "t.csv"],
             ),
             output=SimpleNamespace(svg=[str(tmp_path / "x.svg")]),
         )
     )
+    assert seen["classes"]["mine"].to_dict() == {NAMES[0]: 5, NAMES[1]: 4}, "one was found no face of"
     assert seen["subjects"]["subject"].unique().tolist() == NAMES[:10]
     assert seen["subjects"]["accuracy"].tolist() == [1.0, 0.0] * 10
     assert seen["variants"]["variant"].unique().tolist() == ["1e5", "None"]

@@ -1,5 +1,9 @@
 """A final model is trained as its folds are, on everybody, and opens as what it is."""
 
+import runpy
+from pathlib import Path
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,6 +12,8 @@ from training_samples import CLASSES, CPU, CROSS_ENTROPY, FOLD, write_dataset
 
 from mer_core.config.alignment import Alignment
 from mer_core.config.models import Variant
+from mer_core.config.section import Section
+from mer_core.csvs import write_csv
 from mer_core.inference import final, load_model
 from mer_core.inference.card import Part
 from mer_core.inference.final import features_of, train_final
@@ -16,6 +22,7 @@ from mer_core.training.fold import Recipe
 
 DUAL = Variant(name="dual", attention="dual", loss="cross_entropy")
 ALIGNMENT = Alignment(mode="precropped", size=16, eye_distance=0.24, eye_center=(0.5, 0.35), color="rgb")
+SCRIPTS = Path(__file__).parent.parent / "workflow_scripts"
 SCORE = {"mean": 0.5, "low": None, "high": None}
 
 
@@ -91,6 +98,33 @@ def test_the_model_answers_by_the_mirror_image_too_where_its_folds_did(made):
 def test_the_card_says_that_there_is_no_interval(made):
     card = (made[0] / "model" / "README.md").read_text()
     assert "| macro-F1 | 0.500 | none |" in card and "simulated data (faces)" in card
+
+
+def test_the_card_counts_the_samples_that_were_learnt_from(tmp_path, monkeypatch):
+    cache, manifest = write_dataset(tmp_path)
+    unseen = pd.DataFrame({"sample_id": [f"faces/s0/c{clip}f0" for clip in range(3)], "message": "no face"})
+    write_csv(unseen, tmp_path / "failures.csv")
+    script, seen = runpy.run_path(str(SCRIPTS / "train_final.py")), {}
+    write_csv(predictions(), tmp_path / "predictions.csv")
+    (tmp_path / "metrics.json").write_text("{}")
+    about = {"name": "faces", "layout": "tabular", "role": "training", "simulated": True}
+    files = {"cache": cache, "manifests": [manifest], "failures": [tmp_path / "failures.csv"]}
+    files |= {"predictions": tmp_path / "predictions.csv", "metrics": tmp_path / "metrics.json"}
+    given = {"variant": DUAL, "loss": CROSS_ENTROPY, "training": FOLD, "alignment": ALIGNMENT, "seed": 0}
+    given = {name: one.model_dump() if isinstance(one, Section) else one for name, one in given.items()}
+    given |= {"parts": [[about]], "reduction": 16, "classes": CLASSES, "input": None}
+    monkeypatch.setitem(script["main"].__globals__, "train_final", lambda *_, **named: seen.update(named))
+    script["main"](
+        SimpleNamespace(
+            input=SimpleNamespace(get=files.get, **files),
+            params=SimpleNamespace(**given),
+            output=SimpleNamespace(description=str(tmp_path / "model" / "model.json")),
+            threads=1,
+            resources=SimpleNamespace(slots=1),
+        )
+    )
+    [part] = seen["parts"]
+    assert (part.subjects, sum(part.counts.values())) == (3, 9)
 
 
 def test_features_are_what_the_classifier_sees(made):

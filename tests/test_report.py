@@ -625,6 +625,16 @@ def test_quality_of_the_data_at_a_glance(html):
     }
 
 
+def test_a_clip_without_a_face_is_left_out_and_not_used(made_up):
+    casme2 = made_up.datasets["casme2"]
+    lost = casme2.manifest[casme2.manifest["subject"] == "sub03"]
+    failures = pd.DataFrame({"sample_id": lost["sample_id"], "message": "no face"})
+    facts = assemble._quality(replace(casme2, failures=failures))
+    counts = {name: facts[name] for name in ("annotated", "used", "subjects", "left out: no face found")}
+    assert counts == {"annotated": 54, "used": 44, "subjects": 5, "left out: no face found": 9}
+    assert facts["apex: annotated"] == 44 and facts[f"left out: {EVIL}"] == 1
+
+
 def test_qualities_of_one_kind_stand_together(made_up):
     casme2 = made_up.datasets["casme2"]
     other = casme2.manifest.assign(reason="no label", apex_source="none")

@@ -6,9 +6,9 @@ import pandas as pd
 
 from mer_core import job
 from mer_core.csvs import read_csv
-from mer_core.datasets.manifest import included, read_manifest
+from mer_core.datasets.manifest import read_manifest
 from mer_core.evaluation import clips
-from mer_core.evaluation.collect import read_pooled
+from mer_core.evaluation.collect import expected_samples, read_pooled
 from mer_core.evaluation.metrics import confusion_matrices
 from mer_core.report import figures, printed
 
@@ -28,12 +28,16 @@ def main(snakemake):
         for path in snakemake.input.predictions
     }
     histories = pd.concat([*map(read_history, snakemake.input.histories)], ignore_index=True)
-    manifests = {Path(path).stem: included(read_manifest(path)) for path in snakemake.input.manifests}
+    given = zip(snakemake.input.manifests, snakemake.input.failures, strict=True)
+    used = {
+        Path(path).stem: expected_samples(read_manifest(path), read_csv(failures).sample_id)
+        for path, failures in given
+    }
     tables = pd.concat([read_csv(path, FIGURES) for path in snakemake.input.tables])
     comparable = printed.comparable(classes, params.target in params.simulated)
     paper = {params.target: printed.CLASS_COUNTS} if comparable else None
     drawn = {
-        "class_distribution": draw_classes(manifests, params.classes, paper),
+        "class_distribution": draw_classes(used, params.classes, paper),
         "variants": draw_variants(tables, comparable, params.confidence),
         "variants_narrow": draw_variants(tables, comparable, params.confidence, narrow=True),
         "subject_accuracy": draw_subjects(predictions),
@@ -54,11 +58,11 @@ def read_history(path):
     return read_csv(path, ["epoch", "loss", "accuracy"]).assign(variant=variant, fold=f"{seed}/{subject}")
 
 
-def draw_classes(manifests, classes, paper):
+def draw_classes(used, classes, paper):
     """Samples per class, beside the paper's if they are comparable."""
     counts = {
         name: samples.label.value_counts().reindex(classes[name], fill_value=0)
-        for name, samples in manifests.items()
+        for name, samples in used.items()
     }
     return figures.class_distribution(counts, paper)
 

@@ -6,11 +6,13 @@ from pathlib import Path
 from mer_core import job
 
 with job.importing():
+    import pandas as pd
     import torch
 
     from mer_core.config.alignment import Alignment
     from mer_core.config.models import Loss, Variant
     from mer_core.config.training import FoldTraining, Transfer
+    from mer_core.csvs import read_csv
     from mer_core.datasets.manifest import included, read_manifest
     from mer_core.evaluation.collect import read_pooled
     from mer_core.inference.card import Part
@@ -23,9 +25,10 @@ def main(snakemake):
     given, params = snakemake.input, snakemake.params
     torch.set_num_threads(snakemake.threads)
     weights = given.get("weights")
-    parts = []
+    parts, unseen = [], pd.concat([*map(read_csv, given.failures)])["sample_id"]
     for of_dataset, path in zip(params.parts, given.manifests, strict=True):
         samples = included(read_manifest(path))
+        samples = samples[~samples["sample_id"].isin(unseen)]
         for about in of_dataset:
             own = samples[samples["dataset"] == about["name"]]
             counts = own["label"].value_counts().to_dict()

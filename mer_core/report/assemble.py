@@ -234,11 +234,12 @@ def _data(report: ReportInput) -> Section:
 def _quality(dataset: DatasetFindings) -> dict[str, int | str]:
     """What became of a dataset's samples, and how well their faces were found and cropped."""
     samples = dataset.manifest
-    used = samples[samples["included"]]
+    unseen = samples["included"] & samples["sample_id"].isin(dataset.failures["sample_id"])
+    used = samples[samples["included"] & ~unseen]
     facts = {"annotated": len(samples), "used": len(used), "subjects": used["subject"].nunique()}
     left_out = samples.loc[~samples["included"], "reason"].value_counts()
     facts |= {f"left out: {reason}": count for reason, count in left_out.items()}
-    facts |= {"left out: no face found": len(dataset.failures)}
+    facts |= {"left out: no face found": int(unseen.sum())}
     apexes = used["apex_source"].replace("none", "none in this dataset").value_counts()
     facts |= {f"apex: {source}": count for source, count in apexes.items()}
     facts |= {f"face found by: {step}": n for step, n in pd.Series(dataset.detector).value_counts().items()}
