@@ -91,6 +91,21 @@ def test_contrast_spreads_about_the_mean_of_the_image():
     assert 0.5 <= spread.min() < 0.52 and 1.48 < spread.max() <= 1.5
 
 
+@pytest.mark.parametrize("option", [{"shift": 0.2}, {"scale": 0.3}, {"rotation": 20.0}, {"flip": True}])
+def test_the_frames_of_a_clip_change_alike(option):
+    clips = torch.rand(5, 4, 2, 12, 12)
+    changed = change(clips, **option)
+    for frame in range(4):
+        torch.testing.assert_close(changed[:, frame], change(clips[:, frame], **option))
+    assert not torch.equal(changed, clips)
+
+
+def test_the_same_rectangle_is_erased_from_every_frame_of_a_clip():
+    clips = torch.rand(5, 4, 2, 20, 20)
+    erased = change(clips, erasing=1.0) != clips
+    assert erased.any() and torch.equal(erased, erased[:, :1, :1].expand_as(erased))
+
+
 def test_erasing_fills_one_rectangle_in_a_share_of_the_images():
     images = torch.rand(400, 3, 40, 40, generator=generator(2))
     changed = change(images, erasing=0.3)

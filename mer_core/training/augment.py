@@ -24,13 +24,15 @@ def augment(images: Tensor, settings: Augmentation, generator: torch.Generator) 
     tenth to four tenths of the image's, filled with the image's mean (random erasing, Zhong et al. 2020).
 
     Args:
-        images: float (N, C, H, W) in [0, 1], square.
+        images: float (N, C, H, W) in [0, 1], square; or clips (N, T, C, H, W), whose frames change alike.
         settings: the block `augmentation`.
         generator: on the device of the images.
 
     Returns:
         Images of the same shape, in [0, 1].
     """
+    if images.ndim == 5:
+        return augment(images.flatten(1, 2), settings, generator).unflatten(1, images.shape[1:3])
     n, size = len(images), images.shape[-1]
 
     def uniform(*shape: int) -> Tensor:
