@@ -357,6 +357,29 @@ STILL = {"augmentation": {"brightness": 0, "contrast": 0, "flip": False, "rotati
             {"network": "off_apexnet", "input": "flow", "training": STILL | {"dropout": 0.3}},
             r"row.training.dropout: off_apexnet does not take it; leave it out",
         ),
+        ({"network": {"kind": "dtscnn", "streams": [64]}, "input": "moves", "training": STILL}, None),
+        (
+            {"network": "dtscnn", "input": "moves", "training": STILL},
+            r"row.input: dtscnn takes 128 maps, not 64; set its frames",
+        ),
+        (
+            {"network": {"kind": "dtscnn", "streams": [64]}, "input": "small", "training": STILL},
+            r"row.input: dtscnn takes 31 pixels or more, not 30; set its size",
+        ),
+        ({"network": {"kind": "dtscnn", "streams": [63]}}, r"streams.0: 63 is not allowed; it should be gre"),
+        (
+            {"network": {"kind": "dtscnn", "streams": []}},
+            r"streams: \[\] is not allowed; it should have at le",
+        ),
+        (
+            {"network": {"kind": "htnet", "heads": [2, 129, 2]}},
+            r"network.heads: no more than 64, 128 and 256 have a channel each; give fewer",
+        ),
+        (
+            {"network": "efficientnet_lite0", "input": "icon", "training": STILL},
+            r"row.input: efficientnet_lite0 takes 32 pixels or more, not 16; set its size",
+        ),
+        ({"network": {"kind": "htnet", "dim": 1}}, r"network.heads: no more than 1, 2 and 4 have a channel"),
         ({"input": "flow", "training": STILL | {"epochs": 0}}, r"row.training.epochs: 0 is not allowed"),
         (
             {"input": "clip", "training": STILL},
@@ -369,13 +392,27 @@ def test_what_does_not_go_together_in_a_row_is_said(row, said):
     settings["inputs"] = {
         "flow": {"kind": "flow"}, "large": {"kind": "flow", "size": 60},
         "patches": {"kind": "flow_patches"}, "clip": {"kind": "clip"},
+        "moves": {"kind": "flow_clip", "frames": 64},
+        "small": {"kind": "flow_clip", "frames": 64, "size": 30},
+        "icon": {"kind": "dynamic_image", "size": 16},
     }  # fmt: skip
     settings["variants"] = [{"name": "row", "loss": "focal"} | row]
+    if "clip" not in row.values():
+        settings["simulation"]["frames"] = "all"
     if said is None:
         assert load_config(settings).variants[0].name == "row"
         return
     with pytest.raises(UserError, match=said):
         load_config(settings)
+
+
+def test_crops_that_are_too_small_for_a_network_are_refused():
+    settings = changed("variants", [{"name": "row", "loss": "focal", "network": "efficientnet_lite0"}])
+    settings["alignment"]["size"] = 31
+    with pytest.raises(UserError, match=r"alignment\.size: efficientnet_lite0 of variants\.row needs 32 pix"):
+        load_config(settings)
+    settings["alignment"]["size"] = 32
+    assert load_config(settings).alignment.size == 32
 
 
 def test_a_row_lays_its_keys_over_the_common_training():

@@ -1,15 +1,27 @@
 """The networks of the comparison: sizes and shapes of the sources, and what each is known for."""
 
+import itertools
 import re
+from contextlib import suppress
+from pathlib import Path
+from typing import get_args
 
 import pytest
 import torch
+from pydantic import ValidationError
 from skimage import data
 from torch import nn
 from torch.nn.functional import interpolate
 
+from mer_core.config import document
+from mer_core.config.experiment import load_config
+from mer_core.config.inputs import AnyInput
+from mer_core.config.networks import EfficientNetLite0, Network, ResNet18
+from mer_core.config.reading import read_yaml
+from mer_core.config.section import dump
 from mer_core.errors import UserError
 from mer_core.models import (
+    build_network,
     dtscnn,
     efficientnet_lite0,
     htnet,
@@ -19,6 +31,8 @@ from mer_core.models import (
     rcn_a,
     ststnet,
 )
+
+ROOT = Path(__file__).parent.parent
 
 
 def parameters(model):
@@ -102,6 +116,84 @@ def test_off_apexnet_does_not_care_which_stream_comes_first():
     flow = torch.rand(3, 2, 28, 28)
     torch.testing.assert_close(swapped(flow.flip(1)), network(flow))
     assert not torch.allclose(network(flow.flip(1)), network(flow)), "the streams differ"
+
+
+SCHEMA = document.schema()
+
+
+def ends(node):
+    """The values of a key that stand at an end of what its schema allows."""
+    if node.get("type") == "array":
+        each = [ends(item) for item in node.get("prefixItems") or [node["items"]]]
+        return [[], *([*same] for same in zip(*each, strict=True))]
+    found = [False, True] if node["type"] == "boolean" else node.get("enum", [])
+    found += [node[key] for key in ("minimum", "maximum") if key in node]
+    return found + [node[key] - 1e-6 for key in ("exclusiveMaximum",) if key in node]
+
+
+def extremes(section, keys=None):
+    """A section as it is by default, and all of which one key stands at an end."""
+    nodes = dict(SCHEMA["$defs"][section.__name__]["properties"])
+    kind = {"kind": nodes.pop("kind")["const"]}
+    nodes = {key: node for key, node in nodes.items() if key in (keys or nodes)}
+    return [kind, *(kind | {key: end} for key, node in nodes.items() for end in ends(node))]
+
+
+def shape_of(config):
+    """Of what the network of the first row sees."""
+    seen = config.input_of(config.variants[0])
+    if seen is None:
+        return 3, config.alignment.size, config.alignment.size
+    frames = [seen.frames] if seen.kind == "flow_clip" else []
+    channels = {"pair": 6, "flow": 2, "flow_clip": 2, "clip": getattr(seen, "frames", None)}
+    return *frames, channels.get(seen.kind, 3), seen.size, seen.size
+
+
+def must_hold_something(module, inputs, output):
+    assert not isinstance(output, torch.Tensor) or output.numel() > 0, (
+        f"{module} leaves nothing of {inputs[0].shape}"
+    )
+
+
+INPUTS = {get_args(one.model_fields["kind"].annotation)[0]: one for one in get_args(get_args(AnyInput)[0])}
+
+
+def accepted(network, kind):
+    """Configurations of a network and a kind of input, each with one key of the two at an end."""
+    source = read_yaml(ROOT / "config.yaml") | {"baselines": []}
+    source["simulation"]["frames"] = "all"
+    still = {"augmentation": {"flip": False, "rotation": 0.0, "brightness": 0.0}}
+    blocks, inputs = extremes(network), [{"size": 48}, {"size": 16}]
+    if kind != "apex":
+        inputs = extremes(INPUTS[kind], {"size", "frames"})
+    inputs.append(inputs[0] | {"size": network.least})
+    for block, seen in [*itertools.product(blocks, inputs[:1]), *itertools.product(blocks[:1], inputs)]:
+        row = {"name": "row", "network": block, "loss": "focal", "input": kind}
+        with suppress(UserError, ValidationError):
+            own = network.model_validate(block)
+            fixed = {key: value for key, value in (("size", own.edge), ("frames", own.length)) if value}
+            if kind == "apex":
+                source["alignment"] |= seen
+            else:
+                source["inputs"], row["training"] = {kind: fixed | seen}, still
+            yield load_config(source | {"variants": [row]})
+
+
+@pytest.mark.parametrize("network", Network.__subclasses__(), ids=lambda one: one.__name__)
+def test_what_the_configuration_accepts_can_be_built_and_trained(network):
+    """On tensors that have a shape alone."""
+    built = {}
+    for kind in network.takes:
+        configs = [*accepted(network, kind)]
+        assert len(configs) >= len(extremes(network)) / 2
+        built |= {(str(config.variants[0].network), shape_of(config)): config for config in configs}
+    own = {ResNet18: {"attention": "none"}, EfficientNetLite0: {"weights": "random"}}.get(network, {})
+    for (_, shape), config in built.items():
+        with torch.device("meta"):
+            model = build_network(dump(config.variants[0].network) | own, 3, shape[-3])
+            for module in model.modules():
+                module.register_forward_hook(must_hold_something)
+            model(torch.rand(2, *shape)).sum().backward()
 
 
 def queries_and_keys(network):

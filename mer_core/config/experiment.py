@@ -275,8 +275,16 @@ class Config(Section):
         kind = "apex" if seen is None else seen.kind
         if kind not in network.takes:
             yield f"{where}.input: {network.kind} takes {' or '.join(sorted(network.takes))}, not {kind}"
-        elif seen is not None and network.edge not in (None, seen.size):
-            yield f"{where}.input: {network.kind} takes {network.edge} pixels, not {seen.size}; set its size"
+        elif seen is None and self.alignment.size < network.least:
+            yield f"alignment.size: {network.kind} of {where} needs {network.least} pixels; set as many"
+        elif seen is not None:
+            takes = f"{where}.input: {network.kind} takes"
+            if network.edge not in (None, seen.size):
+                yield f"{takes} {network.edge} pixels, not {seen.size}; set its size"
+            if seen.size < network.least:
+                yield f"{takes} {network.least} pixels or more, not {seen.size}; set its size"
+            if network.length and network.length != seen.frames:
+                yield f"{takes} {network.length} maps, not {seen.frames}; set its frames"
         try:
             settings = self.training_of(variant)
         except ValidationError as error:

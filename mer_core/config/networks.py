@@ -8,9 +8,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
-from mer_core.config.section import Count, Fraction, Section, Whole
+from mer_core.config.section import Real, Section, Whole
+
+Width = Annotated[Whole, Field(ge=1, le=1024)]
+Depth = Annotated[Whole, Field(ge=1, le=32)]
+Length = Annotated[Whole, Field(ge=64, le=512)]
 
 
 class Network(Section):
@@ -20,6 +24,10 @@ class Network(Section):
     takes: ClassVar[frozenset[str]]
     # Of the input in pixels, where it is fixed.
     edge: ClassVar[int | None] = None
+    # Pixels of the input below which nothing is left to the last layers.
+    least: ClassVar[int] = 16
+    # Of a clip in maps, where it is fixed.
+    length: ClassVar[int | None] = None
 
 
 class ResNet18(Network):
@@ -56,9 +64,9 @@ class RcnA(Network):
     takes, edge = frozenset({"flow_strain"}), 60
 
     kind: Literal["rcn_a"]
-    features: Count = 32
+    features: Width = 32
     """Maps of each layer."""
-    pooled: Count = 5
+    pooled: Whole = Field(5, ge=1, le=14)
     """Edge of the maps before the classifier."""
 
 
@@ -73,13 +81,18 @@ class LearNet(Network):
 class Dtscnn(Network):
     """DTSCNN (Peng et al. 2017), as far as it is known."""
 
-    takes = frozenset({"flow_clip"})
+    takes, least = frozenset({"flow_clip"}), 31
 
     kind: Literal["dtscnn"]
-    streams: tuple[Count, ...] = (64, 128)
+    streams: tuple[Length, ...] = Field((64, 128), min_length=1)
     """Flow maps that each stream sees; the input has as many as the longest."""
-    dropout: Fraction = 0.5
+    dropout: Real = Field(0.5, ge=0, lt=1)
     """Before the classifier."""
+
+    @property
+    def length(self) -> int:
+        """Of the input in maps."""
+        return max(self.streams)
 
 
 class HtNet(Network):
@@ -88,14 +101,23 @@ class HtNet(Network):
     takes, edge = frozenset({"flow_patches"}), 28
 
     kind: Literal["htnet"]
-    dim: Count = 64
+    dim: Width = 64
     """Channels of the first level; the authors use 256."""
     attention: Literal["degenerate", "true"] = "degenerate"
     """Patches of 7 pixels, one token per block (degenerate, as published), or of one, 49 tokens (true)."""
-    heads: tuple[Count, Count, Count] = (2, 2, 2)
+    heads: tuple[Width, Width, Width] = Field((2, 2, 2), validate_default=True)
     """Per level; the authors use 3, 6, 12."""
-    depths: tuple[Count, Count, Count] = (2, 2, 10)
+    depths: tuple[Depth, Depth, Depth] = (2, 2, 10)
     """Layers per level; the authors use 2, 2, 10."""
+
+    @field_validator("heads")
+    @classmethod
+    def _have_a_channel_each(cls, heads: tuple[int, ...], info: ValidationInfo) -> tuple[int, ...]:
+        dim = info.data.get("dim")
+        if dim and any(count > dim << level for level, count in enumerate(heads)):
+            most = f"{dim}, {2 * dim} and {4 * dim}"
+            raise ValueError(f"no more than {most} have a channel each; give fewer, or a larger dim")
+        return heads
 
 
 class MmNet(Network):
@@ -116,7 +138,7 @@ class MmNet(Network):
 class EfficientNetLite0(Network):
     """EfficientNet-Lite0 (Tan and Le 2019)."""
 
-    takes = frozenset({"apex", "difference", "dynamic_image"})
+    takes, least = frozenset({"apex", "difference", "dynamic_image"}), 32
 
     kind: Literal["efficientnet_lite0"]
     weights: Literal["imagenet", "random"] = "imagenet"
