@@ -179,6 +179,11 @@ def test_the_shipped_file_is_valid_and_survives_dumping():
         ("x" * 5000, 1, "xxx...xxx"),
         ("a\nb", 1, r"'a\nb': unknown key"),
         ("report.never_show", ["sub12"], "it should be a dataset and a subject, such as casme2/sub12"),
+        (
+            "report.never_show",
+            ["casme/sub12"],
+            "'casme/sub12' is of no dataset on disk; name casme2, ckplus",
+        ),
         ("seeds", [2**40], "seeds.0: 1099511627776 is not allowed; it should be less than 4294967296"),
         ("evaluation.bootstrap", 10**12, "evaluation.bootstrap: 1000000000000 is not allowed"),
         ("reduction", 48, "reduction: 48 is not allowed; it should be 1, 2, 4, 8, 16, 32 or 64"),
@@ -439,8 +444,9 @@ def test_only_used_datasets_are_spelled_out():
     assert spelled.pretraining_splits == ["frame", "subject"]
     untransferred = copy.deepcopy(SHIPPED)
     untransferred["variants"] = untransferred["variants"][:2]
+    untransferred["report"]["never_show"] = ["casme2/sub02", "ckplus/S055"]
     spelled = load_config(untransferred).with_subjects(["sub01", "sub02"])
-    assert list(spelled.datasets) == ["casme2"]
+    assert list(spelled.datasets) == ["casme2"] and spelled.report.never_show == ["casme2/sub02"]
     assert spelled.source is None
     with pytest.raises(UserError, match=r"datasets\.casme2\.root: no subject found"):
         load_config(untransferred).with_subjects([])

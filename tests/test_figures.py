@@ -245,7 +245,7 @@ def test_step_times_put_the_longest_rule_first():
     assert min(min(line.get_xdata()) for line in panel.lines) > 0, "zero has no place on this axis"
 
 
-REPORT = {"never_show": ["casme2/sub12", "ckplus/S055"]}
+REPORT = {"never_show": ["casme2/sub02", "ckplus/S055"]}
 LICENSED, DRAWN = False, True
 
 
@@ -256,12 +256,16 @@ LICENSED, DRAWN = False, True
         (True, DRAWN, "casme2", "casme2/sub01", True),
         (False, DRAWN, "casme2", "casme2/sub01", False),
         ("simulated", DRAWN, "ckplus", "ckplus/S001", True),
-        (True, DRAWN, "casme2", "casme2/sub12", False),
+        (True, DRAWN, "casme2", "casme2/sub02", False),
+        (True, DRAWN, "casme2", "casme2/sub12", True),
         ("simulated", LICENSED, "casme2", "casme2/sub01", False),
         (False, LICENSED, "casme2", "casme2/sub01", False),
         (True, LICENSED, "casme2", "casme2/sub01", True),
-        (True, LICENSED, "casme2", "casme2/sub12", False),
-        (True, LICENSED, "casme2", "other/sub12", True),
+        (True, LICENSED, "casme2", "casme2/sub02", False),
+        (True, LICENSED, "casme2", "other/sub02", True),
+        (True, LICENSED, "casme2", "casme2_three/sub12", False),
+        (True, LICENSED, "casme2", "casme2/sub22", False),
+        (True, LICENSED, "samm", "samm/sub12", True),
         (True, LICENSED, "tabular", "mine/p1", True),
         (True, LICENSED, "ckplus", "ckplus/S052", True),
         (True, LICENSED, "ckplus", "ckplus/S055", False),

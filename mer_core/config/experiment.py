@@ -187,6 +187,10 @@ class Config(Section):
                 yield f"folds_by: {self.target} has no official split; set subject"
             if self.folds is not None:
                 yield "folds: the official test parts are left out; set null, or folds_by: subject"
+        known = [name for name in self.datasets if name not in self.composites]
+        for person in self.report.never_show:
+            if person.partition("/")[0] not in known:
+                yield f"report.never_show: '{person}' is of no dataset on disk; name {', '.join(known)}"
         yield from self._missing_frames()
         for row in self.baselines:
             if isinstance(row.features, Pretrained) and (problem := self._unfit_to_describe(row.features)):
@@ -522,6 +526,9 @@ class Config(Section):
                 section.pop("people_of", None)
         source["datasets"][self.target]["subjects"] = every
         source["source"] = self.source if self.source in self.used else None
+        source["report"]["never_show"] = [
+            person for person in self.report.never_show if person.partition("/")[0] in self.used
+        ]
         if len(every) < 2:
             raise UserError(
                 f"datasets.{self.target}.subjects: only {every[0]}; leaving one out needs two at least"

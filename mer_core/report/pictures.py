@@ -17,6 +17,8 @@ from mer_core.report.figures import SOFT, WIDTH, styled
 CKPLUS_PUBLISHABLE = frozenset(
     {"S052", "S055", "S074", "S106", "S111", "S113", "S121", "S124", "S125", "S130", "S132"}
 )
+# Those of CASME II whose publication is restricted.
+CASME2_RESTRICTED = frozenset({"sub12", "sub22"})
 CKPLUS_NOTICE = "© Jeffrey Cohn"
 
 
@@ -50,18 +52,22 @@ def may_show(dataset: str, subject: str, *, simulated: bool, layout: str, settin
         dataset: the dataset's name in the configuration.
         subject: the subject's name in the manifest.
         simulated: the dataset was drawn by this workflow and shows nobody's expression.
-        layout: of the dataset; that of CK+ has rules of its own.
+        layout: of the dataset; those of CK+ and CASME II have rules of their own, whatever it is called.
         settings: the configuration's `report` block.
 
     Returns:
         False for everybody under `never_show`; simulated faces unless `show_faces` is false; licensed
-        ones only where it is true, and of CK+ only those that its user agreement names.
+        ones only where it is true, of CK+ only those that its user agreement names, and of CASME II none of
+        those whose publication is restricted.
     """
     if f"{dataset}/{subject}" in settings.never_show:
         return False
     if simulated:
         return settings.show_faces is not False
-    return settings.show_faces is True and (layout != "ckplus" or subject in CKPLUS_PUBLISHABLE)
+    barred = (layout == "ckplus" and subject not in CKPLUS_PUBLISHABLE) or (
+        layout == "casme2" and subject in CASME2_RESTRICTED
+    )
+    return settings.show_faces is True and not barred
 
 
 def notice(layout: str, *, simulated: bool) -> str:
