@@ -4,6 +4,7 @@ import itertools
 import re
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import get_args
 
 import pytest
@@ -31,6 +32,7 @@ from mer_core.models import (
     rcn_a,
     ststnet,
 )
+from mer_core.training.fold import multiply_adds
 
 ROOT = Path(__file__).parent.parent
 
@@ -61,6 +63,30 @@ def parameters(model):
 )
 def test_as_many_parameters_as_the_source(model, classes, options, count):
     assert parameters(model.build(classes, **options)) == count
+
+
+@pytest.mark.parametrize(
+    ("model", "shape", "options", "millions"),
+    [
+        (off_apexnet, (2, 28, 28), {}, 3.83),
+        (ststnet, (3, 28, 28), {}, 0.39),
+        (ststnet, (3, 28, 28), {"layers": "table"}, 0.34),
+        (rcn_a, (3, 60, 60), {}, 22.8),
+        (rcn_a, (3, 60, 60), {"features": 64, "pooled": 7}, 76.1),
+        (learnet, (3, 112, 112), {}, 26.3),
+        (dtscnn, (128, 2, 128, 128), {}, 510 + 1076),
+        (htnet, (3, 28, 28), {}, 13.5),
+        (htnet, (3, 28, 28), {"attention": "true", "dim": 32}, 177),
+        (htnet, (3, 28, 28), {"attention": "true"}, 682),
+        (mmnet, (6, 224, 224), {}, 7212),
+    ],
+)
+def test_as_many_multiply_adds_as_the_source(model, shape, options, millions):
+    image = torch.rand(1, *shape)
+    samples = SimpleNamespace(images=image, pixels=lambda index: image[index], normalize=lambda one: one)
+    fused = torch.backends.mha.get_fastpath_enabled()
+    assert multiply_adds(model.build(5, **options), samples) / 1e6 == pytest.approx(millions, rel=0.02)
+    assert torch.backends.mha.get_fastpath_enabled() == fused
 
 
 def test_htnet_at_its_published_size():

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import logsigmoid
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -246,8 +247,14 @@ def multiply_adds(model: nn.Module, samples: data.Samples) -> int:
     """Of the convolutions and matrix products of one answer; the model is left in evaluation mode."""
     model.eval()
     one = samples.normalize(samples.pixels(torch.zeros(1, dtype=torch.int64, device=samples.images.device)))
-    with FlopCounterMode(display=False) as counted:
-        model(one)
+    # What a fused kernel multiplies, of attention or of a whole layer, is not counted.
+    fused = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counted:
+            model(one)
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fused)
     return counted.get_total_flops() // 2
 
 
