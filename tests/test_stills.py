@@ -81,6 +81,24 @@ def test_what_is_wrong_with_a_list(tmp_path):
         read(tmp_path, section("rafdb"))
 
 
+@pytest.mark.parametrize("folder", ["compound_expression", "RAF-Compound", "Compound set/data"])
+def test_the_compound_set_is_passed_over_whatever_its_folder(tmp_path, folder):
+    write_raf(tmp_path / "basic", ["train_00001.jpg 5"])
+    write_raf(tmp_path / folder, ["train_00001.jpg 1", "train_00002.jpg 2"])
+    samples, defects = read(tmp_path, section("rafdb"))
+    assert samples.label.tolist() == ["sadness"] and defects.empty
+
+
+def test_lists_that_disagree(tmp_path):
+    write_raf(tmp_path / "basic", ["train_00001.jpg 5", "train_00002.jpg 4"])
+    write_raf(tmp_path / "old", ["train_00001.jpg 1", "train_00002.jpg 4"], [])
+    samples, defects = read(tmp_path, section("rafdb"))
+    assert samples.included.tolist() == [False, True]
+    assert defects.defect.tolist() == ["conflicting_annotation"]
+    where = "EmoLabel/list_patition_label.txt:1"
+    assert f"sadness in basic/{where}, surprise in old/{where}" in defects.action[0]
+
+
 def test_list_and_folder_that_disagree(tmp_path):
     write_raf(tmp_path, ["train_00001.jpg 5"], ["1/train_00001_aligned.jpg"])
     samples, defects = read(tmp_path, section("rafdb"))
@@ -115,6 +133,21 @@ def test_fer_as_a_table_of_pixels_by_the_command_of_the_message(tmp_path):
     assert subprocess.run(words, check=False).returncode == 0
     samples, _ = read(folder, section("fer2013"))
     assert samples.label.tolist() == ["anger", "happiness"]
+
+
+@pytest.mark.parametrize("layout", ["rafdb", "fer2013", "affectnet"])
+def test_numbers_of_folders_that_are_no_labels(tmp_path, layout):
+    """As those of AffectNet's whole release, whose labels are in a table."""
+    for number in (1, 2, 3, 103):
+        draw(tmp_path / f"Manually_Annotated_Images/{number}/{number}.jpg")
+    (tmp_path / "Manually_Annotated_Images/700").mkdir()
+    with pytest.raises(
+        UserError, match=r"Annotated_Images: 103 is none of . \(.*are the numbers .* labels\? Sort"
+    ):
+        read(tmp_path, section(layout))
+    (tmp_path / "Manually_Annotated_Images").rename(tmp_path / "anger")
+    samples, defects = read(tmp_path, section(layout))
+    assert samples.label.tolist() == ["anger"] * 4 and defects.empty, "as the message says"
 
 
 def test_affectnet_by_its_annotations(tmp_path):

@@ -51,9 +51,9 @@ def read(name: str, settings: Affectnet, root: Root, findings: Findings) -> list
     listing = [*frames.walk(root)]
     annotated = {folder / file for folder, names in listing for file in names if file.endswith(SUFFIX)}
 
-    def listed(path: Path) -> Said | None:
+    def listed(path: Path) -> list[Said]:
         file = path.parent.parent / "annotations" / f"{path.stem}{SUFFIX}"
-        return (of_code(parse_label(file), CODES), root.relative(file)) if file in annotated else None
+        return [(of_code(parse_label(file), CODES), root.relative(file))] if file in annotated else []
 
     example = "train_set/images/0.jpg with train_set/annotations/0_exp.npy, or anger/0.jpg"
     return read_stills(name, settings, root, listing, CODES, listed, example, findings)

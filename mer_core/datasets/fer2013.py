@@ -7,6 +7,7 @@ Goodfellow et al., Challenges in representation learning: a report on three mach
 from __future__ import annotations
 
 import shlex
+from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -46,16 +47,17 @@ def read(name: str, settings: Fer2013, root: Root, findings: Findings) -> list[d
             its images.
     """
     listing = [*frames.walk(root)]
-    said: dict[Path, Said] = {}
+    said: dict[Path, list[Said]] = defaultdict(list)
     for folder, names in listing:
         if pixels.TABLE in names:
             table = workbook.read_table(folder / pixels.TABLE, {"path": ["path"], "label": ["label"]})
             for row, cells in table.iterrows():
                 where = f"{root.relative(folder / pixels.TABLE)}:{row}"
-                said[folder / cells["path"]] = of_code(cells["label"], CODES), where
+                said[folder / cells["path"]].append((of_code(cells["label"], CODES), where))
     try:
+        example = "train/angry/Training_3908.jpg"
         return read_stills(
-            name, settings, root, listing, CODES, said.get, "train/angry/Training_3908.jpg", findings
+            name, settings, root, listing, CODES, lambda path: said.get(path, []), example, findings
         )
     except UserError:
         tables = (folder / file for folder, names in listing for file in names if file.endswith(".csv"))

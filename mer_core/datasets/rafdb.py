@@ -7,6 +7,7 @@ wild, CVPR 2017.
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -57,18 +58,20 @@ def read(name: str, settings: Rafdb, root: Root, findings: Findings) -> list[dic
     ]
     example = f"EmoLabel/{LIST} and Image/aligned/train_00001_aligned.jpg, or train/1/train_00001_aligned.jpg"
     samples = read_stills(
-        name, settings, root, used, CODES, lambda path: said.get(_face(path.name)), example, findings
+        name, settings, root, used, CODES, lambda path: said.get(_face(path.name), []), example, findings
     )
     there = {_face(Path(sample["frame_path"]).name) for sample in samples}
     lost = [face for face in said if face not in there]
     if lost:
         action = f"{len(lost)} of {len(said)} faces of the list are not there as {wanted}, first {lost[0]}"
-        findings.add("annotation_without_frames", action, file=said[lost[0]][1])
+        findings.add("annotation_without_frames", action, file=said[lost[0]][0][1])
     return samples
 
 
 def _is_compound(folder: Path, root: Root) -> bool:
-    return "compound" in map(str.lower, (root.path.name, *folder.relative_to(root.path).parts))
+    names = [name.lower() for name in folder.relative_to(root.path).parts]
+    inside = any("compound" in name and "basic" not in name for name in names)
+    return inside or root.path.name.lower() == "compound"
 
 
 def _face(file: str) -> str | None:
@@ -85,9 +88,9 @@ def _kind(folder: Path, file: str) -> str | None:
     return "aligned" if match[2] or folder.name.lower() == "aligned" else "original"
 
 
-def _read_lists(listing: list[tuple[Path, list[str]]], root: Root) -> dict[str, Said]:
-    """What the list says of each face, lines such as `train_00001.jpg 5`."""
-    said: dict[str, Said] = {}
+def _read_lists(listing: list[tuple[Path, list[str]]], root: Root) -> dict[str, list[Said]]:
+    """What the lists say of each face, lines such as `train_00001.jpg 5`."""
+    said: dict[str, list[Said]] = defaultdict(list)
     for folder, names in listing:
         if LIST not in names:
             continue
@@ -104,5 +107,5 @@ def _read_lists(listing: list[tuple[Path, list[str]]], root: Root) -> dict[str, 
             face, _, code = line.strip().rpartition(" ")
             if (key := _face(face.strip())) is None or not code.isdecimal():
                 raise UserError(f"{path}: line {number}: {line[:60]!r} is not as train_00001.jpg 5; mend it")
-            said[key] = of_code(code, CODES), f"{root.relative(path)}:{number}"
+            said[key].append((of_code(code, CODES), f"{root.relative(path)}:{number}"))
     return said

@@ -5,7 +5,7 @@ A module of a dataset says which number means which expression. Labels are names
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from mer_core.datasets.checks import assign_class
 from mer_core.datasets.defects import Findings
 from mer_core.datasets.frames import Root
 from mer_core.datasets.manifest import UNNAMED, new_sample
+from mer_core.errors import UserError
 
 NAMES = ("anger", "contempt", "disgust", "fear", "happiness", "neutral", "sadness", "surprise")
 # How copies name their folders otherwise.
@@ -38,7 +39,7 @@ def read_stills(
     root: Root,
     listing: Sequence[tuple[Path, Sequence[str]]],
     codes: Mapping[int, str],
-    listed: Callable[[Path], Said | None],
+    listed: Callable[[Path], Sequence[Said]],
     example: str,
     findings: Findings,
 ) -> list[dict[str, Any]]:
@@ -50,22 +51,36 @@ def read_stills(
         root: the dataset's folder.
         listing: folders under the root with the names of their files; what is not to be used left out.
         codes: the number of a folder or in a list -> its label.
-        listed: what is said of an image elsewhere than by its folder; None where nothing is.
+        listed: all that is said of an image elsewhere than by its folder.
         example: of the images' files, for the message.
         findings: where defects go.
 
     Raises:
-        UserError: there are no images.
+        UserError: there are no labelled images, or the numbers of folders are no labels.
     """
+    images = {
+        folder: [file for file in names if Path(file).suffix.lower() in frames.IMAGE_SUFFIXES]
+        for folder, names in listing
+    }
+    numbered: dict[Path, set[int]] = defaultdict(set)
+    for folder, files in images.items():
+        if files and (number := _number(folder)) is not None:
+            numbered[folder.parent].add(number)
     samples, silent, known = [], Counter[str](), {*NAMES, *codes.values()}
-    for folder, names in listing:
-        by_folder = label_of_folder(folder, root, codes)
-        for file in names:
-            if Path(file).suffix.lower() not in frames.IMAGE_SUFFIXES:
-                continue
+    for folder, files in images.items():
+        number, strange = _number(folder), min(numbered[folder.parent] - codes.keys(), default=None)
+        by_folder = label_of_folder(folder, root)
+        if by_folder is None and number is not None and strange is None:
+            by_folder = codes[number], root.relative(folder)
+        for file in files:
             path = folder / file
             relative = root.relative(path)
-            labels = [said for said in (listed(path), by_folder) if said is not None]
+            labels = [*listed(path), *([by_folder] if by_folder else [])]
+            if not labels and number is not None:
+                raise UserError(
+                    f"{folder.parent}: {strange} is none of {_written(codes)}; are the numbers of these "
+                    "folders labels? Sort the images into folders by label, such as anger"
+                )
             if not labels:
                 silent[root.relative(folder)] += 1
                 continue
@@ -80,23 +95,32 @@ def read_stills(
                 assign_class(sample, raw, settings.classes, findings, where)
             samples.append(sample)
     if not samples:
-        raise frames.nothing_there(name, "labelled images", example, listing, root)
+        place, count = next(iter(silent.items()), ("", 0))
+        unlabelled = (
+            f"{silent.total()} images without a label ({count} in {place}): put their labels there, or sort "
+            "them into folders by label"
+        )
+        raise frames.nothing_there(
+            name, "labelled images", example, listing, root, instead=unlabelled if count else ""
+        )
     for place, count in silent.items():
         findings.add("frames_without_annotation", f"not used: {count} images", file=place)
     return samples
 
 
-def label_of_folder(folder: Path, root: Root, codes: Mapping[int, str]) -> Said | None:
-    """The label by a folder's number, by its name, or by that of the nearest above it in the root."""
-    own = frames.plain(folder.name)
-    if own.isdecimal() and int(own) in codes:
-        return codes[int(own)], root.relative(folder)
+def label_of_folder(folder: Path, root: Root) -> Said | None:
+    """The label by a folder's name, or by that of the nearest above it in the root."""
     for above in (folder, *folder.parents):
         if not above.is_relative_to(root.path):
             break
         if label := _SPELLINGS.get(frames.plain(above.name)):
             return label, root.relative(above)
     return None
+
+
+def _number(folder: Path) -> int | None:
+    name = frames.plain(folder.name)
+    return int(name) if name.isdecimal() else None
 
 
 def of_code(text: str, codes: Mapping[int, str]) -> str:
