@@ -81,6 +81,22 @@ def test_what_is_wrong_with_a_list(tmp_path):
         read(tmp_path, section("rafdb"))
 
 
+@pytest.mark.parametrize("inside", ["basic", "basic/Image", "basic/Image/aligned"])
+@pytest.mark.parametrize("spelling", ["list_patition_label.txt", "list_partition_label.txt"])
+def test_raf_from_any_folder_inside(tmp_path, inside, spelling):
+    write_raf(tmp_path / "basic", ["train_00001.jpg 5", "test_0001.jpg 1"])
+    file = tmp_path / "basic/EmoLabel/list_patition_label.txt"
+    file.rename(file.with_name(spelling))
+    samples, defects = read(tmp_path / inside, section("rafdb"))
+    assert samples.label.tolist() == ["surprise", "sadness"] and defects.empty
+
+
+def test_images_without_labels_are_not_to_be_renamed(tmp_path):
+    draw(tmp_path / "Image/aligned/train_00001_aligned.jpg")
+    with pytest.raises(UserError, match=r"1 images without a label \(1 in Image/aligned\): put their labels"):
+        read(tmp_path, section("rafdb"))
+
+
 @pytest.mark.parametrize("folder", ["compound_expression", "RAF-Compound", "Compound set/data"])
 def test_the_compound_set_is_passed_over_whatever_its_folder(tmp_path, folder):
     write_raf(tmp_path / "basic", ["train_00001.jpg 5"])
@@ -135,6 +151,16 @@ def test_fer_as_a_table_of_pixels_by_the_command_of_the_message(tmp_path):
     assert samples.label.tolist() == ["anger", "happiness"]
 
 
+def test_fer_by_the_table_that_has_labels(tmp_path):
+    """Kaggle's test.csv has none."""
+    (tmp_path / "test.csv").write_text("pixels\n1 2 3 4\n")
+    with pytest.raises(UserError, match="no labelled images there"):
+        read(tmp_path, section("fer2013"))
+    (tmp_path / "train.csv").write_text("emotion,pixels\n0,1 2 3 4\n")
+    with pytest.raises(UserError, match=r"train\.csv: holds pixels .*pixels \S*train\.csv FOLDER"):
+        read(tmp_path, section("fer2013"))
+
+
 @pytest.mark.parametrize("layout", ["rafdb", "fer2013", "affectnet"])
 def test_numbers_of_folders_that_are_no_labels(tmp_path, layout):
     """As those of AffectNet's whole release, whose labels are in a table."""
@@ -165,6 +191,28 @@ def test_affectnet_by_its_annotations(tmp_path):
     assert samples.reason.iloc[2].endswith("is mapped to null")
     assert defects.defect.tolist() == ["bad_label_file", "bad_label_file"]
     assert "'77' is none of 0 (neutral)" in defects.action[0]
+
+
+@pytest.mark.parametrize(
+    ("images", "annotations", "inside"),
+    [
+        ("train_set/images", "train_set/annotations", "train_set/images"),
+        ("train_set/images/images", "train_set/annotations/annotations", "."),
+        ("train_set/images/images", "train_set/annotations", "train_set"),
+        ("train_set/images/images", "train_set/annotations/annotations", "train_set/images/images"),
+    ],
+)
+def test_affectnet_from_any_folder_inside_and_doubled_ones(tmp_path, images, annotations, inside):
+    draw(tmp_path / images / "0.jpg")
+    (tmp_path / annotations).mkdir(parents=True)
+    np.save(tmp_path / annotations / "0_exp.npy", "7")
+    np.save(tmp_path / annotations / "0_lnd.npy", np.zeros(136))
+    samples, defects = read(tmp_path / inside, section("affectnet"))
+    assert samples.label.tolist() == ["contempt"] and defects.empty
+    (tmp_path / annotations / "0_exp.npy").rename(tmp_path / annotations / "1_exp.npy")
+    with pytest.raises(UserError) as refused:
+        read(tmp_path / inside, section("affectnet"))
+    assert "1 images without a label" in str(refused.value) and "another format" not in str(refused.value)
 
 
 def test_affectnet_never_unpickles(tmp_path):

@@ -6,6 +6,9 @@ the wild, IEEE Transactions on Affective Computing 10(1), 2019.
 
 from __future__ import annotations
 
+import re
+from collections import defaultdict
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +19,7 @@ from mer_core.datasets import frames
 from mer_core.datasets.defects import Findings
 from mer_core.datasets.frames import Root
 from mer_core.datasets.published import Published
-from mer_core.datasets.stills import Said, of_code, read_stills
+from mer_core.datasets.stills import Said, above, of_code, read_stills
 
 SETTINGS = Affectnet
 CODES = dict(
@@ -30,6 +33,7 @@ PUBLISHED = Published(
     }
 )
 SUFFIX = "_exp.npy"
+_ANNOTATION = re.compile(r"_(exp|val|aro|lnd)\.npy$")
 MAX_BYTES = 10_000  # of a file that holds one number
 
 
@@ -49,14 +53,30 @@ def read(name: str, settings: Affectnet, root: Root, findings: Findings) -> list
         UserError: there are no labelled images.
     """
     listing = [*frames.walk(root)]
-    annotated = {folder / file for folder, names in listing for file in names if file.endswith(SUFFIX)}
+    annotated = _annotations(listing) or _annotations(above(root, "annotations"))
+    used = [(folder, [file for file in names if not _ANNOTATION.search(file)]) for folder, names in listing]
 
     def listed(path: Path) -> list[Said]:
-        file = path.parent.parent / "annotations" / f"{path.stem}{SUFFIX}"
-        return [(of_code(parse_label(file), CODES), root.relative(file))] if file in annotated else []
+        files = annotated.get((_part(path.parent), path.stem), [])
+        return [(of_code(parse_label(file), CODES), root.relative(file)) for file in files]
 
     example = "train_set/images/0.jpg with train_set/annotations/0_exp.npy, or anger/0.jpg"
-    return read_stills(name, settings, root, listing, CODES, listed, example, findings)
+    return read_stills(name, settings, root, used, CODES, listed, example, findings)
+
+
+def _annotations(listing: Iterable[tuple[Path, list[str]]]) -> dict[tuple[Path, str], list[Path]]:
+    """The part and the name of an image -> its files of annotation."""
+    found: dict[tuple[Path, str], list[Path]] = defaultdict(list)
+    for folder, names in listing:
+        for file in names:
+            if file.endswith(SUFFIX):
+                found[_part(folder), file.removesuffix(SUFFIX)].append(folder / file)
+    return found
+
+
+def _part(folder: Path) -> Path:
+    """Training or validation part of `images` or `annotations`, which unpacking may have doubled."""
+    return folder.parent if folder.parent.name != folder.name else _part(folder.parent)
 
 
 def parse_label(file: Path) -> str:

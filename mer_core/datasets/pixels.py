@@ -22,15 +22,16 @@ from mer_core.images import write_image
 from mer_core.job import cannot_read
 
 TABLE = "images.csv"
+COLUMNS = {"pixels", "emotion"}
 _MAX_CELL = 10_000_000  # characters; 48 x 48 pixels take ten thousand
 _REMEDY = "copy it again from the source"
 
 
 def is_table(path: Path) -> bool:
-    """Whether a CSV table has a column of pixels."""
+    """Whether a CSV table has the columns of one that `unpack` writes as images."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            return "pixels" in _names(file.readline(1000))
+            return set(_names(file.readline(1000))) >= COLUMNS
     except (OSError, ValueError):
         return False
 
@@ -68,7 +69,7 @@ def _read(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             names = _names(file.readline())
-            if not {"pixels", "emotion"} <= set(names):
+            if not set(names) >= COLUMNS:
                 raise UserError(f"{path}: no columns pixels and emotion, but {', '.join(names)[:200]}")
             for number, cells in enumerate(csv.reader(file, strict=True), start=2):
                 if not "".join(cells).strip():  # a blank line, or one that is ended twice

@@ -16,7 +16,7 @@ from mer_core.datasets import frames
 from mer_core.datasets.defects import Findings
 from mer_core.datasets.frames import Root
 from mer_core.datasets.published import Published
-from mer_core.datasets.stills import Said, of_code, read_stills
+from mer_core.datasets.stills import Said, above, of_code, read_stills
 from mer_core.errors import UserError
 from mer_core.job import cannot_read
 
@@ -29,7 +29,8 @@ PUBLISHED = Published(
         **{"sadness": 2460, "anger": 867, "neutral": 3204},
     }
 )
-LIST = "list_patition_label.txt"  # spelled so
+LIST = "list_patition_label.txt"  # spelled so, or by whoever copied it
+_LIST = re.compile(r"list_par?tition_label\.txt", re.IGNORECASE)
 _FACE = re.compile(r"((?:train|test)_[0-9]+)(_aligned)?", re.IGNORECASE)
 
 
@@ -49,7 +50,7 @@ def read(name: str, settings: Rafdb, root: Root, findings: Findings) -> list[dic
         UserError: there are no labelled images, or the list cannot be read.
     """
     listing = [(folder, names) for folder, names in frames.walk(root) if not _is_compound(folder, root)]
-    said = _read_lists(listing, root)
+    said = _read_lists(listing, root) or _read_lists(above(root, "emolabel"), root)
     kinds = {_kind(folder, file) for folder, names in listing for file in names} - {None}
     wanted = settings.frames if settings.frames != "auto" else "aligned" if "aligned" in kinds else "original"
     used = [
@@ -91,10 +92,7 @@ def _kind(folder: Path, file: str) -> str | None:
 def _read_lists(listing: list[tuple[Path, list[str]]], root: Root) -> dict[str, list[Said]]:
     """What the lists say of each face, lines such as `train_00001.jpg 5`."""
     said: dict[str, list[Said]] = defaultdict(list)
-    for folder, names in listing:
-        if LIST not in names:
-            continue
-        path = folder / LIST
+    for path in (folder / file for folder, names in listing for file in names if _LIST.fullmatch(file)):
         try:
             lines = path.read_text(encoding="utf-8-sig").splitlines()
         except OSError as error:

@@ -118,6 +118,21 @@ def label_of_folder(folder: Path, root: Root) -> Said | None:
     return None
 
 
+def above(root: Root, named: str) -> list[tuple[Path, list[str]]]:
+    """The two folders above a root that is a part of a dataset, and what the folders of a name hold there."""
+    found = []
+    for folder in root.path.parents[:2]:
+        try:
+            inner, files = frames.scan(folder, Root(folder))
+        except OSError:  # there need be nothing that may be read
+            continue
+        found.append((folder, files))
+        for beside in inner:
+            if frames.plain(beside.name) == named:
+                found += frames.walk(Root(beside))
+    return found
+
+
 def _number(folder: Path) -> int | None:
     name = frames.plain(folder.name)
     return int(name) if name.isdecimal() else None
