@@ -54,6 +54,19 @@ def test_what_is_not_there_is_said_with_what_is(tmp_path):
         read(tmp_path / "empty", oulu())
 
 
+def test_folders_that_no_name_places_are_told(tmp_path):
+    write(tmp_path, ["P001/Anger", "P002 (1)/Fear", "003/Anger", "P004_/Anger", "P005/Anger/seq1"])
+    write(tmp_path, ["003/Anger"], "OriginalImg/VL/Dark")
+    samples, defects = read(tmp_path, oulu())
+    assert samples.subject.unique().tolist() == ["P001", "P002"]
+    told = defects[defects.defect == "frames_without_annotation"]
+    tree = "OriginalImg/VL/Strong"
+    assert told.file.tolist() == [
+        f"{tree}/{place}" for place in ("003/Anger", "P004_/Anger", "P005/Anger/seq1")
+    ]
+    assert told.action.str.startswith("not used: 5 frames, in no folder named as in OriginalImg/VL").all()
+
+
 def test_whole_pictures_are_preferred_and_lost_ones_taken_from_the_crops(tmp_path):
     write(tmp_path, ["P001/Anger", "P002/Fear"])
     write(tmp_path, ["P001/Anger", "P002/Fear", "P003/Sadness"], "PreProcess_Img/VL_Acropped/Strong")

@@ -162,6 +162,21 @@ def test_the_macro_expressions_of_mmew(tmp_path):
     assert list_subjects("macro", macro(), tmp_path) == ["S01", "S02"]
 
 
+def test_images_of_other_names_are_told(tmp_path):
+    for name in (
+        "S01/anger/S01-07-001",
+        "S01/anger/S01_07_002",
+        "S02/anger/S02-07-001",
+        "S02/anger/S02-07-0002",
+    ):
+        draw(tmp_path / f"Macro_Expression/{name}.jpg")
+    draw(tmp_path / "Micro_Expression/anger/clip 1/1.jpg")
+    samples, defects = read(tmp_path, macro())
+    told = defects[defects.defect == "frames_without_annotation"]
+    assert len(samples) == 2 and told.file.str[-9:].tolist() == ["S01/anger", "S02/anger"]
+    assert told.action.iloc[0] == "not used: 1 images not named as S01-07-001.jpg, first S01_07_002.jpg"
+
+
 def test_an_image_among_another_persons(tmp_path):
     draw(tmp_path / "S02/anger/S01-07-001.jpg")
     draw(tmp_path / "S01/happiness/S01-01-001.jpg")

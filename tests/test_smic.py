@@ -82,6 +82,34 @@ def test_cameras_show_the_same_events(tmp_path):
         read(tmp_path, smic(camera="NIR"))
 
 
+def test_what_other_settings_would_take_is_said(tmp_path):
+    write_smic(tmp_path)
+    with pytest.raises(UserError, match=r"but those of camera: HS; write one of these$"):
+        read(tmp_path, smic(camera="VIS"))
+    (tmp_path / "SMIC_all_raw/HS").rename(tmp_path / "SMIC_all_raw/HS_long")
+    with pytest.raises(UserError, match=r"but those of extended: true; write one of these$"):
+        read(tmp_path, smic())
+
+
+def test_folders_that_no_name_places_are_told(tmp_path):
+    write_smic(tmp_path)
+    write_smic(tmp_path, "SMIC_all_raw/VIS", NAMES[:2])
+    draw(tmp_path / "SMIC_all_raw/HS/s1/non_micro/s1_01/image1.bmp")
+    home = tmp_path / "SMIC_all_raw/HS/s1/micro"
+    (home / "negative/s1_ne_01").rename(home / "negative/s1_ne_01 (1)")
+    (home / "positive/s1_po_02").rename(home / "positive/s1_po02 - Copy")
+    samples, defects = read(tmp_path, smic())
+    assert len(samples) == 4 and kinds(defects) == []
+    (home / "negative/s1_ne_01 (1)").rename(home / "negative/clip01")
+    samples, defects = read(tmp_path, smic())
+    assert len(samples) == 3
+    [told] = defects[defects.defect == "frames_without_annotation"].iloc
+    assert told.file == "SMIC_all_raw/HS/s1/micro/negative/clip01"
+    assert told.action.startswith(
+        "not used: 9 frames, in no folder named as in HS/s1/micro/negative/s1_ne_01"
+    )
+
+
 def test_names_that_differ_in_zeros_are_one_clip(tmp_path):
     write_smic(tmp_path)
     write_smic(tmp_path, "SMIC_all_cropped/HS", ["s01_ne_1"], file="reg_image{}.bmp")

@@ -51,9 +51,8 @@ _EMOTIONS = Published(
     },
     only=dict.fromkeys(("sub10", "sub18"), frozenset({"others", "sadness", "fear"})),
 )
-# With what a second part of a download gets, and a copy.
 _SUBJECT = re.compile(
-    r"(?:s|sub|subj|subject)[ _-]?0*([1-9][0-9]?)(?: ?\([0-9]\)| ?-? copy)?(?:\.zip|\.rar)?", re.IGNORECASE
+    rf"(?:s|sub|subj|subject)[ _-]?0*([1-9][0-9]?){frames.COPIED}(?:\.zip|\.rar)?", re.IGNORECASE
 )
 _NUMBER = re.compile(r"0*([1-9][0-9]?)(?:\.0)?")
 _CLIP = re.compile(NAME)

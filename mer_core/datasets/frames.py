@@ -45,6 +45,8 @@ VIDEO_SUFFIXES = FOREIGN["videos"][0]
 _FOREIGN_SUFFIXES = frozenset().union(*(suffixes for suffixes, _ in FOREIGN.values()))
 # Of the frames themselves; other numbered images beside such are something else, made of them.
 KNOWN_PREFIXES = frozenset({"", "img", "reg_img", "image", "reg_image", "frame"})
+# At the end of a folder's name: of a second part of a download, and of a copy.
+COPIED = r"(?: ?\([0-9]\)| ?-? copy)?"
 MAX_DEPTH = 8
 _NUMBERED = re.compile(r"(?P<prefix>(?:.*[^0-9])?)(?P<number>[0-9]{1,9})", re.DOTALL)
 # img (46), as Windows renames several at once.
@@ -268,6 +270,11 @@ def nothing_there(
         + ("".join(f", but {text}" for text in found) or "; give the folder of your copy")
         + "".join(f"; {line}" for line in describe_links(root, name))
     )
+
+
+def of_settings(others: Collection[str]) -> str:
+    """What other settings, such as camera: NI, would take of a folder; empty where there is nothing."""
+    return f"those of {', '.join(others)}; write one of these" if others else ""
 
 
 def describe_links(root: Root, name: str) -> list[str]:

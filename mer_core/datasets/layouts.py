@@ -14,7 +14,15 @@ from mer_core.datasets.annotated import Candidate, Key, find_frames
 from mer_core.datasets.defects import Findings
 from mer_core.datasets.frames import Root, Series
 from mer_core.datasets.tables import Table, read_rows, read_table_of
-from mer_core.datasets.trees import Listing, check_labels, check_people, find_clips, find_foreign, is_cropped
+from mer_core.datasets.trees import (
+    Listing,
+    check_labels,
+    check_people,
+    find_clips,
+    find_foreign,
+    is_cropped,
+    tell_unplaced,
+)
 
 Settings = TypeVar("Settings", bound=AnnotatedClips)
 Cut = Callable[[str, Settings, Root, Sequence[Candidate], Findings], list[dict[str, Any]]]
@@ -36,6 +44,8 @@ class ClipLayout:
             clip's. Takes the root and the folder.
         table: where and how the clips are annotated.
         cut: how samples are made of the clips themselves, where no table tells them.
+        aside: the setting by which a folder that is passed over on purpose would be taken, as camera: VIS, or
+            empty; None for any other. Takes the root and the folder.
         kinds: what frames can show, best first.
         kind: which of several kinds a clip's frames show. Takes the root, the tree and the frames.
         person: the subject that the folders above a clip's tell, None where they tell none. A clip that its
@@ -48,6 +58,7 @@ class ClipLayout:
     place: Callable[[Root, Path], tuple[Path, Key] | None]
     table: Table | None = None
     cut: Cut | None = None
+    aside: Callable[[Root, Path], str | None] = lambda root, folder: None
     kinds: tuple[str, ...] = ("whole", "cropped")
     kind: Callable[[Root, Path, Series], str] = whole_or_cropped
     person: Callable[[Root, Path], str | None] = lambda root, folder: None
@@ -84,6 +95,10 @@ def read_clips(
     candidates = _find(layout, name, settings, root, listing)
     if layout.cut is not None:
         samples = layout.cut(name, settings, root, candidates, findings)
+        placed = {clip.folder for clip in candidates}
+        for folder, names in listing:
+            if folder not in placed and layout.aside(root, folder) is None:
+                tell_unplaced(folder, names, layout.example, root, findings)
     check_people(candidates, partial(layout.person, root), root, findings)
     check_labels(samples, candidates, partial(layout.folder_label, root), root, findings)
     foreign = find_foreign(listing, partial(layout.place, root))
@@ -113,5 +128,5 @@ def _find(
     def kind(tree: Path, series: Series) -> str:
         return layout.kind(root, tree, series) if len(layout.kinds) > 1 else layout.kinds[0]
 
-    place = partial(layout.place, root)
-    return find_clips(name, settings.frames, root, listing, place, kind, layout.example)
+    place, aside = partial(layout.place, root), partial(layout.aside, root)
+    return find_clips(name, settings.frames, root, listing, place, kind, layout.example, aside)

@@ -13,6 +13,7 @@ from mer_core.datasets.defects import Findings
 from mer_core.datasets.frames import Root
 from mer_core.datasets.manifest import new_sample
 from mer_core.datasets.published import Published
+from mer_core.datasets.trees import folders_above
 
 SETTINGS = MmewMacro
 # 900 images in all; how many of each expression is not said.
@@ -39,8 +40,10 @@ def read(name: str, settings: MmewMacro, root: Root, findings: Findings) -> list
     listing = [*frames.walk(root)]
     samples: dict[str, dict[str, Any]] = {}
     for folder, names in listing:
+        others = []
         for file in names:
             if (person := _person(file)) is None:
+                others += [file] if Path(file).suffix.lower() in frames.IMAGE_SUFFIXES else []
                 continue
             where = root.relative(folder / file)
             stem = Path(file).stem.upper()
@@ -53,6 +56,9 @@ def read(name: str, settings: MmewMacro, root: Root, findings: Findings) -> list
                 action = f"counted as {person}, among the images of {folder.parent.name}; move it there"
                 findings.add("other_person", action, row=sample["sample_id"], file=where)
             assign_class(sample, folder.name, settings.classes, findings, where)
+        if others and not _is_micro(folder, root):
+            action = f"not used: {len(others)} images not named as S01-07-001.jpg, first {others[0]}"
+            findings.add("frames_without_annotation", action, file=root.relative(folder))
     if not samples:
         example = "Macro_Expression/S01/anger/S01-07-001.jpg"
         raise frames.nothing_there(name, "images", example, listing, root)
@@ -63,6 +69,14 @@ def list_subjects(settings: MmewMacro, root: Root) -> list[str]:
     """The people on disk."""
     named = {_person(file) for _, names in frames.walk(root) for file in names}
     return sorted(named - {None})
+
+
+def _is_micro(folder: Path, root: Root) -> bool:
+    """Whether a folder holds frames of the micro-expressions, or is named as a clip of them."""
+    above = folders_above(root, folder)
+    return _IMAGE.fullmatch(folder.name) is not None or any(
+        "micro" in one.name.lower() for one in (folder, *above)
+    )
 
 
 def _person(file: str) -> str | None:

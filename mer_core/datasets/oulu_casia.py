@@ -20,6 +20,7 @@ from mer_core.datasets.defects import Findings
 from mer_core.datasets.frames import Root
 from mer_core.datasets.manifest import new_sample
 from mer_core.datasets.published import Published
+from mer_core.datasets.trees import tell_unplaced
 
 SETTINGS = OuluCasia
 EXPRESSIONS = ("anger", "disgust", "fear", "happiness", "sadness", "surprise")
@@ -27,7 +28,8 @@ EXPRESSIONS = ("anger", "disgust", "fear", "happiness", "sadness", "surprise")
 PUBLISHED = Published(labels=dict.fromkeys(EXPRESSIONS, 80))
 KINDS = ("whole", "cropped")
 NEUTRAL = 0  # number of a sequence's first frame, on which the face is neutral
-_PERSON = re.compile(r"p0*([1-9][0-9]{0,2})", re.IGNORECASE)
+EXAMPLE = "OriginalImg/VL/Strong/P012/Anger/000.jpeg"
+_PERSON = re.compile(rf"p0*([1-9][0-9]{{0,2}}){frames.COPIED}", re.IGNORECASE)
 _CAMERA = re.compile(r"(vl|ni)(?:_\w*)?", re.IGNORECASE)
 _LIGHT = re.compile(r"strong|weak|dark", re.IGNORECASE)
 Key = tuple[str, str]  # person, expression
@@ -57,7 +59,7 @@ def read(name: str, settings: OuluCasia, root: Root, findings: Findings) -> list
     Raises:
         UserError: there are no frames of that camera, light and kind.
     """
-    places = _find(name, settings, root)
+    places = _find(name, settings, root, findings)
     whole, cropped = (sum(kind in {one.kind for one in found} for found in places.values()) for kind in KINDS)
     main = KINDS[0] if 2 * whole > cropped else KINDS[1]
     samples, instead, beside = [], [], []
@@ -77,16 +79,15 @@ def read(name: str, settings: OuluCasia, root: Root, findings: Findings) -> list
 
 def list_subjects(settings: OuluCasia, root: Root) -> list[str]:
     """The people on disk, as the camera shows them in the light."""
-    return sorted({person for person, _ in _find("oulu_casia", settings, root)})
+    return sorted({person for person, _ in _find("oulu_casia", settings, root, Findings({}))})
 
 
-def _find(name: str, settings: OuluCasia, root: Root) -> dict[Key, list[Place]]:
+def _find(name: str, settings: OuluCasia, root: Root, findings: Findings) -> dict[Key, list[Place]]:
     listing = [*frames.walk(root)]
     found: dict[Key, list[Place]] = defaultdict(list)
     conditions: dict[str, None] = {}
     for folder, names in listing:
-        person = _PERSON.fullmatch(folder.parent.name.strip())
-        if person is None or not (files := frames.series(folder, names).files):
+        if not (files := frames.series(folder, names).files):
             continue
         camera, light = (_told(folder, pattern) for pattern in (_CAMERA, _LIGHT))
         kind = KINDS[any("crop" in parent.name.lower() for parent in _above(folder))]
@@ -96,13 +97,13 @@ def _find(name: str, settings: OuluCasia, root: Root) -> dict[Key, list[Place]]:
             conditions[f"light: {light.capitalize()}"] = None
         elif settings.frames not in ("auto", kind):
             conditions[f"frames: {kind}"] = None
+        elif (person := _PERSON.fullmatch(folder.parent.name.strip())) is None:
+            tell_unplaced(folder, names, EXAMPLE, root, findings)
         else:
             found[f"P{int(person[1]):03d}", frames.plain(folder.name)].append(Place(folder, kind, files))
     if not found:
         what = f"frames of {settings.camera} in {settings.light}"
-        others = f"those of {', '.join(conditions)}; write one of these" if conditions else ""
-        example = "OriginalImg/VL/Strong/P012/Anger/000.jpeg"
-        raise frames.nothing_there(name, what, example, listing, root, instead=others)
+        raise frames.nothing_there(name, what, EXAMPLE, listing, root, frames.of_settings(conditions))
     return found
 
 

@@ -45,8 +45,10 @@ _COPIES = {
     "the 157 long clips of SMIC-E, which lack seven of the 164": {"all": 157},
     "the 162 names in the original workbook of SMIC-E": {"all": 162},
 }
-_CLIP = re.compile(r"s0*([1-9][0-9]?)[_-](ne|po|sur)[a-z]*[_-]0*([1-9][0-9]?)", re.IGNORECASE)
-_SUBJECT = re.compile(r"s0*([1-9][0-9]?)", re.IGNORECASE)
+_CLIP = re.compile(
+    rf"s0*([1-9][0-9]?)[_-](ne|po|sur)[a-z]*[_-]?0*([1-9][0-9]?){frames.COPIED}", re.IGNORECASE
+)
+_SUBJECT = re.compile(rf"s0*([1-9][0-9]?){frames.COPIED}", re.IGNORECASE)
 
 
 def _published(settings: Smic) -> Published:
@@ -115,19 +117,23 @@ def _label(key: Key) -> str:
 
 def _place(settings: Smic, root: Root, folder: Path) -> tuple[Path, Key] | None:
     """The tree and clip of a folder, if it shows a micro-expression by the camera that is asked for."""
-    key, above = _key(folder.name), folders_above(root, folder)
-    said = [_tokens(parent.name) for parent in above]
-    camera = next((tokens & CAMERAS for tokens in said if len(tokens & CAMERAS) == 1), {settings.camera})
-    is_extended = any(tokens & {"LONG", "E"} and tokens & {"SMIC", *CAMERAS} for tokens in said)
-    if (
-        key is None
-        or camera != {settings.camera}
-        or is_extended != settings.extended
-        or any({"NON", "MICRO"} <= tokens or "NONMICRO" in tokens for tokens in said)
-    ):
+    key = _key(folder.name)
+    if key is None or _aside(settings, root, folder) is not None:
         return None
+    above = folders_above(root, folder)
     subject = next((parent for parent in above if _SUBJECT.fullmatch(parent.name)), folder)
     return tree_above(root, subject), clip_key(*key)
+
+
+def _aside(settings: Smic, root: Root, folder: Path) -> str | None:
+    said = [_tokens(parent.name) for parent in folders_above(root, folder)]
+    if any({"NON", "MICRO"} <= tokens or "NONMICRO" in tokens for tokens in [_tokens(folder.name), *said]):
+        return ""
+    camera = next((tokens & CAMERAS for tokens in said if len(tokens & CAMERAS) == 1), {settings.camera})
+    if camera != {settings.camera}:
+        return f"camera: {''.join(camera)}"
+    is_extended = any(tokens & {"LONG", "E"} and tokens & {"SMIC", *CAMERAS} for tokens in said)
+    return None if is_extended == settings.extended else f"extended: {str(is_extended).lower()}"
 
 
 def _person(root: Root, folder: Path) -> str | None:
@@ -160,6 +166,7 @@ def _layout(settings: Smic) -> ClipLayout:
         place=partial(_place, settings),
         table=table if settings.extended else None,
         cut=None if settings.extended else _cut,
+        aside=partial(_aside, settings),
         kinds=KINDS,
         person=_person,
         folder_label=_folder_label,

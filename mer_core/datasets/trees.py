@@ -26,6 +26,7 @@ def find_clips(
     place: Place,
     kind_of: Callable[[Path, Series], str],
     example: str,
+    aside: Callable[[Path], str | None],
 ) -> list[Candidate]:
     """Every folder that holds frames of a clip.
 
@@ -37,6 +38,7 @@ def find_clips(
         place: where a folder belongs.
         kind_of: what the frames of a tree show, by the tree and a clip's frames.
         example: of a clip's files, for the message.
+        aside: the setting by which a folder would be taken that is passed over.
 
     Raises:
         UserError: there is none, or none of the kind that is asked for.
@@ -47,7 +49,9 @@ def find_clips(
             tree, key = at
             found.append(Candidate(key, folder, tree, kind_of(tree, series), series))
     if not found:
-        raise frames.nothing_there(name, "frames", example, listing, root)
+        others = {aside(folder) for folder, names in listing if frames.series(folder, names).files}
+        instead = frames.of_settings(sorted(others - {None, ""}))
+        raise frames.nothing_there(name, "frames", example, listing, root, instead)
     of_kind = [clip for clip in found if wanted in ("auto", clip.kind)]
     if not of_kind:
         trees = {clip.tree: clip.kind for clip in found}
@@ -56,6 +60,13 @@ def find_clips(
             f"datasets.{name}.frames: no tree of kind '{wanted}' there, found {shown}; choose one of these"
         )
     return of_kind
+
+
+def tell_unplaced(folder: Path, names: Sequence[str], example: str, root: Root, findings: Findings) -> None:
+    """Note a folder of frames whose name says nothing, where names alone tell what frames show."""
+    if files := frames.series(folder, names).files:
+        action = f"not used: {len(files)} frames, in no folder named as in {example}"
+        findings.add("frames_without_annotation", action, file=root.relative(folder))
 
 
 def find_foreign(listing: Listing, place: Place) -> dict[Key, Path]:
