@@ -58,6 +58,7 @@ def parameters(model):
         (htnet, 5, {"attention": "true"}, 8_757_272),
         (htnet, 5, {"attention": "true", "dim": 32}, 2_197_592),
         (mmnet, 5, {}, 9_438_841),
+        (efficientnet_lite0, 5, {"weights": "random"}, 3_377_413),
         (efficientnet_lite0, 1000, {"weights": "random"}, 4_652_008),
     ],
 )

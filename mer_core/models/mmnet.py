@@ -2,7 +2,9 @@
 
 Li, Sui, Zhu and Zhao, MMNet: muscle motion-guided network for micro-expression recognition, IJCAI 2022.
 Layers from the authors' code, without what it declares and never runs.
-Assumed: the alignment. Onset and apex are those annotated, where the authors draw neighbours within a frame.
+Assumed: the alignment. Onset and apex are those annotated, where the authors draw neighbours within a frame;
+each is normalised by statistics of its own, where theirs share ImageNet's; the rate follows a cosine, where
+they multiply it by 0.987 after each of the first 50 epochs.
 """
 
 from __future__ import annotations

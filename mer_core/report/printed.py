@@ -110,7 +110,11 @@ SOURCES = {
     "rcn_a": Source("RCN-A", "UF1 0.743; 3 classes, 3 sets, last epoch", "flow, size, epochs"),
     "learnet": Source("LEARNet", "accuracy 76.57 %; 7 classes, protocol in doubt", "all of the training"),
     "htnet": Source("HTNet", "UF1 0.860; 3 classes, 3 sets, best epoch on test", "width, epochs"),
-    "mmnet": Source("MMNet", "F1 0.868; 5 classes, best epoch on test", "alignment, onsets not drawn"),
+    "mmnet": Source(
+        "MMNet",
+        "F1 0.868; 5 classes, best epoch on test",
+        "alignment, onsets not drawn, schedule, normalisation",
+    ),
     "dtscnn": Source("DTSCNN", "accuracy 66.67 %; 4 classes, 2 sets, protocol in doubt", "all but the idea"),
 }
 # Macro-F1 on five real classes above which a leak is likelier than a success: a guess from honest figures.
