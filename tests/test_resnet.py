@@ -29,13 +29,14 @@ def close_units(model):
             unit.attention.spatial.register_forward_hook(lambda module, inputs, gate: torch.zeros_like(gate))
 
 
-def test_none_is_torchvision_resnet18():
+@pytest.mark.parametrize("size", [65, 96])
+def test_none_is_torchvision_resnet18(size):
     torch.manual_seed(3)
     theirs = torchvision.models.resnet18(weights=None, num_classes=5)
     torch.manual_seed(3)
     ours = build_model("none", 5)
     assert ours.state_dict().keys() == theirs.state_dict().keys()
-    images = torch.randn(4, 3, 96, 96)
+    images = torch.randn(4, 3, size, size)
     for mode in (True, False):
         found, expected = ours.train(mode)(images), theirs.train(mode)(images)
         assert torch.equal(found, expected)
