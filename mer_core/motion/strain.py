@@ -15,8 +15,8 @@ def optical_strain(flow: np.ndarray, definition: Strain) -> np.ndarray:
 
     Args:
         flow: float (..., H, W, 2), pixels to the right and downwards.
-        definition: four_term, sqrt(exx^2 + eyy^2 + exy^2 + eyx^2) (Liong et al. 2014), or three_term, which
-            counts the shear once (STSTNet's equation 7).
+        definition: four_term, sqrt(exx^2 + eyy^2 + exy^2 + eyx^2) (Liong et al. 2014; STSTNet's equation 7
+            equals it, its misprint mended), or three_term, which counts the shear once, as is found in code.
 
     Returns:
         float (..., H, W), without unit; zero where the flow is a translation.
