@@ -26,17 +26,18 @@ def casme(**changes):
     return Casme.model_validate({"layout": "casme", "root": "own", "classes": CLASSES} | changes)
 
 
-def write_table(path, rows=ROWS):
-    """As released: a workbook of the old kind, with milliseconds beside the frames."""
+def write_table(path, rows=ROWS, header=HEADER):
+    """As released: a workbook of the old kind, with milliseconds beside the frames; or several sheets."""
     path.parent.mkdir(parents=True, exist_ok=True)
     book = xlwt.Workbook()
-    sheet = book.add_sheet("Sheet1")
-    for number, row in enumerate([HEADER, *rows]):
-        if number:
-            subject, clip, onset, apex, held, offset, units, label = row
-            row = [subject, clip, "", onset, apex, held, offset, "", 50, 133, units, label]
-        for column, cell in enumerate(row):
-            sheet.write(number, column, cell)
+    for name, of in (rows if isinstance(rows, dict) else {"Sheet1": rows}).items():
+        sheet = book.add_sheet(name)
+        for number, row in enumerate([header, *of]):
+            if number:
+                subject, clip, onset, apex, held, offset, units, label = row
+                row = [subject, clip, "", onset, apex, held, offset, "", 50, 133, units, label]
+            for column, cell in enumerate(row):
+                sheet.write(number, column, cell)
     book.save(path)
 
 
@@ -111,6 +112,49 @@ def test_two_tables_of_one_section_that_disagree(tmp_path):
     write_table(tmp_path / "copy" / "Section A.xls", ROWS[:1])
     with pytest.raises(UserError, match=r"which table .*found .*Section A.xls, .*Section A.xls; name it in"):
         read(tmp_path, casme())
+
+
+def cut_short(path):
+    path.write_bytes(path.read_bytes()[:600])
+
+
+def is_html(path):
+    path.write_bytes(b"<html>please log in</html>")
+
+
+def has_another_header(path):
+    write_table(path, ROWS[2:], ["Person", *HEADER[1:]])
+
+
+def is_empty(path):
+    write_table(path, [], [""])
+
+
+@pytest.mark.parametrize(
+    ("harm", "said"),
+    [
+        (cut_short, r"damaged table .* save it as xlsx; move it away then"),
+        (is_html, r"is HTML or XML.* save it as xlsx; move it away then"),
+        (has_another_header, r"no column 'Subject'; row 1 of sheet Sheet1 has Person.*; mend its header"),
+        (is_empty, "the table is empty; mend its header"),
+    ],
+)
+def test_half_of_the_annotation_is_never_passed_over(tmp_path, harm, said):
+    write_sections(tmp_path)
+    harm(tmp_path / "CASME_B" / "Section B" / "Section B.xls")
+    with pytest.raises(UserError, match=rf"Section B/Section B.xls: {said}"):
+        read(tmp_path, casme())
+    write_table(tmp_path / "Section B (mended).xls", ROWS[2:])
+    assert read(tmp_path, casme())[0].index.tolist() == [KEYS[2], KEYS[3], KEYS[0], KEYS[1]]
+
+
+def test_the_sections_as_sheets_of_one_workbook(tmp_path):
+    write_sections(tmp_path)
+    sheets = {"A": ROWS[:2], "B": [*ROWS[2:], (8, "EP10", 9, 10, "\\", 11, "1+2", "fear")]}
+    write_table(tmp_path / "CASME.xls", sheets)
+    samples, defects = read(tmp_path, casme())
+    assert samples.index.tolist() == KEYS
+    assert (kinds(defects), defects.file[0]) == (["conflicting_annotation"], "CASME.xls:B!4")
 
 
 def test_the_tables_of_a_folder(tmp_path):

@@ -136,6 +136,22 @@ def test_a_workbook_without_its_other_sheets(tmp_path):
         read(tmp_path, casme_sq())
 
 
+def test_expressions_of_several_sheets(tmp_path):
+    write(tmp_path)
+    path = tmp_path / "CAS(ME)^2code_final.xlsx"
+    book = openpyxl.load_workbook(path)
+    del book["CASFEcode_final"]
+    for kind in ("micro", "macro"):
+        sheet = book.create_sheet(kind)
+        for cells in (cells for cells in ROWS if cells[7].startswith(kind)):
+            sheet.append(cells)
+    sheet.append((3, "happy4_2", 31, 36, 41, "12", "positive", "micro-expression", "happiness"))
+    book.save(path)
+    samples, defects = read(tmp_path, casme_sq())
+    assert samples.index.tolist() == KEYS
+    assert (kinds(defects), defects.file[0]) == (["bad_name"], f"{path.name}:macro!2")
+
+
 def test_people(tmp_path):
     write(tmp_path)
     assert list_subjects("casme_sq", casme_sq(), tmp_path) == ["s15", "s16"]

@@ -84,6 +84,38 @@ def test_a_table_that_stands_twice_is_read_once(tmp_path):
     assert kinds(defects) == []
 
 
+def test_a_table_of_a_part_is_never_passed_over(tmp_path):
+    write_dfme(tmp_path)
+    (tmp_path / "answers.csv").write_text("Filename,Emotion\nsub0101_01,surprise\n")
+    assert len(read(tmp_path, dfme())[0]) == 5, "lacks too much to be meant"
+    path = tmp_path / "coding1.xlsx"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:2000])
+    with pytest.raises(UserError, match=r"coding1.xlsx: damaged table .*; move it away then, or if it is no"):
+        read(tmp_path, dfme())
+    path.write_bytes(whole)
+    book = openpyxl.load_workbook(path)
+    book.active["H1"] = "FPS (Hz)"
+    book.save(path)
+    with pytest.raises(UserError, match=r"coding1.xlsx: no column 'Fps'; row 1 .*; mend its header, or move"):
+        read(tmp_path, dfme())
+
+
+def test_the_parts_as_sheets_of_one_workbook(tmp_path):
+    write_dfme(tmp_path)
+    book = openpyxl.Workbook()
+    book.remove(book.active)
+    for path in sorted(tmp_path.glob("*.xlsx")):
+        sheet = book.create_sheet(path.stem)
+        for row in openpyxl.load_workbook(path).active.values:
+            sheet.append(row)
+        path.unlink()
+    book.save(tmp_path / "DFME.xlsx")
+    samples, defects = read(tmp_path, dfme())
+    assert sorted(samples.index) == KEYS
+    assert kinds(defects) == []
+
+
 def test_the_official_split_leaves_out_the_test_people(tmp_path):
     write_dfme(tmp_path)
     samples, _ = read(tmp_path, dfme())

@@ -117,6 +117,54 @@ def test_a_later_sheet_may_hold_the_table(tmp_path):
     assert len(read(tmp_path, file.getvalue())) == 2
 
 
+def to_sheets(form, sheets):
+    """A workbook with these sheets, name -> rows."""
+    file = io.BytesIO()
+    if form == "xls":
+        book = xlwt.Workbook()
+        for name, rows in sheets.items():
+            sheet = book.add_sheet(name)
+            for number, row in enumerate(rows):
+                for place, cell in enumerate(row):
+                    sheet.write(number, place, cell)
+    else:
+        book = openpyxl.Workbook()
+        book.remove(book.active)
+        for name, rows in sheets.items():
+            sheet = book.create_sheet(name)
+            for row in rows:
+                sheet.append(row)
+    book.save(file)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("form", ["xlsx", "xls"])
+def test_all_sheets_that_have_the_columns_are_one_table(tmp_path, form):
+    more = [["notes"], TABLE[0][::-1], ["fear", "EP03", "3"]]
+    sheets = {"A": TABLE, "about": [["nothing", "here"]], "B b": more, "copy": TABLE, "empty": [TABLE[0]]}
+    table = read(tmp_path, to_sheets(form, sheets))
+    assert table.to_numpy().tolist() == [*TABLE[1:], ["3", "EP03", "fear"]]
+    assert table.index.tolist() == ["A!2", "A!3", "B b!3"]
+    only = read(tmp_path, to_sheets(form, sheets), is_meant=lambda title: title.startswith("B"))
+    assert only.index.tolist() == [3]
+    one = read(tmp_path, to_sheets(form, {"empty": [TABLE[0]], "A": TABLE, "copy": TABLE}))
+    assert one.index.tolist() == [2, 3]
+    with pytest.raises(UserError, match="no sheet of it is the one that is asked for"):
+        read(tmp_path, to_sheets(form, sheets), is_meant=lambda title: title == "C")
+
+
+def test_a_sheet_that_lacks_a_column_alone_is_not_passed_over(tmp_path):
+    columns = {name: [name] for name in ("clip", "onset", "apex", "offset", "label")}
+    whole, other = [[*columns], ["a", 1, 2, 3, "fear"]], [["clip", "frames"], ["b", 2]]
+    (tmp_path / "t.xlsx").write_bytes(to_sheets("xlsx", {"A": whole, "B": other}))
+    assert read_table(tmp_path / "t.xlsx", columns)["clip"].tolist() == ["a"]
+    other = [["clip", "onset", "apex", "offset", "emotions"], ["b", 1, 2, 3, "fear"]]
+    for sheets in ({"A": whole, "B": other}, {"B": other, "A": whole}):
+        (tmp_path / "t.xlsx").write_bytes(to_sheets("xlsx", sheets))
+        with pytest.raises(UserError, match=r"t.xlsx: no column 'label'; row 1 of sheet B has clip, onset"):
+            read_table(tmp_path / "t.xlsx", columns)
+
+
 def test_cells_become_plain_text(tmp_path):
     rows = [TABLE[0], [1.0, "a\n\u200b\tb", "  x  "], [True, 12.5, "é" * 5000]]
     table = read(tmp_path, to_xlsx(rows))

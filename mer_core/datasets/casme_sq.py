@@ -49,17 +49,12 @@ def _published(settings: CasmeSq) -> Published:
 
 def _parse(settings: CasmeSq, path: Path) -> pd.DataFrame:
     """The sheets of the workbook as one table: expressions, whose folders the others name."""
-    sheets = workbook.read_sheets(path)
-    clips = {
-        row: dict(zip(COLUMNS, cells, strict=False))
-        for rows in sheets
-        for row, cells in rows
-        if len(cells) >= len(COLUMNS) - 1 and frames.plain(cells[7]) in TYPES
-    }
+    sheets = [*workbook.read_sheets(path)]
+    clips = [(title, found) for title, rows in sheets if len(found := _expressions(rows))]
     # A row of the second sheet holds the folder, s15, and behind it the number that the first sheet uses.
     people = {
         number: folder.lower()
-        for rows in sheets
+        for _, rows in sheets
         for _, cells in rows
         for folder, number in itertools.pairwise(cells)
         if re.fullmatch(r"[sS][1-9][0-9]", folder) and number.isdecimal()
@@ -67,10 +62,20 @@ def _parse(settings: CasmeSq, path: Path) -> pd.DataFrame:
     if not clips or not people:
         lacks = "expressions" if not clips else "folders of people"
         raise UserError(f"{path}: tells no {lacks}; give the released workbook with its three sheets")
-    table = pd.DataFrame.from_dict(clips, orient="index", columns=list(COLUMNS), dtype=str).fillna("")
+    table = workbook.join_sheets(clips)
     missing = table[["apex", "offset"]].replace("0", "")
     subjects = table["number"].map(people).fillna("")
     return table.assign(subject=subjects, label=table[settings.labels], **missing)
+
+
+def _expressions(rows: workbook.Rows) -> pd.DataFrame:
+    """Those that one sheet lists, by row."""
+    clips = {
+        row: dict(zip(COLUMNS, cells, strict=False))
+        for row, cells in rows
+        if len(cells) >= len(COLUMNS) - 1 and frames.plain(cells[7]) in TYPES
+    }
+    return pd.DataFrame.from_dict(clips, orient="index", columns=list(COLUMNS), dtype=str).fillna("")
 
 
 def _named(cells: pd.Series) -> Key | None:

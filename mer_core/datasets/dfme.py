@@ -92,7 +92,7 @@ LAYOUT = ClipLayout(
         may_be=lambda file: True,
         example="training.xlsx, with columns Subject, Filename, OnsetFrame, ..., Emotion, Fps",
         optional=("action_units", "subject"),
-        part=str,
+        part=None,
     ),
     kinds=("whole",),
     split=_split,

@@ -38,6 +38,8 @@ class Table:
         optional: columns that may be missing, and are empty then.
         rank: of a file by its name, the lowest first, where copies hold several versions.
         part: which part of the clips a file annotates, by its path; the tables of all parts are put together.
+            None where each file of any name may be one of a part.
+        is_meant: whether the sheet of this name is one of the table, where a workbook has several.
         mend: what else must happen to the table, which has a column `where` (file and row) for defects. Takes
             the table, and a function that finds another one of the copy.
         label_of: the label that a clip's name tells, where that counts rather than the table's.
@@ -53,7 +55,8 @@ class Table:
     example: str
     optional: Sequence[str] = ("action_units",)
     rank: Callable[[str], int] = lambda file: 0
-    part: Callable[[Path], str] = lambda path: ""
+    part: Callable[[Path], str] | None = lambda path: ""
+    is_meant: Callable[[str], bool] = lambda title: True
     mend: Callable[[pd.DataFrame, Beside, Findings], pd.DataFrame] = lambda table, beside, findings: table
     label_of: Callable[[Key], str] | None = None
     repeats: bool = False
@@ -63,7 +66,10 @@ class Table:
 
     def read(self, path: Path) -> pd.DataFrame:
         """The columns as text, by the row that a spreadsheet shows; see `workbook.read_table`."""
-        return self.parse(path) if self.parse else workbook.read_table(path, self.columns, self.optional)
+        if self.parse:
+            return self.parse(path)
+        remedy = "mend its header, or move it away if it is no table of this dataset"
+        return workbook.read_table(path, self.columns, self.optional, remedy, self.is_meant)
 
 
 def read_table_of(
@@ -142,27 +148,43 @@ def _find(root: Root, listing: Listing, form: Table, remedy: str) -> list[Path]:
 
 
 def _choose(root: Root, files: Sequence[Path], form: Table, remedy: str) -> list[Path]:
-    """One table for every part; of several for one, those that hold the columns must say the same."""
+    """One table for every part; of several for one, those that hold the columns must say the same.
+
+    A part of which no table can be read is never passed over: half of the clips would be missing.
+    """
     paths = [path for path in files if _is_table(path.name, form.may_be)]
     best = min((form.rank(path.name) for path in paths), default=0)
     paths = [path for path in paths if form.rank(path.name) == best]
     if len(paths) < 2:
         return paths
     fitting: dict[str, list[tuple[Path, pd.DataFrame]]] = defaultdict(list)
+    unread: dict[str, UserError] = {}
     for path in paths:
-        if (table := _read(path, form)) is not None:
-            fitting[form.part(path)].append((path, table))
+        part = str(path) if form.part is None else form.part(path)
+        try:
+            table = form.read(path)
+        except Unreadable:
+            raise
+        except workbook.LacksColumns as error:
+            if form.part or error.nearly:
+                unread.setdefault(part, error)
+        except UserError as error:
+            unread[part] = UserError(f"{error}; move it away then, or if it is no table of this dataset")
+        else:
+            fitting[part].append((path, table))
+    if lost := [part for part in unread if part not in fitting]:
+        raise unread[lost[0]]
     unlike = [
         [path for path, _ in some]
         for some in fitting.values()
-        if not all(_say_the_same(table, some[0][1]) for _, table in some)
+        if not all(workbook.say_the_same(table, some[0][1]) for _, table in some)
     ]
     if unlike or not fitting:
         shown = ", ".join(os.path.relpath(path, root.path) for path in (unlike or [paths])[0][:5])
         raise UserError(f"{root.path}: which table annotates the clips? found {shown}; {remedy}")
     chosen: list[tuple[Path, pd.DataFrame]] = []
     for path, table in (some[0] for some in fitting.values()):
-        if not any(_say_the_same(table, other) for _, other in chosen):
+        if not any(workbook.say_the_same(table, other) for _, other in chosen):
             chosen.append((path, table))
     return [path for path, _ in chosen]
 
@@ -226,19 +248,6 @@ def _files(folder: Path) -> list[str]:
         return frames.scan(folder, Root(folder))[1]
     except OSError:  # above the root, there need be nothing that may be read
         return []
-
-
-def _read(path: Path, form: Table) -> pd.DataFrame | None:
-    try:
-        return form.read(path)
-    except Unreadable:
-        raise
-    except UserError:
-        return None
-
-
-def _say_the_same(table: pd.DataFrame, other: pd.DataFrame) -> bool:
-    return table.reset_index(drop=True).equals(other.reset_index(drop=True))
 
 
 def _remedy(root: Root, listing: Listing, may_be: Callable[[str], bool], key: str) -> str:

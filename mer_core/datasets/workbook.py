@@ -8,7 +8,7 @@ import itertools
 import re
 import unicodedata
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,13 +45,27 @@ Rows = list[tuple[int, list[str]]]
 """Row numbers, as a spreadsheet counts, and cells of the rows that hold anything."""
 
 
+class LacksColumns(UserError):
+    """A table that is whole, but has not all of the columns.
+
+    Attributes:
+        lacking: how many it lacks.
+        nearly: whether it has most of them, so that it must be meant.
+    """
+
+    def __init__(self, message: str, lacking: int, nearly: bool) -> None:
+        super().__init__(message)
+        self.lacking, self.nearly = lacking, nearly
+
+
 def read_table(
     path: Path,
     columns: Mapping[str, Sequence[str]],
     optional: Sequence[str] = (),
     remedy: str = "name the annotation table under workbook (or table)",
+    is_meant: Callable[[str], bool] = lambda title: True,
 ) -> pd.DataFrame:
-    """Read the columns that are asked for, found by the names in the header.
+    """Read the columns that are asked for, found by the names in the header, of all sheets that have them.
 
     The format is told by the content, not by the suffix. Case, spaces and punctuation of header
     names, the order of rows and columns, blank columns, notes above the header and, for CSV,
@@ -63,36 +77,67 @@ def read_table(
         columns: name in the result -> accepted header names, best first.
         optional: names that may be missing, and are empty then.
         remedy: for the message where a column is lacking.
+        is_meant: whether a sheet of this name is to be read.
 
     Returns:
-        Text columns in the order of `columns`; the index is the row number that a spreadsheet shows.
-        Empty rows are left out.
+        Text columns in the order of `columns`; the index is the row number that a spreadsheet shows, of
+        several sheets `Sheet1!2`. Empty rows are left out.
 
     Raises:
-        UserError: missing, damaged, encrypted, oversized, or lacking a column (names those found).
+        UserError: missing, damaged, encrypted or oversized.
+        LacksColumns: no sheet has the columns (names those found), or another one has nearly all of them.
     """
-    data = _read_bytes(path)
-    problems = []
-    for sheet in _sheets(path, data):
-        header = _find_header(sheet, columns, optional)
-        if isinstance(header, str):
-            problems.append(header)
+    tables: list[tuple[str, pd.DataFrame]] = []
+    lacking: list[LacksColumns] = []
+    for title, rows in read_sheets(path):
+        if not is_meant(title):
             continue
-        row, places = header
-        table = {number: [_cell(cells, place) for place in places] for number, cells in sheet if number > row}
+        try:
+            row, places = _find_header(title, rows, columns, optional)
+        except LacksColumns as problem:
+            lacking.append(problem)
+            continue
+        table = {number: [_cell(cells, place) for place in places] for number, cells in rows if number > row}
         frame = pd.DataFrame.from_dict(table, orient="index", columns=list(columns), dtype=str)
-        return frame[frame.ne("").any(axis=1)]
-    best = min(problems, key=len, default="the table is empty")
-    raise UserError(f"{path}: {best}; {remedy}")
+        tables.append((title, frame[frame.ne("").any(axis=1)]))
+        if not title:  # a CSV, of which another separator may make the same table
+            break
+    if tables and not any(problem.nearly for problem in lacking):
+        return join_sheets(tables)
+    if not lacking:
+        raise UserError(f"{path}: no sheet of it is the one that is asked for; {remedy}")
+    best = min(lacking, key=lambda problem: problem.lacking)
+    raise LacksColumns(f"{path}: {best}; {remedy}", best.lacking, best.nearly)
 
 
-def read_sheets(path: Path) -> list[Rows]:
-    """The rows of every sheet that can be read, for tables without a header.
+def read_sheets(path: Path) -> Iterator[tuple[str, Rows]]:
+    """Name and rows of every sheet that can be read; a CSV is one without a name under every separator.
 
     Raises:
         UserError: missing, damaged, encrypted or oversized.
     """
-    return [*_sheets(path, _read_bytes(path))]
+    data = _read_bytes(path)
+    if data.startswith(_ZIP):
+        return _xlsx(path, data)
+    if data.startswith(_OLE):
+        return _xls(path, data)
+    return _csv(path, data)
+
+
+def join_sheets(tables: Sequence[tuple[str, pd.DataFrame]]) -> pd.DataFrame:
+    """The tables of one or more sheets, by their names, as one; copies of an earlier one are left out."""
+    chosen: list[tuple[str, pd.DataFrame]] = []
+    for title, table in [one for one in tables if len(one[1])] or tables[:1]:
+        if not any(say_the_same(table, other) for _, other in chosen):
+            chosen.append((title, table))
+    if len(chosen) == 1:
+        return chosen[0][1]
+    return pd.concat([table.set_axis([f"{title}!{row}" for row in table.index]) for title, table in chosen])
+
+
+def say_the_same(table: pd.DataFrame, other: pd.DataFrame) -> bool:
+    """Whether two tables have the same rows in the same order."""
+    return table.reset_index(drop=True).equals(other.reset_index(drop=True))
 
 
 def whole_number(text: str) -> int | None:
@@ -122,15 +167,7 @@ def _read_bytes(path: Path) -> bytes:
     return data
 
 
-def _sheets(path: Path, data: bytes) -> Iterator[Rows]:
-    if data.startswith(_ZIP):
-        return _xlsx(path, data)
-    if data.startswith(_OLE):
-        return _xls(path, data)
-    return _csv(path, data)
-
-
-def _xlsx(path: Path, data: bytes) -> Iterator[Rows]:
+def _xlsx(path: Path, data: bytes) -> Iterator[tuple[str, Rows]]:
     # openpyxl, even with defusedxml, does not stop a small file from unzipping to gigabytes.
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
@@ -149,7 +186,7 @@ def _xlsx(path: Path, data: bytes) -> Iterator[Rows]:
         _refuse_many(path, len(book.worksheets))
         for sheet in book.worksheets:
             rows = sheet.iter_rows(max_row=MAX_ROWS + 1, max_col=MAX_COLUMNS, values_only=True)
-            yield _numbered(path, rows)
+            yield _text(sheet.title), _numbered(path, rows)
     except (UserError, MemoryError):
         raise
     except Exception as error:  # damaged files raise nearly anything here
@@ -171,7 +208,7 @@ def _transitional(data: bytes) -> bytes:
     return changed.getvalue()
 
 
-def _xls(path: Path, data: bytes) -> Iterator[Rows]:
+def _xls(path: Path, data: bytes) -> Iterator[tuple[str, Rows]]:
     if _ENCRYPTED in data:
         raise UserError(f"{path}: protected by a password; save it without one")
     try:
@@ -180,7 +217,8 @@ def _xls(path: Path, data: bytes) -> Iterator[Rows]:
         _refuse_many(path, book.nsheets)
         for place in range(book.nsheets):
             sheet = book.sheet_by_index(place)
-            yield _numbered(path, ([*map(_value, sheet.row(n)[:MAX_COLUMNS])] for n in range(sheet.nrows)))
+            rows = ([*map(_value, sheet.row(n)[:MAX_COLUMNS])] for n in range(sheet.nrows))
+            yield _text(sheet.name), _numbered(path, rows)
             book.unload_sheet(place)
     except (UserError, MemoryError):
         raise
@@ -202,7 +240,7 @@ def _refuse_many(path: Path, sheets: int) -> None:
         raise UserError(f"{path}: {sheets} sheets; save the one of the annotations alone")
 
 
-def _csv(path: Path, data: bytes) -> Iterator[Rows]:
+def _csv(path: Path, data: bytes) -> Iterator[tuple[str, Rows]]:
     damage: UserError | None = None
     encoding = "utf-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
     try:
@@ -214,7 +252,8 @@ def _csv(path: Path, data: bytes) -> Iterator[Rows]:
     # columns are there, and each is tried as if it were a sheet.
     for separator in sorted(",;\t", key=top.count, reverse=True):
         try:
-            yield _numbered(path, csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True))
+            rows = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+            yield "", _numbered(path, rows)
         except csv.Error as error:
             damage = damage or _damaged(path, error)
     if damage is not None:
@@ -243,9 +282,13 @@ def _text(value: Any) -> str:
 
 
 def _find_header(
-    rows: Rows, columns: Mapping[str, Sequence[str]], optional: Sequence[str]
-) -> tuple[int, list[int | None]] | str:
-    """Row number of the header and the place of each column; or what is wrong, as text."""
+    title: str, rows: Rows, columns: Mapping[str, Sequence[str]], optional: Sequence[str]
+) -> tuple[int, list[int | None]]:
+    """Row number of the header and the place of each column.
+
+    Raises:
+        LacksColumns: there is no such row.
+    """
     best: tuple[int, list[str], list[str]] | None = None
     for number, cells in rows[:HEADER_WITHIN]:
         names = [_simplify(cell) for cell in cells]
@@ -262,11 +305,17 @@ def _find_header(
             return number, places
         if best is None or len(missing) < len(best[1]):
             best = number, missing, [cell for cell in cells if cell]
+    wanted = len(columns.keys() - set(optional))
     if best is None:
-        return "the table is empty"
+        raise LacksColumns("the table is empty", wanted, nearly=False)
     number, missing, found = best
-    wanted = ", ".join(f"'{columns[name][0]}'" for name in missing)
-    return f"no column {wanted}; row {number} has {', '.join(found[:20])}"
+    unmet = ", ".join(f"'{columns[name][0]}'" for name in missing)
+    of = f" of sheet {title}" if title else ""
+    raise LacksColumns(
+        f"no column {unmet}; row {number}{of} has {', '.join(found[:20])}",
+        lacking=len(missing),
+        nearly=len(missing) <= 2 and wanted - len(missing) >= 4,
+    )
 
 
 def _simplify(name: str) -> str:
