@@ -193,6 +193,23 @@ def test_the_long_clips(tmp_path):
     assert len(read(tmp_path, smic())[0]) == 4, "long clips are not taken for cut ones"
 
 
+def test_a_sheet_for_each_camera(tmp_path):
+    write_extended(tmp_path, [("s01_ne_01", 17581041, 17581046, 6, "negative")])
+    path = next(tmp_path.rglob("*.xlsx"))
+    book = openpyxl.load_workbook(path)
+    book.create_sheet("VIS").append(HEADER)
+    book["VIS"].append(["s01", "s01_ne_01", None, 3, 6, *[None] * 5, 4, None, None, "negative"])
+    book.save(path.with_name("SMIC-E_annotation.xlsx"))
+    path.unlink()
+    for frame in range(1, 9):
+        draw(tmp_path / "SMIC-E_raw image/VIS_long/SMIC-VIS-E/s01/s01_ne_01" / f"{frame:05d}.jpg")
+    for camera, offset in (("HS", 17581046), ("VIS", 6)):
+        settings = smic(extended=True, camera=camera, subjects=["s01"], missing_apex="midpoint")
+        samples, _ = read(tmp_path, settings)
+        assert samples.included.tolist() == [True]
+        assert samples.offset.tolist() == [offset]
+
+
 def test_people_and_counts_by_camera(tmp_path):
     assert len(list_subjects("smic", smic(subjects=None), tmp_path)) == 16
     assert len(list_subjects("smic", smic(subjects=None, camera="NIR"), tmp_path)) == 8

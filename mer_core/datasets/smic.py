@@ -98,8 +98,12 @@ def _mend(table: pd.DataFrame, *_: Any) -> pd.DataFrame:
 
 
 def _may_be_table(settings: Smic, name: str) -> bool:
-    said = _tokens(name) & CAMERAS
-    return "annotation" in name.lower() and "smic" in name.lower() and said in (set(), {settings.camera})
+    return "annotation" in name.lower() and "smic" in name.lower() and _is_of_camera(settings, name)
+
+
+def _is_of_camera(settings: Smic, name: str) -> bool:
+    """Whether the name of a table or sheet names no other camera."""
+    return _tokens(name) & CAMERAS in (set(), {settings.camera})
 
 
 def _key(clip: str) -> Key | None:
@@ -158,6 +162,7 @@ def _layout(settings: Smic) -> ClipLayout:
         may_be=partial(_may_be_table, settings),
         example="SMIC-HS-E_annotation.xlsx",
         optional=("subject", "apex", "length", "label"),
+        is_meant=partial(_is_of_camera, settings),
         mend=_mend,
         label_of=_label,
     )
