@@ -10,7 +10,7 @@ the workflow has run as far as these, and lays its keys over that experiment's c
 tested, each by a network that saw none of their group (`folds: {groups: 6}`), with every seed; where it
 starts from pretrained weights, each seed has a pretraining of its own unless the trial says otherwise.
 Prints a row of a Markdown table as soon as a trial is complete, with 95 % intervals over people; what
-lies in --folder is not computed again.
+lies in --folder and was made of the same configuration, epochs and data is not computed again.
 """
 
 from __future__ import annotations
@@ -30,12 +30,13 @@ import pandas as pd
 import torch
 from measuring import machine
 
+from mer_core import container
 from mer_core.config.experiment import Config, load_config
 from mer_core.config.models import Variant
 from mer_core.config.section import dump
 from mer_core.evaluation.metrics import confusion_matrices, evaluate, seeds_averaged
 from mer_core.evaluation.statistics import bootstrap_intervals, compare, majority_answers, over_seeds
-from mer_core.provenance import value_digest
+from mer_core.provenance import file_digest, value_digest
 from mer_core.training.fold import train_fold
 from mer_core.training.pretrain import pretrain
 
@@ -386,7 +387,8 @@ class Run:
         settings = self._hurried(config.pretraining_of(config.variants[0]))
         loss, classes = config.losses[row.loss], config.datasets[config.source].class_names
         seen = row.network, row.attention, row.input
-        identity = [trial.experiment, *seen, loss, classes, settings, config.reduction]
+        data = self._digests(trial, config.source, row.input)
+        identity = [trial.experiment, *seen, loss, classes, settings, config.reduction, data]
         plain = [part.model_dump() if hasattr(part, "model_dump") else part for part in identity]
         folder = self.folder / "pretrained" / value_digest(plain)[:12] / f"run{run}"
         folder.mkdir(parents=True, exist_ok=True)
@@ -425,9 +427,9 @@ class Run:
         cells = [trial.name]
         for name, scale, digits in (("accuracy", 100, 1), ("macro_f1", 1, 3)):
             mean, sd = over_seeds([scale * one[name] for one in scores]).values()
-            low, high = (scale * intervals[name][end] for end in ("low", "high"))
+            low, high = (intervals[name][end] for end in ("low", "high"))
             cells.append(f"{mean:.{digits}f}" + ("" if sd is None else f" ± {sd:.{digits}f}"))
-            cells.append(f"{low:.{digits}f} to {high:.{digits}f}")
+            cells.append("" if low is None else f"{scale * low:.{digits}f} to {scale * high:.{digits}f}")
         trained = pd.DataFrame(records)["accuracy"].mean()
         minutes = sum(sum(record["seconds"].values()) for record in records) / 60
         cells += [f"{100 * together['accuracy']:.1f}", f"{together['macro_f1']:.3f}"]
@@ -461,7 +463,16 @@ class Run:
         return settings.model_copy(update={"epochs": self.epochs}) if self.epochs else settings
 
     def _fold(self, trial: Trial, seed: int, group: str) -> Path:
-        return self.folder / trial.name.replace(" ", "-") / f"seed{seed}" / group
+        config = trial.config(self.results)
+        row = config.variants[0]
+        used = [config.target, *([config.source] if row.init == "pretrained" else [])]
+        data = [self._digests(trial, dataset, row.input) for dataset in used]
+        identity = value_digest([trial.experiment, trial.one_pretraining, self.epochs, dump(config), data])
+        return self.folder / f"{trial.name.replace(' ', '-')}-{identity[:12]}" / f"seed{seed}" / group
+
+    def _digests(self, trial: Trial, dataset: str, sees: str) -> list[str]:
+        cache, manifest = self._data(trial, dataset, sees)
+        return [container.seal(cache), file_digest(manifest)]
 
     def _data(self, trial: Trial, dataset: str, sees: str) -> tuple[Path, Path]:
         folder = self.results / trial.experiment
