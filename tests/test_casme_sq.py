@@ -83,6 +83,24 @@ def test_expressions_that_were_cut_out(tmp_path, tree, person):
     assert kinds(defects) == []
 
 
+def test_expressions_that_were_cut_out_and_counted_anew(tmp_path):
+    """None is taken from the folder of another, in which its numbers are other frames."""
+    rows = [ROWS[0], (1, "anger1_2", 600, 1600, 2000, 4, "negative", "macro-expression", "disgust"), ROWS[2]]
+    write_table(tmp_path / "CAS(ME)^2code_final.xlsx", rows)
+    for number, clip, _, _, count in [(*rows[0][:2], 0, 0, 14), (1, "anger1_2", 0, 0, 600)]:
+        for frame in range(1, count + 1):
+            (tmp_path / f"selectedpic/s{14 + number}/{clip}").mkdir(parents=True, exist_ok=True)
+            (tmp_path / f"selectedpic/s{14 + number}/{clip}/img{frame}.jpg").touch()
+    (tmp_path / "selectedpic/s16/happy4_1").mkdir(parents=True)
+    draw(tmp_path / "selectedpic/s16/happy4_1/img35.jpg")
+    samples, defects = read(tmp_path, casme_sq())
+    assert not samples.included.any()
+    found = defects.set_index("row").loc[["casme_sq/s15/0401/557", "casme_sq/s16/0507/30"]]
+    assert found.defect.tolist() == ["renumbered_frames", "annotation_without_frames"]
+    assert found.action.iloc[0].endswith("rename them, so that they have the numbers 557 to 570")
+    assert found.file.iloc[0] == "selectedpic/s15/anger1_1"
+
+
 def test_whole_pictures_go_before_crops(tmp_path):
     write(tmp_path)
     write_cut(tmp_path / "cropped", "{}")

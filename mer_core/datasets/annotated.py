@@ -12,7 +12,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from mer_core import images
 from mer_core.config.layouts.annotated import AnnotatedClips
@@ -148,22 +148,31 @@ def find_frames(
     order = [main, *(kind for kind in kinds if kind != main)]
     choices: list[tuple[dict[str, Any], list[Candidate]]] = []
     for sample in wanted:
-        key = clip_key(sample["subject"], sample["clip"])
-        ranked = sorted(by_key[key], key=lambda one: _rank(sample, one, order))
+        ranked = sorted(_offered(sample, by_key), key=lambda one: _rank(sample, one, order))
         if ranked:
             choices.append((sample, ranked))
             _use(name, sample, ranked[0], settings, root, findings)
         else:
-            why, file = "no folder of frames", foreign.get(key)
+            why, file = "no folder of frames", next(filter(None, map(foreign.get, _keys(sample))), None)
             if file is not None:
                 why += f", but {frames.describe_foreign([(file.parent, [file.name])], root)}"
             findings.leave_out(sample, "annotation_without_frames", why, root.relative(Path(home)))
     _name_others(choices, order, root, findings)
-    annotated = {clip_key(sample["subject"], sample["clip"]) for sample in samples}
+    annotated = {key for sample in samples for key in _keys(sample)}
     for key, found in by_key.items():
         if key not in annotated:
             where = root.relative(found[0].folder)
             findings.add("frames_without_annotation", "not used", file=where)
+
+
+def _keys(sample: Mapping[str, Any]) -> list[Key]:
+    """The clip's, and that of a folder for this expression alone where the table names one."""
+    names = (sample["clip"], sample.get("cut_out"))
+    return [clip_key(sample["subject"], name) for name in names if name]
+
+
+def _offered(sample: Mapping[str, Any], by_key: Mapping[Key, list[Candidate]]) -> list[Candidate]:
+    return [one for key in _keys(sample) for one in by_key.get(key, [])]
 
 
 def _quality(sample: Mapping[str, Any], candidate: Candidate) -> int:
@@ -192,7 +201,7 @@ def _main_kind(
     """The first kind that holds more than half of what the fullest holds: one lost clip moves no other."""
     held: Counter[str] = Counter()
     for sample in samples:
-        found = by_key.get(clip_key(sample["subject"], sample["clip"]), [])
+        found = _offered(sample, by_key)
         best = {kind: [_quality(sample, one) for one in found if one.kind == kind] for kind in kinds}
         held.update({kind: max(qualities, default=0) for kind, qualities in best.items()})
     most = max(held.values(), default=0)
@@ -263,9 +272,12 @@ def _use(
     if _is_renumbered(sample, series):
         why = (
             f"files {min(series.files)} to {max(series.files)} are as many as the frames {onset} to {offset} "
-            f"and {onset - min(series.files)} lower; if the clips were written anew, set "
-            f"datasets.{name}.frame_numbers: from_onset"
+            f"and {onset - min(series.files)} lower; "
         )
+        if "from_onset" in get_args(type(settings).model_fields["frame_numbers"].annotation):
+            why += f"if the clips were written anew, set datasets.{name}.frame_numbers: from_onset"
+        else:
+            why += f"rename them, so that they have the numbers {onset} to {offset}"
         findings.leave_out(sample, "renumbered_frames", why, where)
         return
     if series.passed_over:

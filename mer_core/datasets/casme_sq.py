@@ -95,7 +95,7 @@ def _place(root: Root, folder: Path) -> tuple[Path, Key] | None:
     clip, person = _CLIP.fullmatch(name), _person(root, folder)
     if clip is None or person is None or clip[1] not in CODES:
         return None
-    return tree_above(root, above), clip_key(person, CODES[clip[1]])
+    return tree_above(root, above), clip_key(person, name)
 
 
 def _person(root: Root, folder: Path) -> str | None:
@@ -126,6 +126,7 @@ def _layout(settings: CasmeSq) -> ClipLayout:
             mend=partial(_mend, settings),
             repeats=True,
             parse=partial(_parse, settings),
+            cut_out=lambda cells: frames.plain(cells["clip"]),
             passed_over=partial(_passed_over, settings),
         ),
         person=_person,

@@ -46,6 +46,7 @@ class Table:
         repeats: whether several rows annotate one clip: sample ids then hold the onset.
         longest: seconds beyond which an interval is mistyped; None where there is no limit.
         parse: how the columns are read of a table without a header.
+        cut_out: the name of a folder that holds a row's expression alone, where clips are whole recordings.
         passed_over: why a row is not used, whatever its label; empty where it is.
     """
 
@@ -62,6 +63,7 @@ class Table:
     repeats: bool = False
     longest: float | None = None
     parse: Callable[[Path], pd.DataFrame] | None = None
+    cut_out: Callable[[pd.Series], str] = lambda cells: ""
     passed_over: Callable[[pd.Series], str] = lambda cells: ""
 
     def read(self, path: Path) -> pd.DataFrame:
@@ -211,6 +213,7 @@ def read_rows(
             continue
         numbers = {key: workbook.whole_number(cells[key]) for key in ("onset", "apex", "offset")}
         sample = new_sample(name, *names, action_units=cells["action_units"], **numbers)
+        sample["cut_out"] = form.cut_out(cells)  # which is no column of the manifest
         sample["fps"] = fps = workbook.whole_number(cells["fps"]) if "fps" in cells else settings.fps
         key: tuple[str, ...] = clip_key(*names)
         if form.repeats:
