@@ -3,8 +3,10 @@
 import io
 import re
 import shutil
+import tempfile
 import unicodedata
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import openpyxl
@@ -273,6 +275,26 @@ def test_links_to_a_store(tmp_path, what):
     assert defects.empty
     for row in samples.iloc:
         assert len(clip_frames(root, row)) == row.offset - row.onset + 1
+
+
+def test_links_to_several_stores_by_one_line(tmp_path):
+    """With what link_roots has already, so that whoever follows the advice is done."""
+    root, store = tmp_path / "root", tmp_path / "store"
+    write_casme2(root)
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as name:
+        for subject, folder in (("sub01", store / "a"), ("sub02", Path(name) / "b")):
+            shutil.copytree(root / "CASME2_RAW_selected" / subject, folder)
+            shutil.rmtree(root / "CASME2_RAW_selected" / subject)
+            (root / "CASME2_RAW_selected" / subject).symlink_to(folder)
+        for given in ((), (str(store),)):
+            try:
+                said = " ".join(read(root, casme2_settings(link_roots=given))[1].action)
+            except UserError as error:
+                said = str(error)
+            [told] = re.findall(r"datasets\.casme2\.link_roots: (\[.*?\])", said)
+            assert set(given) <= set(yaml.safe_load(told))
+        samples, defects = read(root, casme2_settings(link_roots=yaml.safe_load(told)))
+        assert samples.apex.to_dict() == APEXES and defects.empty
 
 
 def test_links_that_lead_nowhere_are_named(tmp_path):

@@ -58,6 +58,7 @@ class Root:
 
     Attributes:
         path: the dataset's folder, resolved.
+        link_roots: the others, resolved.
         refused: links met so far that lead elsewhere, and are not followed -> where they lead.
         broken: links met so far that lead nowhere -> where they lead.
     """
@@ -66,7 +67,7 @@ class Root:
         self, path: str | os.PathLike[str], link_roots: Iterable[str | os.PathLike[str]] = ()
     ) -> None:
         self.path = Path(path).resolve()
-        self._reach = (self.path, *(Path(other).resolve() for other in link_roots))
+        self.link_roots = [Path(other).resolve() for other in link_roots]
         self.refused: dict[Path, Path] = {}
         self.broken: dict[Path, Path] = {}
 
@@ -80,7 +81,7 @@ class Root:
             if isinstance(error, OSError) and error.errno not in NO_NAMES:
                 raise
             return False
-        if any(target.is_relative_to(folder) for folder in self._reach):
+        if any(target.is_relative_to(folder) for folder in (self.path, *self.link_roots)):
             return True
         if Path(os.path.normpath(path)).is_relative_to(self.path):
             self.refused[path] = target
@@ -278,7 +279,8 @@ def of_settings(others: Collection[str]) -> str:
 
 
 def describe_links(root: Root, name: str) -> list[str]:
-    """The links that were met and not followed, with what to do, a line for each place they lead to.
+    """The links that were met and not followed, with what to do: a line for those out of the root, and one
+    for those that lead nowhere.
 
     Args:
         root: of the dataset, as far as it was walked.
@@ -289,11 +291,15 @@ def describe_links(root: Root, name: str) -> list[str]:
     for link, target in root.refused.items():
         if _holds_data(target):
             leading["/".join(target.parts[:2])].append(link)
-    for links in leading.values():
-        folder = os.path.commonpath([root.refused[link].parent for link in links])
+    folders = [
+        os.path.commonpath([root.refused[link].parent for link in links]) for links in leading.values()
+    ]
+    if folders:
+        links = [link for group in leading.values() for link in group]
+        wanted = [*map(str, root.link_roots), *folders]
         said.append(
-            f"not followed: {len(links)} links such as {root.relative(links[0])} that lead to {folder}; "
-            f"to follow them, write datasets.{name}.link_roots: {as_yaml([folder])}"
+            f"not followed: {len(links)} links such as {root.relative(links[0])} that lead to "
+            f"{', '.join(folders)}; to follow them, write datasets.{name}.link_roots: {as_yaml(wanted)}"
         )
     broken = {link: target for link, target in root.broken.items() if _holds_data(target)}
     if broken:
