@@ -277,6 +277,35 @@ def test_links_to_a_store(tmp_path, what):
         assert len(clip_frames(root, row)) == row.offset - row.onset + 1
 
 
+@pytest.mark.parametrize("what", ["clips", "hidden", "again", "loop", "one"])
+def test_links_within_the_root(tmp_path, what):
+    """Which may have the names that their targets lack, or lead to what is hidden."""
+    write_casme2(tmp_path)
+    tree = tmp_path / "CASME2_RAW_selected"
+    (tmp_path / "store").mkdir()
+    clip = tree / "sub01/EP02_01f"
+    if what == "clips":
+        for number, folder in enumerate(sorted(tree.glob("*/*"))):
+            folder.rename(tmp_path / f"store/rec_{number}")
+            folder.symlink_to(Path("../../store") / f"rec_{number}")
+    elif what == "hidden":
+        tree.rename(tmp_path / ".frames")
+        tree.symlink_to(".frames")
+    elif what == "again":
+        (tmp_path / "latest").symlink_to(tree)
+        (tree / "sub01/again").symlink_to(".")
+    elif what == "loop":
+        (clip / "up").symlink_to("../..")
+        (tree / "all").symlink_to("..")
+    else:
+        clip.rename(clip.with_name("EP02_01"))
+        clip.symlink_to("EP02_01")
+    samples, defects = read(tmp_path, casme2_settings())
+    assert samples.included.all() and samples.apex.to_dict() == APEXES
+    assert samples.frame_path.str.startswith("CASME2_RAW_selected/").all()
+    assert kinds(defects) == (["frames_without_annotation"] if what == "one" else [])
+
+
 def test_links_to_several_stores_by_one_line(tmp_path):
     """With what link_roots has already, so that whoever follows the advice is done."""
     root, store = tmp_path / "root", tmp_path / "store"

@@ -91,6 +91,16 @@ def test_what_other_settings_would_take_is_said(tmp_path):
         read(tmp_path, smic())
 
 
+def test_a_link_does_not_make_a_camera_another(tmp_path):
+    write_smic(tmp_path)
+    write_smic(tmp_path, "SMIC_all_raw/VIS", NAMES[:2])
+    (tmp_path / "latest").symlink_to(tmp_path / "SMIC_all_raw/HS")
+    samples, defects = read(tmp_path, smic(camera="VIS", subjects=["s01"]))
+    assert samples.frame_path.str.startswith("SMIC_all_raw/VIS/").all() and len(samples) == 2
+    assert kinds(defects) == []
+    assert kinds(read(tmp_path, smic())[1]) == []
+
+
 def test_folders_that_no_name_places_are_told(tmp_path):
     write_smic(tmp_path)
     write_smic(tmp_path, "SMIC_all_raw/VIS", NAMES[:2])

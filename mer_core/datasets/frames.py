@@ -87,6 +87,12 @@ class Root:
             self.refused[path] = target
         return False
 
+    def shows(self, target: Path) -> bool:
+        """Whether a path without links is found in the dataset's folder by itself, hidden nowhere."""
+        return target.is_relative_to(self.path) and not any(
+            part.startswith(".") for part in target.relative_to(self.path).parts
+        )
+
     def inner(self, written: str) -> str:
         """A path of a table; an absolute one from here on, where it names this folder or a link to it."""
         path = Path(os.path.normpath(written.replace("\\", "/")))
@@ -104,8 +110,7 @@ class Root:
 def scan(folder: Path, root: Root) -> tuple[list[Path], list[str]]:
     """The folders and the names of the files right inside a folder, in natural order.
 
-    Hidden ones are passed over. Links to files are followed as far as `root` holds them; links to folders
-    that lie in the dataset's own folder are not, since what they lead to is found there.
+    Hidden ones are passed over; links are followed as far as `root` holds them.
     """
     folders, files = [], []
     with os.scandir(folder) as entries:
@@ -122,7 +127,7 @@ def scan(folder: Path, root: Root) -> tuple[list[Path], list[str]]:
                 path = Path(entry.path)
                 if not (is_dir or is_file):
                     root.broken[path] = path.parent / path.readlink()
-                elif not root.holds(path) or (is_dir and path.resolve().is_relative_to(root.path)):
+                elif not root.holds(path):
                     continue
             if is_dir:
                 folders.append(Path(entry.path))
@@ -131,22 +136,34 @@ def scan(folder: Path, root: Root) -> tuple[list[Path], list[str]]:
     return sorted(folders, key=lambda path: natural_key(path.name)), sorted(files, key=natural_key)
 
 
-def walk(root: Root) -> Iterator[tuple[Path, list[str]]]:
+def walk(root: Root, aliases: bool = False) -> Iterator[tuple[Path, list[str]]]:
     """Every folder from the root down to eight deep, with the names of its files.
 
-    A folder stands before what it holds; folders and names are in natural order.
+    A folder stands before what it holds; folders and names are in natural order. What links alone lead to,
+    out of the root or to what is hidden in it, comes once.
+
+    Args:
+        root: the dataset's folder.
+        aliases: whether links to folders that are walked anyhow are followed, too, after all others: where
+            names tell what a folder holds, it may be the link that has the right one.
     """
-    pending, outside = [(root.path, 0)], set()
+    pending, apart = [(root.path, 0, False)], set()
     while pending:
-        folder, depth = pending.pop()
+        folder, depth, by_alias = pending.pop()
         target = folder.resolve()
-        if target in outside:  # several links lead there, or a loop of them
+        if target in apart:  # several links lead there, or a loop of them
             continue
-        if not target.is_relative_to(root.path):
-            outside.add(target)
+        if not root.shows(target):
+            apart.add(target)
         folders, files = scan(folder, root)
         yield folder, files
-        pending += [(child, depth + 1) for child in reversed(folders if depth < MAX_DEPTH else ())]
+        if depth == MAX_DEPTH:
+            continue
+        links = {child for child in folders if child.is_symlink() and root.shows(child.resolve())}
+        pending += [(child, depth + 1, by_alias) for child in reversed(folders) if child not in links]
+        if aliases and not by_alias:
+            loops = {link for link in links if target.is_relative_to(link.resolve())}
+            pending[:0] = [(child, depth + 1, True) for child in reversed(folders) if child in links - loops]
 
 
 @dataclass(frozen=True)

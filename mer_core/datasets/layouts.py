@@ -88,16 +88,16 @@ def read_clips(
         UserError: there is no annotation table or no tree of frames, or it cannot be chosen.
     """
     layout = describe(settings)
-    listing = [*frames.walk(root)]
+    listing = [*frames.walk(root, aliases=True)]
     if layout.table is not None:
         table = read_table_of(name, settings, layout.table, root, listing, findings)
         samples = read_rows(name, settings, layout.table, table, findings)
     candidates = _find(layout, name, settings, root, listing)
     if layout.cut is not None:
         samples = layout.cut(name, settings, root, candidates, findings)
-        placed = {clip.folder for clip in candidates}
+        placed = {clip.folder.resolve() for clip in candidates}
         for folder, names in listing:
-            if folder not in placed and layout.aside(root, folder) is None:
+            if folder.resolve() not in placed and layout.aside(root, folder) is None:
                 tell_unplaced(folder, names, layout.example, root, findings)
     check_people(candidates, partial(layout.person, root), root, findings)
     check_labels(samples, candidates, partial(layout.folder_label, root), root, findings)
@@ -112,7 +112,7 @@ def read_clips(
 def list_people(describe: Describe[Settings], settings: Settings, root: Root) -> list[str]:
     """The subjects that the table annotates under a label in use; where there is none, those on disk."""
     layout, name = describe(settings), settings.layout
-    listing = [*frames.walk(root)]
+    listing = [*frames.walk(root, aliases=True)]
     if layout.table is None:
         found = _find(layout, name, settings, root, listing)
         return sorted({clip.key[0] for clip in found}, key=frames.natural_key)

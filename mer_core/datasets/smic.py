@@ -130,6 +130,10 @@ def _place(settings: Smic, root: Root, folder: Path) -> tuple[Path, Key] | None:
 
 
 def _aside(settings: Smic, root: Root, folder: Path) -> str | None:
+    real = folder.resolve()
+    is_linked = real != folder and real.is_relative_to(root.path)
+    if is_linked and (aside := _aside(settings, root, real)) is not None:  # where it leads counts as well
+        return aside
     said = [_tokens(parent.name) for parent in folders_above(root, folder)]
     if any({"NON", "MICRO"} <= tokens or "NONMICRO" in tokens for tokens in [_tokens(folder.name), *said]):
         return ""

@@ -28,7 +28,7 @@ def find_clips(
     example: str,
     aside: Callable[[Path], str | None],
 ) -> list[Candidate]:
-    """Every folder that holds frames of a clip.
+    """Every folder that holds frames of a clip; of those that links lead to, one of each name.
 
     Args:
         name: of the dataset in the configuration.
@@ -43,11 +43,13 @@ def find_clips(
     Raises:
         UserError: there is none, or none of the kind that is asked for.
     """
-    found = []
+    at_target: dict[tuple[Path, Key], Candidate] = {}
     for folder, names in listing:
         if (at := place(folder)) is not None and (series := frames.series(folder, names)).files:
             tree, key = at
-            found.append(Candidate(key, folder, tree, kind_of(tree, series), series))
+            clip = Candidate(key, folder, tree, kind_of(tree, series), series)
+            at_target.setdefault((folder.resolve(), key), clip)
+    found = [*at_target.values()]
     if not found:
         others = {aside(folder) for folder, names in listing if frames.series(folder, names).files}
         instead = frames.of_settings(sorted(others - {None, ""}))
