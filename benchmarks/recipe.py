@@ -76,9 +76,11 @@ def training(**keys: Any) -> dict[str, Any]:
     return {"training": {k: v for k, v in keys.items() if k not in inner} | {"augmentation": augmentation}}
 
 
-def variant(attention: str = "dual", loss: str = "focal", init: str = "random") -> dict[str, Any]:
-    """The one network of a trial."""
-    return {"variants": [{"name": "trial", "attention": attention, "loss": loss, "init": init}]}
+def variant(
+    attention: str = "dual", loss: str = "focal", init: str = "random", **keys: Any
+) -> dict[str, Any]:
+    """The one network of a trial; further keys are the row's own."""
+    return {"variants": [{"name": "trial", "attention": attention, "loss": loss, "init": init} | keys]}
 
 
 def over(*layers: Mapping[str, Any]) -> dict[str, Any]:
@@ -118,6 +120,8 @@ def transfer(pretraining: Mapping[str, Any], **keys: Any) -> dict[str, Any]:
 # Pretrained as folds are trained, but for what only they know.
 LONGER_BEFORE = {"epochs": 20, "batch_size": 32, "augmentation": WIDE["training"]["augmentation"]}
 LONGER_TRANSFER = over(LONGER, transfer(LONGER_BEFORE))
+# Which the experiment has drawn; grey levels of a difference are no brightness.
+DIFFERENCE = {"input": "difference", **training(brightness=0.0, contrast=0.0)}
 
 DEMO = {
     "dual_transfer as shipped": transfer({}),
@@ -229,8 +233,12 @@ PLANS = {
             over(LONGER, transfer(LONGER_BEFORE | {"epochs": 60})),
         ),
         Trial("base, 112 pixels: dual", "people-112-28", over(LONGER, variant())),
-        Trial("base, apex minus onset", "people-64-28-difference", over(LONGER, variant())),
-        Trial("base, apex minus onset, transfer", "people-64-28-difference", LONGER_TRANSFER),
+        Trial("base, apex minus onset", "people-64-28-difference", over(LONGER, variant(**DIFFERENCE))),
+        Trial(
+            "base, apex minus onset, transfer",
+            "people-64-28-difference",
+            over(LONGER_TRANSFER, variant(init="pretrained", **DIFFERENCE)),
+        ),
         Trial(
             "base, transfer, everything",
             "people-64-28",

@@ -34,6 +34,14 @@ def experiment(results, name, **options):
     (results / name / "config.json").write_text(json.dumps(dump(CONFIG)))
 
 
+def test_every_trial_is_a_configuration_and_sees_what_its_name_says(recipe, tmp_path):
+    for trial in [*recipe.PLANS["portraits"], *recipe.PLANS["people"], *recipe.PLANS["demo"]]:
+        (tmp_path / trial.experiment).mkdir(exist_ok=True)
+        (tmp_path / trial.experiment / "config.json").write_text(json.dumps(dump(CONFIG)))
+        row = trial.config(tmp_path).variants[0]
+        assert row.input == ("difference" if "onset" in trial.name else "apex"), trial.name
+
+
 def test_a_fold_is_kept_for_what_it_was_made_of_and_for_nothing_else(recipe, tmp_path):
     for name in ("a", "b"):
         experiment(tmp_path, name)
