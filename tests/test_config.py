@@ -411,6 +411,32 @@ def test_what_does_not_go_together_in_a_row_is_said(row, said):
         load_config(settings)
 
 
+@pytest.mark.parametrize(
+    ("pretraining", "said"),
+    [
+        (
+            {"augmentation": {"flip": True}},
+            r"row\.training\.augmentation: would falsify .* flow; set \{flip: f",
+        ),
+        (
+            {"mirrored_test": True},
+            r"pretraining\.mirrored_test: would falsify the input flow; set false",
+        ),
+    ],
+)
+def test_a_pretraining_that_would_falsify_an_input_is_refused(pretraining, said):
+    settings = changed("inputs", {"flow": {"kind": "flow", "size": 48}})
+    for block in ("training", "pretraining"):
+        settings[block]["augmentation"] |= STILL["augmentation"]
+    settings["variants"] = [{"name": "row", "loss": "focal", "input": "flow", "init": "pretrained"}]
+    assert load_config(settings)
+    settings["pretraining"] |= pretraining | {
+        "augmentation": settings["pretraining"]["augmentation"] | pretraining.get("augmentation", {})
+    }
+    with pytest.raises(UserError, match=said):
+        load_config(settings)
+
+
 def test_crops_that_are_too_small_for_a_network_are_refused():
     settings = changed("variants", [{"name": "row", "loss": "focal", "network": "efficientnet_lite0"}])
     settings["alignment"]["size"] = 31

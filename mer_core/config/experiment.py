@@ -301,12 +301,16 @@ class Config(Section):
             # Mirrored, flow changes its sign; rotated, its direction; and grey levels are no brightness
             # there.
             barred = ["brightness", "contrast", *(["flip", "rotation"] if seen.directed else [])]
-            used = [name for name in barred if getattr(settings.augmentation, name)]
+            blocks = {f"{where}.training": settings}
+            if variant.init == "pretrained":
+                blocks["pretraining"] = self.pretraining_of(variant)
+            used = [n for n in barred if any(getattr(block.augmentation, n) for block in blocks.values())]
             if used:
                 off = ", ".join(f"{name}: {'false' if name == 'flip' else 0}" for name in used)
                 yield f"{where}.training.augmentation: would falsify the input {variant.input}; set {{{off}}}"
-            if seen.directed and settings.mirrored_test:
-                yield f"{where}.training.mirrored_test: would falsify the input {variant.input}; set false"
+            for name, block in blocks.items():
+                if seen.directed and block.mirrored_test:
+                    yield f"{name}.mirrored_test: would falsify the input {variant.input}; set false"
 
     def _unfit_to_describe(self, features: Pretrained) -> str | None:
         """Why the variant that features name gives none."""
