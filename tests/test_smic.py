@@ -91,6 +91,15 @@ def test_what_other_settings_would_take_is_said(tmp_path):
         read(tmp_path, smic())
 
 
+@pytest.mark.parametrize("inside", ["VIS", "VIS/s1", "VIS/s1/micro"])
+def test_the_camera_is_told_above_the_root(tmp_path, inside):
+    write_smic(tmp_path, "SMIC_all_raw/VIS", NAMES[:2])
+    with pytest.raises(UserError, match=r"but those of camera: VIS; write one of these$"):
+        read(tmp_path / "SMIC_all_raw" / inside, smic())
+    samples, _ = read(tmp_path / "SMIC_all_raw" / inside, smic(camera="VIS", subjects=["s01"]))
+    assert samples.fps.tolist() == [25.0, 25.0]
+
+
 def test_a_link_does_not_make_a_camera_another(tmp_path):
     write_smic(tmp_path)
     write_smic(tmp_path, "SMIC_all_raw/VIS", NAMES[:2])

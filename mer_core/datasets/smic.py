@@ -130,11 +130,13 @@ def _place(settings: Smic, root: Root, folder: Path) -> tuple[Path, Key] | None:
 
 
 def _aside(settings: Smic, root: Root, folder: Path) -> str | None:
+    """What passes a folder over; its camera is told by the four above it, too, where the root is a person."""
     real = folder.resolve()
     is_linked = real != folder and real.is_relative_to(root.path)
     if is_linked and (aside := _aside(settings, root, real)) is not None:  # where it leads counts as well
         return aside
-    said = [_tokens(parent.name) for parent in folders_above(root, folder)]
+    above = folders_above(root, folder)
+    said = [_tokens(parent.name) for parent in (*above, *folder.parents[len(above) : 4])]
     if any({"NON", "MICRO"} <= tokens or "NONMICRO" in tokens for tokens in [_tokens(folder.name), *said]):
         return ""
     camera = next((tokens & CAMERAS for tokens in said if len(tokens & CAMERAS) == 1), {settings.camera})
