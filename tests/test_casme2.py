@@ -294,6 +294,25 @@ def test_three_classes(tmp_path):
     assert samples.label.tolist() == ["positive", "negative", "", "surprise"]
 
 
+def test_what_stands_below_the_table_is_no_row(tmp_path):
+    write_casme2(tmp_path)
+    book = openpyxl.load_workbook(tmp_path / WORKBOOK)
+    for cells in ([], ["Note: sub04 EP12_01f has no apex"], [*[None] * 7, "total", 4]):
+        book.active.append(cells)
+    book.save(tmp_path / WORKBOOK)
+    assert read(tmp_path, casme2_settings())[1].empty
+
+
+def test_merged_cells_are_told_as_such(tmp_path):
+    write_casme2(tmp_path)
+    book = openpyxl.load_workbook(tmp_path / WORKBOOK)
+    book.active.merge_cells("A2:A3")
+    book.save(tmp_path / WORKBOOK)
+    _, defects = read(tmp_path, casme2_settings())
+    assert defects.row[0] == "row 3"
+    assert defects.action[0].endswith("clip 'EP03_02'; a merged cell? write the subject into every row")
+
+
 HOSTILE = [
     "../../etc",
     "/etc/passwd",

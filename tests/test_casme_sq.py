@@ -168,6 +168,7 @@ def test_expressions_of_several_sheets(tmp_path):
     samples, defects = read(tmp_path, casme_sq())
     assert samples.index.tolist() == KEYS
     assert (kinds(defects), defects.file[0]) == (["bad_name"], f"{path.name}:macro!2")
+    assert defects.action[0] == "left out: subject '3', clip 'happy4_2'"
 
 
 def test_people(tmp_path):

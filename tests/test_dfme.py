@@ -101,6 +101,21 @@ def test_a_table_of_a_part_is_never_passed_over(tmp_path):
         read(tmp_path, dfme())
 
 
+def test_subjects_as_numbers(tmp_path):
+    write_dfme(tmp_path)
+    for path in sorted(tmp_path.glob("*.xlsx")):
+        book = openpyxl.load_workbook(path)
+        for row in book.active.iter_rows(min_row=2):
+            row[0].value = int(row[0].value[3:])
+        book.save(path)
+    assert sorted(read(tmp_path, dfme())[0].index) == KEYS
+    book.active["A2"] = 7
+    book.save(path)
+    samples, defects = read(tmp_path, dfme())
+    assert sorted(samples.index) == KEYS[:-1]
+    assert defects[["row", "file"]].to_numpy().tolist()[0] == ["row 2", "coding2.xlsx:2"], "its own row"
+
+
 def test_the_parts_as_sheets_of_one_workbook(tmp_path):
     write_dfme(tmp_path)
     book = openpyxl.Workbook()

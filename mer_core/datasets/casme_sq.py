@@ -64,7 +64,7 @@ def _parse(settings: CasmeSq, path: Path) -> pd.DataFrame:
         raise UserError(f"{path}: tells no {lacks}; give the released workbook with its three sheets")
     table = workbook.join_sheets(clips)
     missing = table[["apex", "offset"]].replace("0", "")
-    subjects = table["number"].map(people).fillna("")
+    subjects = table["number"].map(people).fillna(table["number"])
     return table.assign(subject=subjects, label=table[settings.labels], **missing)
 
 
@@ -82,7 +82,7 @@ def _named(cells: pd.Series) -> Key | None:
     """The person's folder, and the code of the video that an expression is in: 0401 of anger1_1."""
     match = _CLIP.fullmatch(frames.plain(cells["clip"]))
     code = CODES.get(match[1]) if match else None
-    return (cells["subject"], code) if cells["subject"] and code else None
+    return (cells["subject"], code) if cells["subject"].startswith("s") and code else None
 
 
 def _place(root: Root, folder: Path) -> tuple[Path, Key] | None:

@@ -48,6 +48,7 @@ PUBLISHED = Published(
     copies={"the training part alone": {"all": 1856}, "the training part and test A": {"all": 1856 + 474}},
 )
 _CLIP = re.compile(r"sub0*([1-9][0-9]{0,3})_0*([0-9]{1,3})")
+_SUBJECT = re.compile(r"(?:sub)?0*([1-9][0-9]{0,3})")
 _TEST = re.compile(r"test(?:[ _-]?data)?(?:[ _-]?([ab]))?")
 
 
@@ -62,8 +63,9 @@ def _key(clip: str) -> Key | None:
 
 def _named(cells: pd.Series) -> Key | None:
     """Subject and clip by the clip's name, which a cell of the subject must not contradict."""
-    key = _key(cells["clip"])
-    return key if key and frames.plain(cells["subject"]) in (key[0], "") else None
+    key, subject = _key(cells["clip"]), frames.plain(cells["subject"])
+    match = _SUBJECT.fullmatch(subject)
+    return key if key and (f"sub{int(match[1]):04d}" if match else subject) in (key[0], "") else None
 
 
 def _place(root: Root, folder: Path) -> tuple[Path, Key] | None:

@@ -196,6 +196,8 @@ def read_rows(
 ) -> list[dict[str, Any]]:
     """A manifest row for every row of a table that names a clip; impossible ones are left out.
 
+    Notes and sums below a table, which have neither clip nor onset nor offset, are passed over.
+
     Args:
         name: of the dataset in the configuration.
         settings: of the dataset.
@@ -207,9 +209,14 @@ def read_rows(
     written: dict[tuple[str, ...], tuple[str, ...]] = {}
     for row, cells in table.iterrows():
         where = cells["where"]
+        if not any(cells[["clip", "onset", "offset"]]):
+            continue
         if (names := form.named(cells)) is None:
             shown = f"subject {cells['subject'][:40]!r}, clip {cells['clip'][:40]!r}"
-            findings.add("bad_name", f"left out: {shown}", row=f"row {row}", file=where)
+            if cells["clip"] and not cells["subject"]:
+                shown += "; a merged cell? write the subject into every row"
+            # Of several tables put together, `row` counts through all.
+            findings.add("bad_name", f"left out: {shown}", row=f"row {where.rpartition(':')[2]}", file=where)
             continue
         numbers = {key: workbook.whole_number(cells[key]) for key in ("onset", "apex", "offset")}
         sample = new_sample(name, *names, action_units=cells["action_units"], **numbers)
