@@ -45,7 +45,7 @@ PUBLISHED = Published(
     },
 )
 _SUBJECT = re.compile(r"sub(?:ject)?[ _-]?0*([1-9][0-9]?)")
-_NUMBER = re.compile(r"0*([1-9][0-9]?)(?:\.0)?")
+_NUMBER = re.compile(r"0*([1-9][0-9]?)")
 _CLIP = re.compile(r"ep[0-9]+(?:_[0-9]+){0,2}")
 
 

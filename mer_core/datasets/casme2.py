@@ -54,7 +54,7 @@ _EMOTIONS = Published(
 _SUBJECT = re.compile(
     rf"(?:s|sub|subj|subject)[ _-]?0*([1-9][0-9]?){frames.COPIED}(?:\.zip|\.rar)?", re.IGNORECASE
 )
-_NUMBER = re.compile(r"0*([1-9][0-9]?)(?:\.0)?")
+_NUMBER = re.compile(r"0*([1-9][0-9]?)")
 _CLIP = re.compile(NAME)
 
 

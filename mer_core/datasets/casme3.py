@@ -52,7 +52,7 @@ _OBJECTIVE = {"vii": 373, "iii": 234, "ii": 151, "v": 47, "iv": 37, "i": 15, "vi
 _COPIES = {"the first version, of which 61 rows turned out to be macro-expressions": {"all": 921}}
 _SUBJECT = re.compile(r"sp[ _-]?no[. _-]*0*([1-9][0-9]{0,2})")
 _LETTER = re.compile(r"[a-z]")
-_NUMBER = re.compile(r"0*([1-9][0-9]{0,2})(?:\.0)?")
+_NUMBER = re.compile(r"0*([1-9][0-9]{0,2})")
 
 
 def _published(settings: Casme3) -> Published:

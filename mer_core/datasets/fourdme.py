@@ -33,7 +33,7 @@ COLUMNS = {
 }
 SETTINGS = Fourdme
 PUBLISHED = Published(copies={"the 267 clips of 4DME_Labelling_Micro_release v1": {"all": 267}})
-_SUBJECT = re.compile(r"(?:s|sub)?[ _-]?0*([1-9][0-9]{0,2})(?:\.0)?")
+_SUBJECT = re.compile(r"(?:s|sub)?[ _-]?0*([1-9][0-9]{0,2})")
 _OF_CLIP = re.compile(r"s0*([1-9][0-9]{0,2})_.+")
 
 

@@ -41,7 +41,7 @@ PUBLISHED = Published(
 # What the table calls others lies in a folder named repression.
 FOLDERS = {label: label for label in PUBLISHED.labels} | {"repression": "others"}
 _CLIP = re.compile(r"s0*([1-9][0-9]?)-([0-9]{1,2})-([0-9]{1,3})")  # person, emotion, sample
-_SUBJECT = re.compile(r"s?0*([1-9][0-9]?)(?:\.0)?")
+_SUBJECT = re.compile(r"s?0*([1-9][0-9]?)")
 
 
 def _key(clip: str) -> Key | None:

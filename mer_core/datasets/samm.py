@@ -41,7 +41,7 @@ _COPIES = {
     "an edited one, in which 011_4_2 is happiness in place of contempt": {"happiness": 27, "contempt": 11}
 }
 _CLIP = re.compile(r"0*([1-9][0-9]{0,2})_([0-9]{1,2})_([0-9]{1,2})")
-_SUBJECT = re.compile(r"0*([1-9][0-9]{0,2})(?:\.0)?")
+_SUBJECT = re.compile(r"0*([1-9][0-9]{0,2})")
 
 
 def _published(settings: Samm) -> Published:

@@ -277,7 +277,7 @@ def _text(value: Any) -> str:
         value = int(value)
     text = unicodedata.normalize("NFC", str(value)[: 2 * MAX_CELL])
     text = "".join(letter if letter.isprintable() else " " for letter in text)
-    text = " ".join(text.split())
+    text = re.sub(r"\A(-?[0-9]+)\.0\Z", r"\1", " ".join(text.split()))  # as pandas writes them to a CSV
     return text if len(text) <= MAX_CELL else text[: MAX_CELL - 1] + "…"
 
 
