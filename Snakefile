@@ -22,11 +22,12 @@ localrules:
 
 
 rule all:
-    """The report, and the folds that it is made of: one that was lost is trained again."""
+    """The report, and the folds and tables that it is made of: one that was lost is made again."""
     default_target: True
     input:
         "<results>/report.html",
         EVERY_FOLD,
+        EVERY_TABLE,
 
 
 onsuccess:

@@ -11,6 +11,7 @@ SELECTED = {
 TABLES = ["table1_loss", "table2_attention", "table3_methods", "methods", "per_class", "transfer"]
 TABLES += ["parts"] if CONFIG.target in CONFIG.composites or CONFIG.groups == "split" else []
 TABLES += ["pretraining"] if PRETRAINED else []
+EVERY_TABLE = collect("<results>/tables/{table}.csv", table=TABLES)
 FIGURES = ["class_distribution", "variants", "variants_narrow", "subject_accuracy", "learning_curves"]
 FIGURES += ["agreement", "reliability"]
 FIGURES += [f"confusion_{method}" for method in METHODS]
@@ -320,6 +321,7 @@ rule write_report:
         metrics=collect("<results>/metrics/{variant}.json", variant=METHODS),
         predictions=collect("<results>/metrics/{variant}.predictions.csv", variant=METHODS),
         tables="<results>/tables/tables.json",
+        csv=EVERY_TABLE,
         figures=collect("<results>/figures/{figure}.svg", figure=[*FIGURES, "times", "workflow"]),
         faces=collect("<results>/figures/faces_{dataset}.png", dataset=FACES_SHOWN),
         attention=collect("<results>/figures/attention_{variant}.png", variant=ATTENTION_SHOWN),

@@ -41,6 +41,7 @@ for target in CONFIG.study:
 
 # With all that belongs to the page of each target.
 EVERY_FOLD = [getattr(rules, f"{target}_all").input for target in CONFIG.study]
+EVERY_TABLE = "<results>/tables/study.csv"
 
 
 localrules:
@@ -51,6 +52,7 @@ rule compare_targets:
     """Rank the rows on every target, compare their mean ranks."""
     input:
         tables=collect("<results>/{target}/tables/tables.json", target=CONFIG.study),
+        methods=collect("<results>/{target}/tables/methods.csv", target=CONFIG.study),
     output:
         csv="<results>/tables/study.csv",
         md="<results>/tables/study.md",

@@ -148,6 +148,17 @@ def test_one_command_from_data_to_the_table_of_rows_by_datasets(finished):
 
 
 @pytest.mark.workflow
+def test_a_lost_table_of_one_target_is_made_anew(finished):
+    path = finished.results / "samm/tables/methods.csv"
+    path.rename(finished.folder / "kept.csv")
+    try:
+        plan = finished.planned()
+    finally:
+        (finished.folder / "kept.csv").rename(path)
+    assert plan["samm_build_tables"] == plan["compare_targets"] == 1 and finished.planned() == {}
+
+
+@pytest.mark.workflow
 def test_a_fold_of_one_target_is_a_target_and_reruns_no_other(finished):
     fold = next((finished.results / "samm/folds/ststnet/seed0").iterdir()) / "predictions.csv"
     fold.unlink()

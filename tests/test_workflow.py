@@ -181,6 +181,19 @@ def test_a_lost_file_of_a_fold_is_made_anew(finished):
     assert finished.planned() == {}
 
 
+def test_a_lost_table_is_made_anew(finished):
+    """As the message of one that cannot be read has it."""
+    for name in ("methods", "transfer"):
+        path = finished.results / "tables" / f"{name}.csv"
+        path.rename(finished.folder / "kept.csv")
+        try:
+            plan = finished.planned()
+        finally:
+            (finished.folder / "kept.csv").rename(path)
+        assert plan["build_tables"] == plan["write_report"] == 1, name
+    assert finished.planned() == {}
+
+
 def test_code_is_tracked_by_meaning(finished):
     loss, figures = "mer_core/models/losses.py", "mer_core/report/figures.py"
     kept = {name: (finished.folder / name).read_text() for name in (loss, figures)}

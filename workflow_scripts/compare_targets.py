@@ -11,7 +11,7 @@ from mer_core.report.typeset import read_tables, write_table
 def main(snakemake):
     config, given, made = load_config(snakemake.params.config), snakemake.input, snakemake.output
     methods = {
-        target: read_tables(Path(tables))["methods"].frame
+        target: read_tables(Path(tables), ["methods"])["methods"].frame
         for target, tables in zip(config.study, given.tables, strict=True)
     }
     ranking = study.ranking_of(methods, config)

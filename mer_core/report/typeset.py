@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -98,8 +98,8 @@ def write_tables(tables: Mapping[str, Table], index: Path) -> None:
     job.write_json(index, words)
 
 
-def read_tables(index: Path) -> dict[str, Table]:
-    """The tables that `write_tables` wrote, in the same order."""
+def read_tables(index: Path, names: Collection[str] = ()) -> dict[str, Table]:
+    """The tables that `write_tables` wrote, in the same order; those of some names, if any are given."""
     return {
         name: Table(
             frame=read_csv(index.with_name(f"{name}.csv"), words["numbers"]),
@@ -108,6 +108,7 @@ def read_tables(index: Path) -> dict[str, Table]:
             notes=tuple(words["notes"]),
         )
         for name, words in json.loads(index.read_text(encoding="utf-8")).items()
+        if not names or name in names
     }
 
 
