@@ -28,6 +28,8 @@ NOT_THERE = {
     *(errno.EPERM, errno.EACCES, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL),
     *(errno.ENOTTY, errno.EBADF),
 }
+# Something else stands where the file, or one of its folders, should.
+IN_THE_WAY = {errno.EEXIST, errno.ENOTDIR, errno.EISDIR}
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM}
 
 
@@ -95,11 +97,13 @@ def publish(path: str | os.PathLike[str], mode: int = 0o644) -> Iterator[Path]:
         modes, the share's own hold; where it has no fsync, it is left to write when it likes.
 
     Raises:
-        UserError: the folder cannot be written to, or the disk is full.
+        UserError: the folder cannot be written to, something else has its name, or the disk is full.
         Orphaned: see `check_not_orphaned`.
     """
     path = Path(path)
     try:
+        if path.is_dir():  # which the rename would find out once all is written
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         path.parent.mkdir(parents=True, exist_ok=True)
         check_not_orphaned()
         clear_leftovers(path)
@@ -151,11 +155,11 @@ def publish_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 @contextmanager
 def writing(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Say as a `UserError` that there is no room for `path`, no permission to write it, or no answer."""
+    """Say as a `UserError` what keeps `path` from being written: no room, no right, another file."""
     try:
         yield
     except OSError as error:
-        if error.errno in NO_ROOM | NO_ANSWER | {errno.EMFILE, errno.ENFILE}:
+        if error.errno in NO_ROOM | NO_ANSWER | IN_THE_WAY | {errno.EMFILE, errno.ENFILE}:
             raise _cannot_write(Path(path), error) from error
         raise
 
@@ -315,6 +319,10 @@ def awaits_fetching(head: bytes) -> str:
 
 def _cannot_write(path: Path, error: OSError) -> UserError:
     remedy = "free space or mend permissions"
+    if error.errno in IN_THE_WAY:
+        remedy = "a file stands where a folder should; name another"
+    if error.errno == errno.EISDIR:
+        remedy = "a folder has this name; name a file"
     if error.errno in NO_ANSWER:
         remedy = "run again once its disk or share answers"
     if error.errno in {errno.EBUSY, errno.ETXTBSY}:

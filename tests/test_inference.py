@@ -292,6 +292,19 @@ def test_a_table_tells_onset_and_apex_of_each_clip(of_motion, clip, tmp_path, ca
     ]  # fmt: skip
 
 
+def test_a_folder_of_which_a_table_tells_a_frame_is_a_clip(folder, clip, photographs, tmp_path, capsys):
+    listed = tmp_path / "list.csv"
+    listed.write_text(f"path,onset,apex\n{clip},0,2\n{photographs / 'one.png'},,\n")
+    assert main(["predict", str(folder), str(listed)]) == 0
+    assert [(Path(row["file"]).name, row["frame"]) for row in table(capsys)] == [
+        (clip.name, "2"),
+        ("one.png", ""),
+    ]
+    listed.write_text(f"path,onset,apex\n{photographs / 'one.png'},,2\n")
+    assert main(["predict", str(folder), str(listed)]) == 2
+    assert "list.csv: row 2: " in (said := capsys.readouterr().err) and "one picture has no onset" in said
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -397,12 +410,23 @@ def test_processes_that_look_for_faces_start_without_torch():
         (["{model}", "{model}/model.json"], "neither image nor video nor table"),
         (["{model}", "{model}"], "no images right inside"),
         (["{model}", "{one}", "--device", "abacus"], "device abacus: torch cannot compute there"),
-        (["{model}", "{one}", "--output", "{one}/out.csv"], "out.csv: cannot be written"),
-        (["{model}", "{one}", "--pictures", "{one}/drawn"], "one.png: cannot be written"),
+        (["{model}", "{one}", "--output", "{one}/out.csv"], "a file stands where a folder should"),
+        (["{model}", "{one}", "--output", "{model}"], "a folder has this name; name a file"),
+        (["{model}", "{one}", "--pictures", "{one}/drawn"], "drawn: cannot be written (Not a directory)"),
+        (["{model}", "{one}", "--pictures", "{one}"], "one.png: cannot be written (File exists)"),
+        (
+            ["{model}", "{one}", "--apex", "0"],
+            "one picture has no onset and apex; tell none, or give its",
+        ),
+        (
+            ["{model}", "{clip}", "--onset", "0"],
+            "pictures have no onset and apex; add --clip for",
+        ),
     ],
 )
-def test_a_wrong_call_is_one_sentence(folder, photographs, arguments, said, capsys):
-    places = {"model": folder, "one": photographs / "one.png"}
+def test_a_wrong_call_is_one_sentence(folder, photographs, clip, arguments, said, capsys, monkeypatch):
+    places = {"model": folder, "one": photographs / "one.png", "clip": clip}
+    monkeypatch.setattr("mer_core.inference.command.prepare", None)  # before anything is judged
     assert main(["predict", *(text.format(**places) for text in arguments)]) == 2
     error = capsys.readouterr().err
     assert said in error and error.count("\n") == 1

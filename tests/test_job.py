@@ -61,11 +61,16 @@ with publish({str(tmp_path / "x[1].csv")!r}) as temporary:
 
 def test_publish_says_what_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("not a folder")
-    with (
-        pytest.raises(UserError, match=r"file/x\.csv: cannot be written"),
-        job.publish(tmp_path / "file/x.csv"),
+    for path, said in (
+        ("file/x.csv", r"a file stands where a folder should; name another"),
+        ("file/deep/x.csv", r"a file stands where a folder should; name another"),
+        ("", r"a folder has this name; name a file"),
     ):
-        pass
+        with (
+            pytest.raises(UserError, match=rf"{path}: cannot be written \(.*\); {said}"),
+            job.publish(tmp_path / path),
+        ):
+            raise AssertionError("said before anything is computed")
 
 
 def test_a_full_disk_is_a_users_error_and_keeps_the_old_file(tmp_path):
@@ -181,7 +186,7 @@ def test_a_log_that_cannot_be_written_is_said_on_the_terminal(tmp_path):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.returncode == 1
     assert re.fullmatch(
-        r"error: .*/logs/x\.log: cannot be written \(.*; free space or mend permissions\n", done.stderr
+        r"error: .*/logs/x\.log: cannot be written \(.*; a file stands where .*\n", done.stderr
     )
 
 

@@ -18,7 +18,7 @@ from mer_core.csvs import harmless
 from mer_core.errors import UserError
 from mer_core.inference.preparation import Face, prepare
 from mer_core.inference.sources import Source, find_sources
-from mer_core.job import importing, is_out_of_memory, print_any_text, publish
+from mer_core.job import importing, is_out_of_memory, print_any_text, publish, writing
 
 if TYPE_CHECKING:
     from mer_core.inference.model import Model, Prediction
@@ -65,6 +65,9 @@ def predict(options: argparse.Namespace) -> int:
     model = load_model(options.model, options.device)
     if model.input is not None and not all(source.is_clip for source in sources):
         raise UserError("this model sees motion; give videos, or folders of frames with --clip")
+    if options.pictures:
+        with writing(options.pictures):
+            options.pictures.mkdir(parents=True, exist_ok=True)
     failed, drawn = 0, set()
     with _opened(options.output) as out:
         write = _Rows(out, model.description.classes, options.format, bool(options.pictures))

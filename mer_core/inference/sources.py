@@ -49,15 +49,19 @@ def find_sources(
 
     Args:
         paths: images; folders of images; videos; tables with a column `path`, relative to the table, and for
-            clips `onset` and `apex` where they are known.
+            clips `onset` and `apex` where they are known; a folder of which one is told is a clip there.
         clips: a folder is the frames of one clip, rather than so many pictures.
         onset, apex: of clips for which no table tells them.
 
     Raises:
-        UserError: a path is missing, holds no images, or is of no kind that can be read.
+        UserError: a path is missing, holds no images, or is of no kind that can be read; an onset or apex is
+            told of what is no clip.
     """
     for path in map(Path, paths):
         suffix = path.suffix.lower()
+        told = onset is not None or apex is not None
+        if told and path.is_dir() and not clips:
+            raise UserError(f"{path}: pictures have no onset and apex; add --clip for one clip")
         if path.is_dir():
             yield from _folder(path, clips, onset, apex)
         elif not path.is_file():
@@ -68,6 +72,10 @@ def find_sources(
             yield from _listed(path, clips, onset, apex)
         elif suffix in VIDEO_SUFFIXES:
             yield Source(str(path), (path,), True, onset, apex)
+        elif suffix in IMAGE_SUFFIXES and told:
+            raise UserError(
+                f"{path}: one picture has no onset and apex; tell none, or give its clip's folder and --clip"
+            )
         elif suffix in IMAGE_SUFFIXES:
             yield Source(str(path), (path,), False)
         else:
@@ -170,4 +178,8 @@ def _listed(path: Path, clips: bool, onset: int | None, apex: int | None) -> Ite
                         f"{path}: row {row}: {name} {cells[name]!r} is no frame; give its number, from 0, or "
                         "nothing"
                     )
-        yield from find_sources([spelled(path.parent, cells["path"])], clips, **told)
+        is_clip = clips or any(place is not None for place in told.values())
+        try:
+            yield from find_sources([spelled(path.parent, cells["path"])], is_clip, **told)
+        except UserError as error:
+            raise UserError(f"{path}: row {row}: {error}") from None
