@@ -102,8 +102,8 @@ def _read_lists(listing: list[tuple[Path, list[str]]], root: Root) -> dict[str, 
         for number, line in enumerate(lines, start=1):
             if not line.strip():
                 continue
-            face, _, code = line.strip().rpartition(" ")
-            if (key := _face(face.strip())) is None or not code.isdecimal():
+            face, _, code = " ".join(line.split()).rpartition(" ")
+            if (key := _face(face)) is None or not code.isdecimal():
                 raise UserError(f"{path}: line {number}: {line[:60]!r} is not as train_00001.jpg 5; mend it")
             said[key].append((of_code(code, CODES), f"{root.relative(path)}:{number}"))
     return said
