@@ -599,6 +599,14 @@ def test_the_clips_hold_every_answer_with_its_probability(made_up, html):
     assert f"Of 54 clips, {missed} are missed by every one of 8 rows and {solved} by none" in Page(html).text
 
 
+def test_the_page_of_a_target_says_which_it_is_and_where_its_files_lie(html):
+    """Each target of a study has a page and a folder of its own, and pathvars put both elsewhere."""
+    assert "recognition: demo, casme2</title>" in html
+    assert (
+        "All seeds are in metrics/*.predictions.csv beside this page." in html and "results/demo" not in html
+    )
+
+
 def test_the_clips_show_the_first_seed_and_what_was_not_predicted(made_up):
     first = made_up.predictions["dual"].iloc[1:].assign(seed=5)
     second = first.assign(seed=2, predicted="others")
@@ -837,7 +845,7 @@ def test_browser_shows_all_of_it_without_error_request_or_overflow(opened, width
         " && !e.matches('.skip') && e.getBoundingClientRect().right > innerWidth + 1).map(e => e.outerHTML)"
     )
     assert outside == []
-    assert browser.title == "Micro-expression recognition: demo", "a label ran as a script"
+    assert browser.title == "Micro-expression recognition: demo, casme2", "a label ran as a script"
 
 
 COLUMN = """

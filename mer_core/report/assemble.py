@@ -112,7 +112,7 @@ def render(report: ReportInput) -> str:
     scheme = "leave a group of subjects out" if in_groups else SCHEMES[report.config.folds_by][0]
     return page.fill(
         report.config,
-        title=f"Micro-expression recognition: {report.config.experiment}",
+        title=f"Micro-expression recognition: {report.config.experiment}, {report.config.target}",
         subtitle=f"{report.config.target}, {scheme}: {basis(score)}",
         banner=BANNER if report.config.target in report.config.simulated else "",
         finding=finding(report.config, report.metrics, report.tables),
@@ -190,7 +190,7 @@ def _clips(report: ReportInput) -> Section:
     table = page.Clips(
         "Answers clip by clip",
         "Each row's answer to each clip, by the first seed, and the probability it gave to it; wrong answers "
-        f"are shaded. All seeds are in results/{report.config.experiment}/metrics/*.predictions.csv.",
+        "are shaded. All seeds are in metrics/*.predictions.csv beside this page.",
         samples,
         answers,
     )
