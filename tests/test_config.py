@@ -462,6 +462,20 @@ def test_class_map_merges_labels_in_order_of_first_mention():
     assert config.datasets["casme2"].class_names == ["negative", "positive", "surprise"]
 
 
+def test_the_classes_of_megc2019_are_those_that_the_shipped_comment_tells():
+    comment = (ROOT / "config.yaml").read_text().partition("Three classes (MEGC 2019): ")[2]
+    told = comment.partition("classes:")[0].replace("#", "")
+    pairs = [part.strip(" .\n").split(": ") for part in " ".join(told.split()).rstrip(". ").split(";")]
+    three = {
+        label: None if name == "null" else name for labels, name in pairs for label in labels.split(", ")
+    }
+    laid_over = load_config(
+        changed("datasets.casme2.classes", SHIPPED["datasets"]["casme2"]["classes"] | three)
+    )
+    protocol = yaml.safe_load((ROOT / "configs" / "megc2019.yaml").read_text())["datasets"]["casme2"]
+    assert laid_over.datasets["casme2"].classes == protocol["classes"]
+
+
 def test_only_used_datasets_are_spelled_out():
     config = load_config(SHIPPED)
     spelled = config.with_subjects(["sub01", "sub02"])
