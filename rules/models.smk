@@ -43,6 +43,7 @@ rule train_final:
         alignment=dump(CONFIG.alignment_of(CONFIG.target)),
         input=own_input,
         parts=parts_of,
+        shared=CONFIG.shared_parts(CONFIG.target),
         code=network_code("workflow_scripts/train_final.py"),
     script:
         "../workflow_scripts/train_final.py"

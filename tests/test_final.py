@@ -112,7 +112,7 @@ def test_the_card_counts_the_samples_that_were_learnt_from(tmp_path, monkeypatch
     files |= {"predictions": tmp_path / "predictions.csv", "metrics": tmp_path / "metrics.json"}
     given = {"variant": DUAL, "loss": CROSS_ENTROPY, "training": FOLD, "alignment": ALIGNMENT, "seed": 0}
     given = {name: one.model_dump() if isinstance(one, Section) else one for name, one in given.items()}
-    given |= {"parts": [[about]], "reduction": 16, "classes": CLASSES, "input": None}
+    given |= {"parts": [[about]], "shared": [], "reduction": 16, "classes": CLASSES, "input": None}
     monkeypatch.setitem(script["main"].__globals__, "train_final", lambda *_, **named: seen.update(named))
     script["main"](
         SimpleNamespace(

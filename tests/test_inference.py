@@ -505,6 +505,15 @@ def test_the_card_of_a_composite_names_every_part(tmp_path):
     assert "| smic | training and folds | 2 | 3 (negative 3) | SMIC licence agreement" in text
 
 
+def test_the_card_says_where_parts_show_the_same_people(tmp_path):
+    parts = [Part(name, "smic", "training and folds", False, {"positive": 4}, 3) for name in ("hs", "nir")]
+    plain, shared = (write_card(write_model(tmp_path, shared=of), parts) for of in ([], [("hs", "nir")]))
+    assert "nobody was both trained and tested on" in plain and "same people" not in plain
+    assert "no dataset was both trained and tested on" in shared and "nobody was" not in shared
+    assert "hs and nir show the same people: from one to the other the camera changes" in shared
+    assert "Macro-F1, people left out" in plain and "Macro-F1, datasets left out" in shared
+
+
 def test_the_card_of_a_model_of_motion_asks_for_clips(of_motion):
     part = Part("own", "tabular", "training and folds", False, {"happiness": 3}, 2)
     text = write_card(read_description(of_motion), [part])

@@ -91,6 +91,16 @@ def test_the_page_holds_everything_and_may_run_nothing_else(client):
     assert "https://" not in page.text and 'src="' not in page.text
 
 
+def test_the_page_says_whose_figures_those_of_the_folds_are(tmp_path):
+    for shared, said in (
+        ([], "On people that it"),
+        ([("hs", "nir")], "On datasets that it had not seen, some of"),
+    ):
+        write_model(tmp_path, shared=shared)
+        page = TestClient(server.build_app(load_model(tmp_path)), base_url=BASE).get("/").text
+        assert f"{said} " in page and ("On people" in page) is (not shared)
+
+
 def test_a_picture_is_judged(client, face):
     answer = post(client, ("me.png", face)).json()
     [found] = answer["faces"]

@@ -54,6 +54,7 @@ def main(snakemake):
             predictions=read_pooled(Path(given.predictions)),
             scores=json.loads(Path(given.metrics).read_text(encoding="utf-8")),
             parts=parts,
+            shared=params.shared,
         )
 
 

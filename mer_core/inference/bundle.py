@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from mer_core import job
 from mer_core.config.alignment import Alignment
@@ -42,7 +42,7 @@ class ClassScore(Section):
 
 
 class Scores(Section):
-    """The folds' figures, on people that no network of theirs had seen.
+    """The folds' figures, on people, or else datasets, that no network of theirs had seen.
 
     Attributes:
         macro_f1, accuracy: with the ends of their intervals (`low` and `high` of macro-F1), None where there
@@ -86,6 +86,7 @@ class Description(Section):
         likeness: what inputs the model knows.
         simulated: names of datasets in it that show nobody.
         scores: of the folds.
+        shared: pairs of datasets that were left out in turn and show the same people.
         versions: of the packages it was trained with.
         digests: file -> sha256.
     """
@@ -106,6 +107,7 @@ class Description(Section):
     likeness: Likeness
     simulated: list[str]
     scores: Scores
+    shared: list[tuple[str, str]] = Field(default=[])
     versions: dict[str, str]
     digests: dict[str, str]
 

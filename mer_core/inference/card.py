@@ -94,6 +94,7 @@ def _head(description: Description, parts: Sequence[Part]) -> dict[str, Any]:
         terms = "as-the-data"
     target = [part for part in parts if part.role == parts[0].role]
     layouts = [*dict.fromkeys(part.layout for part in target)]
+    left_out = "datasets left out" if description.shared else "people left out"
     result = {
         "task": {"type": task},
         "dataset": {
@@ -101,8 +102,8 @@ def _head(description: Description, parts: Sequence[Part]) -> dict[str, Any]:
             "type": layouts[0] if len(layouts) == 1 else "composite",
         },
         "metrics": [
-            {"type": "f1", "name": "Macro-F1, people left out", "value": description.scores.macro_f1},
-            {"type": "accuracy", "name": "Accuracy, people left out", "value": description.scores.accuracy},
+            {"type": "f1", "name": f"Macro-F1, {left_out}", "value": description.scores.macro_f1},
+            {"type": "accuracy", "name": f"Accuracy, {left_out}", "value": description.scores.accuracy},
         ],
     }
     return {

@@ -44,6 +44,7 @@ def train_final(
     predictions: pd.DataFrame,
     scores: Mapping[str, Any],
     parts: Sequence[Part],
+    shared: Sequence[tuple[str, str]] = (),
 ) -> None:
     """Train on every sample; publish the weights, the card, and model.json last.
 
@@ -60,6 +61,7 @@ def train_final(
         predictions: the folds' pooled predictions, which the temperature is fitted on.
         scores: of the folds, the content of metrics/{variant}.json.
         parts: the datasets that the model has learnt from, for the card.
+        shared: pairs of those that were left out in turn and show the same people.
 
     Raises:
         UserError: as `training.fold.train_fold`.
@@ -100,6 +102,7 @@ def train_final(
         likeness=likeness,
         simulated=[part.name for part in parts if part.simulated],
         scores=_summary(predictions, scores, classes),
+        shared=[*shared],
         versions=versions(),
         digests={WEIGHTS: file_digest(folder / WEIGHTS)},
     )

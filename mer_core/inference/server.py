@@ -290,6 +290,7 @@ def _page(model: Model) -> str:
         classes=description.classes,
         simulated=description.simulated,
         scores=description.scores,
+        shared=description.shared,
         between=between,
         motion=model.input is not None,
         sees="a picture of a face, of a clip the apex"
