@@ -55,6 +55,9 @@ def test_rows_by_datasets():
     assert table.frame.smic.tolist() == [0.6, 0.4, 0.3, 0.2]
     assert "casme2 20, smic 20. Simulated: casme2, ckplus, smic." in table.caption
     assert any("too few for any two rows to differ" in note for note in table.notes)
+    several = study.build_table(given, ranking, load_config(settings(seeds=[0, 1])))
+    said = "After ±: standard deviation over seeds. Comparison methods ran with the first seed only."
+    assert said in several.notes and said not in table.notes
     assert "no difference could have been found at 0.05" in " ".join(study.finding(ranking, config))
 
 

@@ -139,7 +139,11 @@ def _clips(frame: pd.DataFrame) -> int:
 
 def _notes(ranking: Ranking, config: Config) -> list[str]:
     targets, confidence = len(ranking.ranks.columns), 100 * config.evaluation.confidence
-    notes = [
+    notes = []
+    if len(config.seeds) > 1:
+        alone = " Comparison methods ran with the first seed only." if config.baselines else ""
+        notes.append(f"After ±: standard deviation over seeds.{alone}")
+    notes += [
         f"In brackets: {confidence:g} % interval over the people of that target. Ranks take no notice of it, "
         "nor of how many clips a target has.",
         f"Do the ranks differ at all: p {p_in_words(ranking.p)} (Friedman's statistic, permutation of the "
