@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import multiprocessing
 import os
 import struct
@@ -19,6 +20,8 @@ from typing import Any
 
 from mer_core import job
 from mer_core.errors import UserError
+
+_LOG = logging.getLogger(__name__)
 
 PATIENCE = 2.0  # seconds of work before others are started to share it, which takes about as long
 # A process for each core, and numpy's own threads beside it, would be in each other's way.
@@ -98,15 +101,18 @@ class Finished:
     """The finished pieces of a job's work, by key, in a file beside its output.
 
     A job that is killed leaves the file, and the next one goes on from it. Whatever a kill or a full disk has
-    cut off is dropped; the job that publishes its output removes the file.
+    cut off is dropped; the job that publishes its outputs removes the file.
+
+    Snakemake removes outputs before it makes them anew, and after a failure. So what is published gets a
+    second name (a hard link, which takes no space), by which the next job finds it: see `earlier`.
 
     Args:
-        output: what the job will publish.
+        outputs: what the job will publish; the pieces lie beside the first.
     """
 
-    def __init__(self, output: str | os.PathLike[str]) -> None:
-        output = Path(output)
-        self.path = output.with_name(f".{output.name}.finished")
+    def __init__(self, *outputs: str | os.PathLike[str]) -> None:
+        self.outputs = [*map(Path, outputs)]
+        self.path = _beside(self.outputs[0], "finished")
         self._places: dict[str, tuple[int, int]] = {}
 
     def __enter__(self) -> Finished:
@@ -126,8 +132,22 @@ class Finished:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._file.close()
-        if kind is None:
-            self.path.unlink()
+        if kind is not None:
+            return
+        self.path.unlink()
+        for output in self.outputs:
+            earlier(output).unlink(missing_ok=True)
+            try:
+                earlier(output).hardlink_to(output)
+            except OSError as error:
+                _LOG.info("%s: has no second name (%s): a change makes all of it anew", output, error)
+
+    def republish(self) -> None:
+        """Publish again what an earlier job has published."""
+        for output in self.outputs:
+            output.unlink(missing_ok=True)
+            output.hardlink_to(earlier(output))
+            output.touch()
 
     def __contains__(self, key: str) -> bool:
         return key in self._places
@@ -172,6 +192,15 @@ class Finished:
         content = self._file.read(length)
         name = key.decode("ascii", "replace")
         return (name, content) if checksum == _checksum(name, content) else None
+
+
+def earlier(output: str | os.PathLike[str]) -> Path:
+    """Where an output lies that an earlier job has published, whether or not it is still there."""
+    return _beside(Path(output), "earlier")
+
+
+def _beside(output: Path, what: str) -> Path:
+    return output.with_name(f".{output.name}.{what}")
 
 
 def _checksum(key: str, content: bytes) -> bytes:

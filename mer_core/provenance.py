@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from mer_core.errors import UserError
 from mer_core.job import cannot_read
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -32,6 +33,10 @@ REPORTED = (
 # Of what is recorded, that on which numbers depend besides settings.
 CIRCUMSTANCES = ("device", "instructions", "precision", "micro_batch")
 LIBRARIES = ("torch", "cuda", "cudnn", "scikit-learn", "osqp")
+
+
+# Sections of the configuration by which files are made that no fold's identity tells.
+SHARED_SETTINGS = {"datasets", "simulation", "alignment", "inputs", "features", "pretraining"}
 
 
 def code_digest(*modules: str) -> str:
@@ -98,6 +103,33 @@ def inventory(*places: str | os.PathLike[str]) -> str:
                 todo += [(Path(entry.path), f"{name}/{entry.name}") for entry in shown]
         found.append(None)
     return value_digest(found)
+
+
+def refuse_other_settings(written: str | os.PathLike[str], present: Mapping[str, Any]) -> None:
+    """Hold the configuration that an experiment was run with against the present one.
+
+    Args:
+        written: the configuration that a run wrote down; where there is none, nothing was made.
+        present: the same now.
+
+    Raises:
+        UserError: what decides on samples, pictures or pretrained weights is set otherwise.
+    """
+    try:
+        before = json.loads(Path(written).read_bytes())
+    except (OSError, ValueError):
+        return
+    for section in sorted(SHARED_SETTINGS & before.keys()):
+        old, new = before[section], json.loads(json.dumps(present[section]))
+        if section in {"datasets", "inputs"}:
+            # What was not there has made nothing.
+            old, new = ({name: one[name] for name in old.keys() & new.keys()} for one in (old, new))
+        if old != new:
+            raise UserError(
+                f"{section}: was set otherwise when {Path(written).parent} was made, and Snakemake's records "
+                "of what that concerns (.snakemake) are lost; set it as before, name another experiment, or "
+                f"delete the folder {Path(written).parent} and run the same command again"
+            )
 
 
 def versions() -> dict[str, str]:

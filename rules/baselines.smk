@@ -8,11 +8,11 @@ DESCRIPTIONS = {
 rule extract_features:
     """Describe the target's clips in one way; clips that did not change are kept."""
     input:
-        root=simulated_root,
-        manifest=f"<results>/manifests/{CONFIG.target}.csv",
+        pictures=pictures_of,
+        manifest=target_manifest,
         cache=f"<results>/aligned/{CONFIG.target}.h5",
     output:
-        update("<results>/features/{description}.h5"),
+        "<results>/features/{description}.h5",
     log:
         "<logs>/extract_features/{description}.log",
     benchmark:
@@ -38,7 +38,7 @@ rule embed_samples:
     """Describe the target's apexes by what the classifier of a network sees that was trained on others."""
     input:
         cache=f"<results>/aligned/{CONFIG.target}.h5",
-        manifest=f"<results>/manifests/{CONFIG.target}.csv",
+        manifest=target_manifest,
         weights=embedding_weights,
     output:
         "<results>/features/{embedding}.h5",
@@ -57,7 +57,7 @@ rule embed_samples:
     params:
         classes=CONFIG.datasets[CONFIG.target].class_names,
         variant=embedding_variant,
-        reduction=CONFIG.reduction,
+        reduction=embedding_reduction,
         normalization=embedding_normalization,
         code=embedding_code,
     script:
@@ -68,7 +68,7 @@ rule classify_folds:
     """Answer for each subject by a classifier that was trained on the others; all folds at once."""
     input:
         features=described,
-        manifest=f"<results>/manifests/{CONFIG.target}.csv",
+        manifest=target_manifest,
     output:
         predictions=collect(
             "<results>/folds/{baseline}/seed{seed}/{subject}/predictions.csv",

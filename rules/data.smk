@@ -97,10 +97,35 @@ rule doctor:
         "../workflow_scripts/doctor.py"
 
 
-rule write_manifest:
+rule digest_pictures:
+    """A digest of the pictures that samples are made of, in a user's own copy, which is no input itself."""
+    input:
+        samples="<results>/manifests/{dataset}.samples.csv",
+    output:
+        "<results>/manifests/{dataset}.pictures.sha256",
+    log:
+        "<logs>/digest_pictures/{dataset}.log",
+    benchmark:
+        "<benchmarks>/digest_pictures/{dataset}.tsv"
+    conda:
+        "../envs/faces.yaml"
+    resources:
+        mem="1GB",
+        runtime="1h",
+    params:
+        root=dataset_root,
+        link_roots=link_roots_of,
+        landmarks=has_own_landmarks,
+        inventory=outside_data,
+        code=code_digest("workflow_scripts/digest_pictures.py"),
+    script:
+        "../workflow_scripts/digest_pictures.py"
+
+
+checkpoint write_manifest:
     """Refuse defects that are errors, spot the apexes that are not annotated, settle the samples."""
     input:
-        root=simulated_root,
+        pictures=pictures_of,
         samples="<results>/manifests/{dataset}.samples.csv",
         defects="<results>/manifests/{dataset}.defects.csv",
     output:
@@ -147,10 +172,10 @@ rule join_samples:
         "../workflow_scripts/join_samples.py"
 
 
-rule join_datasets:
+checkpoint join_datasets:
     """Put the manifests and the aligned faces of a composite's parts together."""
     input:
-        manifests=of_parts("<results>/manifests/{dataset}.csv"),
+        manifests=manifests_of_parts,
         caches=of_parts("<results>/aligned/{dataset}.h5"),
         failures=of_parts("<results>/aligned/{dataset}.failures.csv"),
         defects="<results>/manifests/{composite}.defects.csv",

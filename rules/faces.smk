@@ -1,12 +1,12 @@
 rule align_faces:
     """Find, level and crop the faces of a dataset; images that did not change are kept."""
     input:
-        root=simulated_root,
-        manifest="<results>/manifests/{dataset}.csv",
+        pictures=pictures_of,
+        manifest=own_manifest,
         landmarks=landmark_table,
     output:
-        cache=update("<results>/aligned/{dataset}.h5"),
-        failures=update("<results>/aligned/{dataset}.failures.csv"),
+        cache="<results>/aligned/{dataset}.h5",
+        failures="<results>/aligned/{dataset}.failures.csv",
     log:
         "<logs>/align_faces/{dataset}.log",
     benchmark:
@@ -29,12 +29,12 @@ rule align_faces:
 rule draw_input:
     """Draw what networks see of a dataset other than the apex; samples that did not change are kept."""
     input:
-        root=simulated_root,
-        manifest="<results>/manifests/{dataset}.csv",
+        pictures=pictures_of,
+        manifest=own_manifest,
         cache="<results>/aligned/{dataset}.h5",
     output:
-        cache=update("<results>/inputs/{input}/{dataset}.h5"),
-        failures=update("<results>/inputs/{input}/{dataset}.failures.csv"),
+        cache="<results>/inputs/{input}/{dataset}.h5",
+        failures="<results>/inputs/{input}/{dataset}.failures.csv",
     log:
         "<logs>/draw_input/{input}/{dataset}.log",
     benchmark:

@@ -24,7 +24,7 @@ rule train_fold:
     """Train on every subject but one, or one group of them; predict what is left out."""
     input:
         cache=seen_by(CONFIG.target),
-        manifest=f"<results>/manifests/{CONFIG.target}.csv",
+        manifest=target_manifest,
         weights=initial_weights,
     output:
         predictions="<results>/folds/{variant}/seed{seed}/{subject}/predictions.csv",
@@ -49,7 +49,7 @@ rule train_fold:
         classes=CONFIG.datasets[CONFIG.target].class_names,
         training=training_settings,
         transfer=transfer_settings,
-        reduction=CONFIG.reduction,
+        reduction=reduction,
         groups=CONFIG.groups,
         identity=fold_identity,
         code=network_code("workflow_scripts/train_fold.py"),
@@ -57,9 +57,10 @@ rule train_fold:
         "../workflow_scripts/train_fold.py"
 
 
-# Without its records Snakemake looks at dates alone, and would keep folds of other settings in silence.
+# Without its records Snakemake looks at dates alone, and would keep what other settings have made in silence.
 if workflow.is_main_process and not any(Path(".snakemake/metadata").glob("*")):
     try:
+        refuse_other_settings(f"{RESULTS}/config.json", dump(CONFIG))
         for method in METHODS:
             folds = Path(f"{RESULTS}/folds/{method}").glob("seed*/*")
             refuse_stale_folds(folds, {"identity": identity_of(method)})

@@ -1,10 +1,16 @@
 """What depends on wildcards: input files, settings, resources."""
 
+from functools import cache
+
+
+def is_simulated(name):
+    """Whether the simulation writes a dataset."""
+    return CONFIG.datasets[name].root == SIMULATED
+
 
 def root_of(name):
     """Where a dataset lies."""
-    root = CONFIG.datasets[name].root
-    return f"{RESULTS}/simulated/{name}" if root == SIMULATED else root
+    return f"{RESULTS}/simulated/{name}" if is_simulated(name) else CONFIG.datasets[name].root
 
 
 def dataset_root(wildcards):
@@ -21,14 +27,60 @@ def link_roots_of(wildcards):
 
 
 def simulated_root(wildcards):
-    """The folders that the simulation writes; a user's own copy is not an input that is tracked."""
-    parts = CONFIG.parts_of(wildcards.get("dataset", CONFIG.target))
-    return [f"<results>/simulated/{part}" for part in parts if CONFIG.datasets[part].root == SIMULATED]
+    """The folder that the simulation writes; a user's own copy is not an input that is tracked."""
+    return [f"<results>/simulated/{wildcards.dataset}"] if is_simulated(wildcards.dataset) else []
 
 
 def of_parts(pattern):
     """An input function: a file of each part of a composite."""
     return lambda wildcards: collect(pattern, dataset=CONFIG.parts_of(wildcards.composite))
+
+
+def manifest_of(name):
+    """The manifest of a dataset, once it is written.
+
+    Manifests are checkpoints: what depends on one is planned again when it is there, and does not run where
+    it has come out as it was. So a stray file, or a defect that is judged anew, costs the reading alone.
+    """
+    if name in CONFIG.composites:
+        return checkpoints.join_datasets.get(composite=name).output.manifest
+    return checkpoints.write_manifest.get(dataset=name).output.manifest
+
+
+def target_manifest(wildcards):
+    """The manifest of the target."""
+    return manifest_of(CONFIG.target)
+
+
+def source_manifest(wildcards):
+    """The manifest of the source."""
+    return manifest_of(CONFIG.source)
+
+
+def own_manifest(wildcards):
+    """The manifest of the dataset that a job is about."""
+    return manifest_of(wildcards.dataset)
+
+
+def every_manifest(wildcards):
+    """The manifests of all datasets."""
+    return [*map(manifest_of, CONFIG.datasets)]
+
+
+def manifests_on_disk(wildcards):
+    """The manifests of all datasets but composites."""
+    return [*map(manifest_of, ON_DISK)]
+
+
+def manifests_of_parts(wildcards):
+    """The manifests of a composite's parts."""
+    return [*map(manifest_of, CONFIG.parts_of(wildcards.composite))]
+
+
+def pretraining_manifest(wildcards):
+    """The manifest of the source, without whom a fold leaves out where it shows the same people."""
+    whole = manifest_of(CONFIG.source)
+    return f"<results>/manifests/{wildcards.without}{CONFIG.source}.csv" if wildcards.without else whole
 
 
 def dataset_settings(wildcards):
@@ -79,6 +131,11 @@ def alignment_of(wildcards):
     return dump(CONFIG.alignment_of(wildcards.dataset))
 
 
+def has_own_landmarks(wildcards):
+    """Whether landmarks are read from files among a dataset's pictures."""
+    return CONFIG.alignment_of(wildcards.dataset).landmarks == "dataset"
+
+
 def spotting_alignment(wildcards):
     """How faces are aligned to spot an apex: at a size of its own."""
     return {key: value for key, value in alignment_of(wildcards).items() if key != "size"}
@@ -89,17 +146,29 @@ def layout_of(wildcards):
     return CONFIG.datasets[wildcards.dataset].layout
 
 
+@cache
+def inventory_of(name):
+    """What lies in a user's own copy, by names, sizes and dates."""
+    dataset = CONFIG.datasets[name]
+    beside = (getattr(dataset, key, None) for key in ("workbook", "table"))
+    return inventory(dataset.root, *(path for path in beside if path))
+
+
 def outside_data(wildcards):
-    """What lies in a user's own copy, so that a mended one is read again by the same command.
+    """The same, so that a mended copy is read again by the same command.
 
     Among the params, since the files are too many to be inputs: only a run that may read the dataset takes the
     inventory, once, when it plans; neither a parse of the Snakefile nor a job on a cluster does.
     """
-    dataset = CONFIG.datasets[wildcards.dataset]
-    if dataset.root == SIMULATED:
-        return None
-    beside = (getattr(dataset, key, None) for key in ("workbook", "table"))
-    return inventory(dataset.root, *(path for path in beside if path))
+    return None if is_simulated(wildcards.dataset) else inventory_of(wildcards.dataset)
+
+
+def pictures_of(wildcards):
+    """What the pictures of a dataset are known by: the folders of a simulation, of a user's copy a digest."""
+    return [
+        f"<results>/simulated/{part}" if is_simulated(part) else f"<results>/manifests/{part}.pictures.sha256"
+        for part in CONFIG.parts_of(wildcards.get("dataset", CONFIG.target))
+    ]
 
 
 def portraits(wildcards):
@@ -171,15 +240,22 @@ def seen_in_words(name):
     return f"apex, {CONFIG.alignment.size}" if seen is None else f"{seen.kind}, {seen.size}"
 
 
+def left_out(name, datasets):
+    """The tables of samples without a face and, of a variant with an input, without what it needs."""
+    variant = CONFIG.variant.get(name)
+    apex = variant is None or variant.input == "apex"
+    kinds = ["aligned"] if apex else ["aligned", f"inputs/{variant.input}"]
+    return collect("<results>/{kind}/{dataset}.failures.csv", kind=kinds, dataset=datasets)
+
+
 def not_seen(wildcards):
-    """The samples of the target without a face and, of a variant with an input, without what it needs."""
-    variant = CONFIG.variant.get(wildcards.variant)
-    of_input = (
-        []
-        if variant is None or variant.input == "apex"
-        else [f"<results>/inputs/{variant.input}/{CONFIG.target}.failures.csv"]
-    )
-    return [f"<results>/aligned/{CONFIG.target}.failures.csv", *of_input]
+    """The samples of the target that a variant or a comparison method cannot see."""
+    return left_out(wildcards.variant, [CONFIG.target])
+
+
+def never_seen(wildcards):
+    """The samples that a variant cannot see, of each dataset that it learns from."""
+    return left_out(wildcards.variant, learnt_from(wildcards.variant))
 
 
 def input_settings(wildcards):
@@ -214,9 +290,24 @@ def network_code(script):
     return digest
 
 
+def row_settings(row):
+    """A variant's row, but for how it is trained: jobs are handed that with the common block beneath it."""
+    return {key: value for key, value in dump(row).items() if key != "training"}
+
+
 def variant_settings(wildcards):
-    """A variant's row of the configuration."""
-    return dump(CONFIG.variant[wildcards.variant])
+    """The same of a job's variant."""
+    return row_settings(CONFIG.variant[wildcards.variant])
+
+
+def reduction_of(row):
+    """That of a variant's channel attention; 1, which nothing reads, of a variant without."""
+    return CONFIG.reduction if row.attention in {"channel", "dual", "cbam"} else 1
+
+
+def reduction(wildcards):
+    """The same of a job's variant."""
+    return reduction_of(CONFIG.variant[wildcards.variant])
 
 
 def baseline_settings(wildcards):
@@ -253,7 +344,13 @@ def embedding_source(wildcards):
 def embedding_variant(wildcards):
     """Its row of the configuration."""
     row = embedding_source(wildcards)
-    return row and dump(row)
+    return row and row_settings(row)
+
+
+def embedding_reduction(wildcards):
+    """Its reduction."""
+    row = embedding_source(wildcards)
+    return row and reduction_of(row)
 
 
 def embedding_weights(wildcards):
@@ -323,7 +420,7 @@ def learnt_from(variant):
 
 def manifests_of(wildcards):
     """The manifests of the datasets that a variant learns from."""
-    return collect("<results>/manifests/{dataset}.csv", dataset=learnt_from(wildcards.variant))
+    return [*map(manifest_of, learnt_from(wildcards.variant))]
 
 
 def parts_of(wildcards):
@@ -393,19 +490,21 @@ def identity_of(name):
     """What the folds of a variant or a comparison method are made with."""
     classes = CONFIG.datasets[CONFIG.target].class_names
     if name in CONFIG.baseline:
-        settings = [dump(CONFIG.baseline[name]), dump(CONFIG.features), CONFIG.groups, CONFIG.seeds[0]]
-        if source := CONFIG.variant.get(getattr(CONFIG.baseline[name].features, "variant", None)):
-            settings += [dump(source), dump(CONFIG.pretraining_of(source))]
+        row = CONFIG.baseline[name]
+        described = None if isinstance(row.features, Embedding) else dump(CONFIG.features)
+        settings = [dump(row), described, CONFIG.groups, CONFIG.seeds[0]]
+        if source := CONFIG.variant.get(getattr(row.features, "variant", None)):
+            settings += [row_settings(source), reduction_of(source), dump(CONFIG.pretraining_of(source))]
         return value_digest([classes, *settings, code_digest("workflow_scripts/classify_folds.py")])
     row = CONFIG.variant[name]
     transfer = None if row.init == "random" else dump(CONFIG.transfer)
     settings = (
-        dump(row),
+        row_settings(row),
         dump(CONFIG.losses[row.loss]),
         dump(CONFIG.inputs[row.input]) if row.input in CONFIG.inputs else None,
         dump(CONFIG.training_of(row)),
         transfer,
-        CONFIG.reduction,
+        reduction_of(row),
         CONFIG.groups,
     )
     return value_digest([classes, *settings, network_digest("workflow_scripts/train_fold.py", row)])
@@ -414,4 +513,4 @@ def identity_of(name):
 def rules_of(stage):
     """The names of the rules in a stage's file."""
     text = Path(workflow.source_path(f"{stage}.smk")).read_text(encoding="utf-8")
-    return [line[5:-1] for line in text.splitlines() if line.startswith("rule ")]
+    return [line.split()[1][:-1] for line in text.splitlines() if line.startswith(("rule ", "checkpoint "))]

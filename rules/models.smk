@@ -1,10 +1,3 @@
-def never_seen(wildcards):
-    """The samples that a variant cannot see, of each dataset that it learns from."""
-    name, datasets = CONFIG.variant[wildcards.variant].input, learnt_from(wildcards.variant)
-    kinds = ["aligned"] if name == "apex" else ["aligned", f"inputs/{name}"]
-    return collect("<results>/{kind}/{dataset}.failures.csv", kind=kinds, dataset=datasets)
-
-
 rule train_final:
     """Train a variant on all subjects by the recipe of its folds; what it needs to be used lies beside it."""
     input:
@@ -38,7 +31,7 @@ rule train_final:
         classes=CONFIG.datasets[CONFIG.target].class_names,
         training=training_settings,
         transfer=transfer_settings,
-        reduction=CONFIG.reduction,
+        reduction=reduction,
         seed=CONFIG.seeds[0],
         alignment=dump(CONFIG.alignment_of(CONFIG.target)),
         input=own_input,
@@ -52,7 +45,8 @@ rule train_final:
 # The variants of whose folds the networks are kept: others are gone once they have answered.
 EXPLAINED = {
     name: {
-        "variant": dump(row),
+        "variant": row_settings(row),
+        "reduction": reduction_of(row),
         "normalization": CONFIG.training_of(row).normalization,
         "folds": f"{RESULTS}/folds/{name}/seed{CONFIG.seeds[0]}",
     }
@@ -69,7 +63,7 @@ rule explain:
     """Draw what the networks of the folds look at, in clips of each class that they judged right and wrong."""
     input:
         faces=f"<results>/aligned/{CONFIG.target}.h5" if EXPLAINED else [],
-        manifest=f"<results>/manifests/{CONFIG.target}.csv" if EXPLAINED else [],
+        manifest=target_manifest if EXPLAINED else [],
         seen=[seen_of(name, CONFIG.target) for name in EXPLAINED],
         predictions=collect("<results>/metrics/{variant}.predictions.csv", variant=EXPLAINED),
         folds=[f"{fold}/fold.json" for name in EXPLAINED for fold in FOLDS[name]],
@@ -89,7 +83,6 @@ rule explain:
         parts=parts_of_target,
         classes=CONFIG.datasets[CONFIG.target].class_names,
         seed=CONFIG.seeds[0],
-        reduction=CONFIG.reduction,
         report=dump(CONFIG.report),
         code=code_digest("workflow_scripts/explain.py"),
     script:

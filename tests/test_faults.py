@@ -175,7 +175,7 @@ def test_pretraining_that_is_stopped_goes_on_from_its_checkpoint_by_itself(check
 
 def test_an_alignment_that_is_killed_loses_the_image_in_flight(checkout, undisturbed):
     cache = checkout.results / "aligned/casme2.h5"
-    checkout.lose("aligned/casme2.*")
+    checkout.lose("aligned/casme2.*", "aligned/.casme2.*")
     checkout.stop_at("align_image", 3)
     snakemake = checkout.start(checkout.target(cache))
     checkout.waits(snakemake).kill()
@@ -188,6 +188,25 @@ def test_an_alignment_that_is_killed_loses_the_image_in_flight(checkout, undistu
     log = checkout.results / "logs/align_faces/casme2.log"
     assert re.search(r"^2 of \d+ images are unchanged: kept", log.read_text(), flags=re.M)
     assert checkout.digests("aligned/*", "aligned/.*") == undisturbed.digests("aligned/*")
+
+
+def test_an_alignment_that_failed_is_not_taken_for_the_one_that_was_asked_for(checkout):
+    """The faces of the settings before are still at hand, but not under the name of the new ones."""
+    cache = checkout.target(checkout.results / "aligned/casme2.h5")
+    checkout.edit("tests/faults.yaml", "size: 32", "size: 40")
+    checkout.stop_at("align_image", 3)
+    snakemake = checkout.start(cache)
+    checkout.waits(snakemake).kill()
+    assert finish(snakemake).returncode == 1
+    checkout.go_on()
+    assert checkout.planned(cache) == {"align_faces": 1}
+    assert checkout.planned(TABLES)["train_fold"]
+    # Back to what was asked for first, nothing is sought in any picture again.
+    checkout.edit("tests/faults.yaml", "size: 40", "size: 32")
+    done = checkout.run(cache)
+    assert done.returncode == 0, done.stdout[-4000:]
+    log = checkout.results / "logs/align_faces/casme2.log"
+    assert re.search(r"^\d+ images and their settings are unchanged: kept", log.read_text(), flags=re.M)
 
 
 def test_a_second_snakemake_is_refused_and_the_orphan_of_a_killed_one_publishes_nothing(

@@ -120,8 +120,8 @@ def test_no_attic():
 
 def rules():
     for path in RULE_FILES:
-        for block in re.split(r"^(?=rule )", path.read_text(), flags=re.M)[1:]:
-            name = re.match(r"rule (\w+):", block)[1]
+        for block in re.split(r"^(?=rule |checkpoint )", path.read_text(), flags=re.M)[1:]:
+            name = re.match(r"(?:rule|checkpoint) (\w+):", block)[1]
             body = re.split(r"^(?=\S)", block, flags=re.M)[1]
             yield pytest.param(name, body, id=name)
 

@@ -47,7 +47,7 @@ def main(snakemake):
                 faces,
                 variant,
                 row["normalization"],
-                params.reduction,
+                row["reduction"],
             )
         title = f"{variant.name} ({variant.network_kind}) on {shown}, seed {params.seed}, people left out"
         figure = looks(found, params.classes, title=title, credit=credit, instead=instead)

@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from mer_core import provenance
 from mer_core.baselines.features import Features, read_features, write_features
-from mer_core.batch import Finished, workers
+from mer_core.batch import Finished, earlier, workers
 from mer_core.errors import UserError
 from mer_core.faces.cache import Aligned
 from mer_core.motion.clip import Clip, clip_digest, open_clip, scaled
@@ -80,7 +80,7 @@ def extract_features(
     made_with = dict(settings), size, code
     with Finished(path) as finished, workers(processes, cv2.setNumThreads, 1) as spread:
         origin = list(spread(partial(_origin, root, size, made_with), clips))
-        _keep(path, {*origin}, finished)
+        _keep(earlier(path), {*origin}, finished)
         todo = {key: clip for key, clip in zip(origin, clips, strict=True) if key not in finished}
         _LOG.info("%d of %d clips are unchanged: kept", len(clips) - len(todo), len(clips))
         done = spread(partial(_describe, root, size, settings), todo.values())

@@ -10,8 +10,26 @@ import pandas as pd
 from mer_core.datasets import frames
 from mer_core.errors import UserError
 from mer_core.job import cannot_read
+from mer_core.provenance import file_digest, value_digest
 
 MAX_FRAMES = 2000  # ten seconds; a micro-expression lasts half a second
+
+
+def pictures_digest(root: Path, samples: pd.DataFrame) -> str:
+    """Digest of the pictures that samples are made of: of a clip, its frames from onset to offset.
+
+    Args:
+        root: the dataset's folder.
+        samples: of the manifest, included ones.
+
+    Raises:
+        UserError: as for `clip_frames`, or a file cannot be read.
+    """
+    found = []
+    for _, row in samples.iterrows():
+        files = [root / row["frame_path"]] if pd.isna(row["onset"]) else clip_frames(root, row).values()
+        found.append([row["sample_id"], *map(file_digest, files)])
+    return value_digest(found)
 
 
 def clip_frames(root: Path, row: pd.Series) -> dict[int, Path]:

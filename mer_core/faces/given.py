@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -60,12 +60,7 @@ def given_landmarks(choice: str, root: Root) -> Mapping[str, np.ndarray]:
         UserError: there are none, or a file does not hold them.
     """
     if choice == DATASET:
-        found = {
-            _key(name.removesuffix(SUFFIX)): _read_text(folder / name)
-            for folder, names in frames.walk(root)
-            for name in names
-            if name.endswith(SUFFIX)
-        }
+        found = {_key(file.name.removesuffix(SUFFIX)): _read_text(file) for file in landmark_files(root)}
         if not found:
             raise UserError(
                 f"{root.path}: holds no file *{SUFFIX}; name the folder that does (in link_roots where a "
@@ -73,6 +68,12 @@ def given_landmarks(choice: str, root: Root) -> Mapping[str, np.ndarray]:
             )
         return found
     return _read_table(Path(choice), root)
+
+
+def landmark_files(root: Root) -> Iterator[Path]:
+    """The files of landmarks that lie among a dataset's pictures."""
+    for folder, names in frames.walk(root):
+        yield from (folder / name for name in names if name.endswith(SUFFIX))
 
 
 def landmarks_of(frame: str, given: Mapping[str, np.ndarray]) -> np.ndarray | None:

@@ -13,7 +13,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from mer_core import provenance
-from mer_core.batch import Finished, workers
+from mer_core.batch import Finished, earlier, workers
 from mer_core.config.alignment import Alignment
 from mer_core.csvs import write_csv
 from mer_core.datasets.frames import Root
@@ -80,13 +80,12 @@ def align_samples(
     }
     attributes[ORIGINS] = provenance.value_digest(list(origin.values()))
     record = _record(settings)
-    with Finished(path) as finished:
-        if failures.exists() and _attributes(path) == attributes:
+    with Finished(path, failures) as finished:
+        if earlier(failures).exists() and _attributes(earlier(path)) == attributes:
             _LOG.info("%d images and their settings are unchanged: kept", len(rows))
-            path.touch()
-            failures.touch()
+            finished.republish()
             return
-        _keep(path, record, {*origin.values()}, finished)
+        _keep(earlier(path), record, {*origin.values()}, finished)
         todo = [sample for sample in origin if origin[sample] not in finished]
         _LOG.info("%d of %d images are unchanged: kept", len(rows) - len(todo), len(rows))
         with workers(processes, cv2.setNumThreads, 1) as spread:

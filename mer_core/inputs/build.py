@@ -13,7 +13,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from mer_core import csvs, provenance
-from mer_core.batch import Finished, workers
+from mer_core.batch import Finished, earlier, workers
 from mer_core.config.inputs import FlowClip, Input
 from mer_core.errors import Unreadable, UserError
 from mer_core.faces.cache import Aligned, read_cache, write_cache
@@ -63,7 +63,7 @@ def build_input(
     made_with = settings.model_dump(mode="json"), code
     with Finished(path) as finished, workers(processes, cv2.setNumThreads, 1) as spread:
         origin = list(spread(partial(_origin, root, made_with), work))
-        _keep(path, {*origin}, finished)
+        _keep(earlier(path), {*origin}, finished)
         todo = {key: clip for key, clip in zip(origin, work, strict=True) if key not in finished}
         _LOG.info("%d of %d samples are unchanged: kept", len(work) - len(todo), len(work))
         done = spread(partial(_draw, root, settings), todo.values())
