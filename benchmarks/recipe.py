@@ -139,7 +139,10 @@ DEMO = {
     "focal from a prior of 0.2": over(transfer({}), {"losses": {"focal": {"prior": 0.2}}}),
     "constant rate": over(training(schedule="constant"), transfer({})),
     "without augmentation": over(training(flip=False, shift=0.0, rotation=0.0, brightness=0.0), transfer({})),
-    "slower backbone": transfer({}, backbone_lr_factor=0.3),
+    "backbone as fast as the head": transfer({}, backbone_lr_factor=1.0),
+    "slower backbone": transfer({}, backbone_lr_factor=0.1),
+    "mean of the last 4 epochs": over(training(average_epochs=4), transfer({})),
+    "smoothed": over(transfer({}), {"losses": {"focal": {"smoothing": 0.1}}}),
 }
 
 # Sorted by worth: a run that is cut off has answered the first questions.
@@ -245,9 +248,9 @@ PLANS = {
             over(TOGETHER, transfer(LONGER_BEFORE), variant(loss="cross_entropy", init="pretrained"), SMOOTH),
         ),
         Trial(
-            "base, transfer, slower backbone",
+            "base, transfer, backbone as fast as the head",
             "people-64-28",
-            over(LONGER, transfer(LONGER_BEFORE, backbone_lr_factor=0.1)),
+            over(LONGER, transfer(LONGER_BEFORE, backbone_lr_factor=1.0)),
         ),
         Trial(
             "base, transfer, two stages frozen",
