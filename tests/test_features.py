@@ -10,6 +10,7 @@ from mer_core.baselines.extraction import describe, extract_features
 from mer_core.baselines.features import Features, read_features, write_features
 from mer_core.config.descriptors import BiWoof, Fdm, FlowImage, Lbp, LbpTop, Osw
 from mer_core.config.section import dump
+from mer_core.datasets.clips import pictures_digest
 from mer_core.datasets.manifest import assemble, new_sample
 from mer_core.errors import UserError
 from mer_core.faces.cache import Aligned
@@ -43,6 +44,23 @@ def write_clip(folder, numbers, onset=3, apex=8, offset=15, name="EP01"):
 
 def opened(folder, row, transform=IDENTITY, size=SIZE):
     return open_clip(folder, pd.Series(row), transform, size)
+
+
+def test_the_digest_of_pictures_knows_those_that_samples_are_made_of(tmp_path):
+    samples = assemble([write_clip(tmp_path, [3, 8, 15])])
+
+    def digest():
+        return pictures_digest(tmp_path, samples)
+
+    first, folder = digest(), tmp_path / "sub01/EP01"
+    write_image(folder / "img16.png", texture(9.0))
+    (folder / "img8.png").touch()
+    assert digest() == first, "after the offset, or of a new date alone"
+    write_image(folder / "img15.png", texture(9.0))
+    assert (replaced := digest()) != first
+    for path in folder.iterdir():
+        path.unlink()
+    assert digest() not in {first, replaced}, "who needs the clip reports that it is gone"
 
 
 @pytest.mark.parametrize("settings", EVERY, ids=lambda settings: settings.kind)

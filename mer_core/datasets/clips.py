@@ -20,15 +20,16 @@ def pictures_digest(root: Path, samples: pd.DataFrame) -> str:
 
     Args:
         root: the dataset's folder.
-        samples: of the manifest, included ones.
-
-    Raises:
-        UserError: as for `clip_frames`, or a file cannot be read.
+        samples: of the manifest, included ones. Of one that cannot be read, the reason counts.
     """
     found = []
     for _, row in samples.iterrows():
-        files = [root / row["frame_path"]] if pd.isna(row["onset"]) else clip_frames(root, row).values()
-        found.append([row["sample_id"], *map(file_digest, files)])
+        try:
+            files = [root / row["frame_path"]] if pd.isna(row["onset"]) else clip_frames(root, row).values()
+            digests = [*map(file_digest, files)]
+        except UserError as error:  # which who needs the picture meets again, and reports
+            digests = [str(error)]
+        found.append([row["sample_id"], *digests])
     return value_digest(found)
 
 
