@@ -9,7 +9,7 @@ rule extract_features:
     """Describe the target's clips in one way; clips that did not change are kept."""
     input:
         pictures=pictures_of,
-        manifest=target_manifest,
+        manifest=f"<results>/manifests/{CONFIG.target}.csv",
         cache=f"<results>/aligned/{CONFIG.target}.h5",
     output:
         "<results>/features/{description}.h5",
@@ -38,7 +38,7 @@ rule embed_samples:
     """Describe the target's apexes by what the classifier of a network sees that was trained on others."""
     input:
         cache=f"<results>/aligned/{CONFIG.target}.h5",
-        manifest=target_manifest,
+        manifest=f"<results>/manifests/{CONFIG.target}.csv",
         weights=embedding_weights,
     output:
         "<results>/features/{embedding}.h5",
@@ -68,7 +68,7 @@ rule classify_folds:
     """Answer for each subject by a classifier that was trained on the others; all folds at once."""
     input:
         features=described,
-        manifest=target_manifest,
+        manifest=f"<results>/manifests/{CONFIG.target}.csv",
     output:
         predictions=collect(
             "<results>/folds/{baseline}/seed{seed}/{subject}/predictions.csv",

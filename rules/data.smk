@@ -122,6 +122,8 @@ rule digest_pictures:
         "../workflow_scripts/digest_pictures.py"
 
 
+# Manifests are checkpoints: what depends on one is planned again when it is there, and does not run where it
+# has come out as it was. So a stray file, or a defect that is judged anew, costs the reading alone.
 checkpoint write_manifest:
     """Refuse defects that are errors, spot the apexes that are not annotated, settle the samples."""
     input:
@@ -175,7 +177,7 @@ rule join_samples:
 checkpoint join_datasets:
     """Put the manifests and the aligned faces of a composite's parts together."""
     input:
-        manifests=manifests_of_parts,
+        manifests=of_parts("<results>/manifests/{dataset}.csv"),
         caches=of_parts("<results>/aligned/{dataset}.h5"),
         failures=of_parts("<results>/aligned/{dataset}.failures.csv"),
         defects="<results>/manifests/{composite}.defects.csv",

@@ -58,7 +58,7 @@ rule score_variant:
     input:
         unpack(folds_of),
         unpack(sources_of),
-        manifest=target_manifest,
+        manifest=f"<results>/manifests/{CONFIG.target}.csv",
         failures=not_seen,
     output:
         metrics="<results>/metrics/{variant}.json",
@@ -91,7 +91,7 @@ rule build_tables:
         metrics=collect("<results>/metrics/{variant}.json", variant=METHODS),
         predictions=collect("<results>/metrics/{variant}.predictions.csv", variant=METHODS),
         selected=[path for paths in SELECTED.values() for path in paths],
-        manifest=target_manifest,
+        manifest=f"<results>/manifests/{CONFIG.target}.csv",
         failures=f"<results>/aligned/{CONFIG.target}.failures.csv",
     output:
         csv=[
@@ -142,7 +142,7 @@ rule draw_figures:
     input:
         predictions=collect("<results>/metrics/{variant}.predictions.csv", variant=METHODS),
         histories=HISTORIES,
-        manifests=every_manifest,
+        manifests=collect("<results>/manifests/{dataset}.csv", dataset=CONFIG.datasets),
         failures=collect("<results>/aligned/{dataset}.failures.csv", dataset=CONFIG.datasets),
         tables=collect("<results>/tables/{table}.csv", table=TABLES[:3]),
     output:
@@ -180,7 +180,7 @@ rule draw_faces:
     """A contact sheet of a dataset's aligned faces, as far as they may be shown."""
     input:
         cache="<results>/aligned/{dataset}.h5",
-        manifest=own_manifest,
+        manifest="<results>/manifests/{dataset}.csv",
     output:
         png=report(
             "<results>/figures/faces_{dataset}.png",
@@ -210,7 +210,7 @@ rule check_faces:
     """Contact sheets of all datasets' faces, doubtful ones first: private, and no part of the report."""
     input:
         caches=collect("<results>/aligned/{dataset}.h5", dataset=ON_DISK),
-        manifests=manifests_on_disk,
+        manifests=collect("<results>/manifests/{dataset}.csv", dataset=ON_DISK),
     output:
         collect("<results>/private/faces_{dataset}.png", dataset=ON_DISK),
     log:
@@ -233,7 +233,7 @@ rule draw_attention:
     """Where the spatial attention looks that pretraining has learnt, over faces that may be shown."""
     input:
         cache=f"<results>/aligned/{CONFIG.target}.h5",
-        manifest=target_manifest,
+        manifest=f"<results>/manifests/{CONFIG.target}.csv",
         weights=f"<results>/pretrain/{{variant}}/{unseen(CONFIG.fold_names[0])}selected.safetensors",
     output:
         png=report(
@@ -326,7 +326,7 @@ rule write_report:
         faces=collect("<results>/figures/faces_{dataset}.png", dataset=FACES_SHOWN),
         attention=collect("<results>/figures/attention_{variant}.png", variant=ATTENTION_SHOWN),
         folds=[f"{fold}/fold.json" for folds in FOLDS.values() for fold in folds],
-        manifests=every_manifest,
+        manifests=collect("<results>/manifests/{dataset}.csv", dataset=CONFIG.datasets),
         defects=collect("<results>/manifests/{dataset}.defects.csv", dataset=CONFIG.datasets),
         caches=collect("<results>/aligned/{dataset}.h5", dataset=CONFIG.datasets),
         failures=collect("<results>/aligned/{dataset}.failures.csv", dataset=CONFIG.datasets),

@@ -2,7 +2,7 @@ rule align_faces:
     """Find, level and crop the faces of a dataset; images that did not change are kept."""
     input:
         pictures=pictures_of,
-        manifest=own_manifest,
+        manifest="<results>/manifests/{dataset}.csv",
         landmarks=landmark_table,
     output:
         cache="<results>/aligned/{dataset}.h5",
@@ -30,7 +30,7 @@ rule draw_input:
     """Draw what networks see of a dataset other than the apex; samples that did not change are kept."""
     input:
         pictures=pictures_of,
-        manifest=own_manifest,
+        manifest="<results>/manifests/{dataset}.csv",
         cache="<results>/aligned/{dataset}.h5",
     output:
         cache="<results>/inputs/{input}/{dataset}.h5",

@@ -24,7 +24,7 @@ rule train_fold:
     """Train on every subject but one, or one group of them; predict what is left out."""
     input:
         cache=seen_by(CONFIG.target),
-        manifest=target_manifest,
+        manifest=f"<results>/manifests/{CONFIG.target}.csv",
         weights=initial_weights,
     output:
         predictions="<results>/folds/{variant}/seed{seed}/{subject}/predictions.csv",

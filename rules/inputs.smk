@@ -36,53 +36,6 @@ def of_parts(pattern):
     return lambda wildcards: collect(pattern, dataset=CONFIG.parts_of(wildcards.composite))
 
 
-def manifest_of(name):
-    """The manifest of a dataset, once it is written.
-
-    Manifests are checkpoints: what depends on one is planned again when it is there, and does not run where
-    it has come out as it was. So a stray file, or a defect that is judged anew, costs the reading alone.
-    """
-    if name in CONFIG.composites:
-        return checkpoints.join_datasets.get(composite=name).output.manifest
-    return checkpoints.write_manifest.get(dataset=name).output.manifest
-
-
-def target_manifest(wildcards):
-    """The manifest of the target."""
-    return manifest_of(CONFIG.target)
-
-
-def source_manifest(wildcards):
-    """The manifest of the source."""
-    return manifest_of(CONFIG.source)
-
-
-def own_manifest(wildcards):
-    """The manifest of the dataset that a job is about."""
-    return manifest_of(wildcards.dataset)
-
-
-def every_manifest(wildcards):
-    """The manifests of all datasets."""
-    return [*map(manifest_of, CONFIG.datasets)]
-
-
-def manifests_on_disk(wildcards):
-    """The manifests of all datasets but composites."""
-    return [*map(manifest_of, ON_DISK)]
-
-
-def manifests_of_parts(wildcards):
-    """The manifests of a composite's parts."""
-    return [*map(manifest_of, CONFIG.parts_of(wildcards.composite))]
-
-
-def pretraining_manifest(wildcards):
-    """The manifest of the source, without whom a fold leaves out where it shows the same people."""
-    whole = manifest_of(CONFIG.source)
-    return f"<results>/manifests/{wildcards.without}{CONFIG.source}.csv" if wildcards.without else whole
-
-
 def dataset_settings(wildcards):
     """A dataset's section of the configuration, but for how its faces are aligned and whose they are."""
     section = dump(CONFIG.datasets[wildcards.dataset])
@@ -420,7 +373,7 @@ def learnt_from(variant):
 
 def manifests_of(wildcards):
     """The manifests of the datasets that a variant learns from."""
-    return [*map(manifest_of, learnt_from(wildcards.variant))]
+    return collect("<results>/manifests/{dataset}.csv", dataset=learnt_from(wildcards.variant))
 
 
 def parts_of(wildcards):

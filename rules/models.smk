@@ -63,7 +63,7 @@ rule explain:
     """Draw what the networks of the folds look at, in clips of each class that they judged right and wrong."""
     input:
         faces=f"<results>/aligned/{CONFIG.target}.h5" if EXPLAINED else [],
-        manifest=target_manifest if EXPLAINED else [],
+        manifest=f"<results>/manifests/{CONFIG.target}.csv" if EXPLAINED else [],
         seen=[seen_of(name, CONFIG.target) for name in EXPLAINED],
         predictions=collect("<results>/metrics/{variant}.predictions.csv", variant=EXPLAINED),
         folds=[f"{fold}/fold.json" for name in EXPLAINED for fold in FOLDS[name]],

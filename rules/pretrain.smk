@@ -21,8 +21,8 @@ localrules:
 rule hold_people_out:
     """The source's manifest without those whom a fold leaves out, where both show the same people."""
     input:
-        source=source_manifest,
-        target=target_manifest,
+        source=f"<results>/manifests/{CONFIG.source}.csv",
+        target=f"<results>/manifests/{CONFIG.target}.csv",
     output:
         f"<results>/manifests/without/{{subject}}/{CONFIG.source}.csv",
     log:
@@ -48,7 +48,7 @@ rule pretrain_model:
     """Train on the source dataset with one random split into training and test."""
     input:
         cache=seen_by(CONFIG.source),
-        manifest=pretraining_manifest,
+        manifest=f"<results>/manifests/{{without}}{CONFIG.source}.csv",
         weights=[] if CONFIG.pretraining.init == "random" else local(CONFIG.pretraining.init),
     output:
         weights="<results>/pretrain/{variant}/{without}{split}/run{run}/weights.safetensors",
@@ -84,7 +84,8 @@ rule select_pretrained:
     input:
         metrics=pretraining_runs,
         weights=candidate_weights,
-        manifest=source_manifest,  # where it has come out as it was, nothing is selected again
+        # Where it has come out as it was, nothing is selected again.
+        manifest=f"<results>/manifests/{CONFIG.source}.csv",
     output:
         weights="<results>/pretrain/{variant}/{without}selected.safetensors",
         digest="<results>/pretrain/{variant}/{without}selected.safetensors.sha256",
