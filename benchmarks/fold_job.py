@@ -3,7 +3,7 @@
     python benchmarks/fold_job.py                    # 26 subjects, 249 images of 48 pixels, 8 of the folds
     python benchmarks/fold_job.py --folds 26 --epochs 12
     python benchmarks/fold_job.py --size 224 --folds 26 --epochs 100 --batch 249 --attention dual \\
-        --cores 16 --threads 2 --slots 8 --many-only         # a GPU that eight folds share
+        --cores 16 --slots 4 8 --many-only         # a GPU that four folds share, then eight
 
 Real jobs of the real workflow; what they took is read from their own records (fold.json, and Snakemake's
 benchmark files). Prints Markdown tables.
@@ -48,7 +48,7 @@ def main() -> None:
     parser.add_argument("--attention", default="none")
     parser.add_argument("--cores", type=int, default=2)
     parser.add_argument("--threads", type=int, default=1, help="of one job")
-    parser.add_argument("--slots", type=int, default=1, help="jobs that share a GPU")
+    parser.add_argument("--slots", type=int, nargs="+", default=[1], help="jobs that share a GPU, in turn")
     parser.add_argument("--many-only", action="store_true", help="leave out what is measured of one fold")
     parser.add_argument("--repeats", type=int, default=3)
     arguments = parser.parse_args()
@@ -57,16 +57,17 @@ def main() -> None:
         _print_imports(arguments.repeats)
     with tempfile.TemporaryDirectory() as folder:
         experiment = Experiment(Path(folder), arguments.subjects, arguments.images, arguments.size)
-        experiment.configure(
-            attention=arguments.attention,
-            compute={"threads": arguments.threads, "slots_per_device": arguments.slots},
-            epochs=arguments.epochs,
-            batch_size=arguments.batch,
-        )
-        experiment.run(experiment.results / "aligned" / "noise.h5", cores=arguments.cores)
-        if not arguments.many_only:
-            _print_one_fold(experiment, arguments)
-        _print_folds(experiment, arguments)
+        for slots in arguments.slots:
+            experiment.configure(
+                attention=arguments.attention,
+                compute={"threads": arguments.threads, "slots_per_device": slots},
+                epochs=arguments.epochs,
+                batch_size=arguments.batch,
+            )
+            experiment.run(experiment.results / "aligned" / "noise.h5", cores=arguments.cores)
+            if not arguments.many_only:
+                _print_one_fold(experiment, arguments)
+            _print_folds(experiment, arguments, slots)
 
 
 def _print_imports(repeats: int) -> None:
@@ -98,7 +99,7 @@ def _print_one_fold(experiment: Experiment, arguments: argparse.Namespace) -> No
     table(["phase", "seconds"], [[phase, f"{value:.2f}"] for phase, value in seconds.items()])
 
 
-def _print_folds(experiment: Experiment, arguments: argparse.Namespace) -> None:
+def _print_folds(experiment: Experiment, arguments: argparse.Namespace, slots: int) -> None:
     subjects = experiment.subjects[: arguments.folds]
     targets = [experiment.fold(subject) / "predictions.csv" for subject in subjects]
     wall = experiment.run(*targets, "--forcerun", "train_fold", cores=arguments.cores).seconds
@@ -106,7 +107,7 @@ def _print_folds(experiment: Experiment, arguments: argparse.Namespace) -> None:
     jobs = pd.Series([_job(experiment, subject) for subject in subjects])
     training = phases["train"].sum()
     ideal = training / arguments.cores
-    print(f"\n{len(subjects)} folds, one command, {arguments.cores} cores")
+    print(f"\n{len(subjects)} folds, one command, {arguments.cores} cores, {slots} at once on a GPU")
     table(
         ["wall, s", "training alone, s", "over the cores, s", "ratio", "overhead per fold, core seconds"],
         [
@@ -120,7 +121,7 @@ def _print_folds(experiment: Experiment, arguments: argparse.Namespace) -> None:
         ],
     )
 
-    phases.insert(0, "start of the job", jobs - phases.sum(axis=1))
+    phases.insert(0, "start of the job, wait for the GPU", jobs - phases.sum(axis=1))
     rows = [[phase, f"{seconds.median():.2f}", f"{seconds.sum():.1f}"] for phase, seconds in phases.items()]
     table(["phase, beside the others", "seconds, median", "of all folds"], rows)
 
