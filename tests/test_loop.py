@@ -19,7 +19,7 @@ from mer_core.errors import UserError
 from mer_core.training import checkpoint as checkpoints
 from mer_core.training.checkpoint import Checkpoint
 from mer_core.training.data import Samples
-from mer_core.training.loop import fit, learning_rate, parts, predict, recompute_statistics
+from mer_core.training.loop import fit, learning_rate, parts, passed_at_once, predict, recompute_statistics
 
 SETTINGS = FOLD.model_copy(
     update={
@@ -185,9 +185,11 @@ def test_out_of_memory_halves_the_micro_batch_and_repeats_the_step(caplog):
     cramped, free = Cramped(), Net()
     cramped.room = 2
     options = {"augmentation": FOLD.augmentation, "batch_size": 8}
-    run(cramped, **options)
+    _, history = run(cramped, **options)
+    _, whole = run(Net(), **options)
     run(free, micro_batch=2, **options)
     assert same(cramped, free), "as if it had been small from the start, running averages included"
+    assert [passed_at_once(rows, settings(**options)) for rows in (history, whole)] == [2, "whole"]
     told = [record.message for record in caplog.records if "out of memory" in record.message]
     assert told == [
         "out of memory with 8 images at once: going on with 4",

@@ -128,7 +128,7 @@ def train_fold(
         record |= {"epochs": len(history)} | history.iloc[-1][["loss", "accuracy"]].to_dict()
         record["parameters"] = sum(parameter.numel() for parameter in model.parameters())
         record["multiply_adds"] = multiply_adds(model, samples)
-        record["micro_batch"] = int(history["micro_batch"].iloc[-1])
+        record["micro_batch"] = loop.passed_at_once(history, settings)
         if settings.best_on_test:
             record["upper_bound_best_on_test"] = {
                 "epoch": upper_bound.epoch,

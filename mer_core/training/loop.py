@@ -162,6 +162,20 @@ def fit(
     return pd.DataFrame(history)
 
 
+def passed_at_once(history: pd.DataFrame, settings: Training) -> int | str:
+    """How many images passed at once in the end, for the record; `whole` where every batch passed whole.
+
+    Batch norm sees the parts of a batch alone, so a smaller number is a circumstance of the result; the size
+    of the batch is a setting.
+
+    Args:
+        history: as `fit` returns it.
+        settings: those of that training.
+    """
+    images = int(history["micro_batch"].iloc[-1])
+    return images if images < settings.batch_size else "whole"
+
+
 def predict(model: nn.Module, samples: Samples, index: Tensor, settings: Training) -> Tensor:
     """Logits of some samples, without augmentation, in evaluation mode.
 

@@ -140,7 +140,7 @@ def pretrain(
         "siblings_share": shared["siblings"],
         "same_person_share": shared["same_person"],
         "epochs": len(history),
-        "micro_batch": int(history["micro_batch"].iloc[-1]),
+        "micro_batch": loop.passed_at_once(history, settings),
         "seconds": time.monotonic() - begun,
         **device.circumstances(on, precision),
         "digests": digests,
