@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from itertools import combinations
 
 import matplotlib
 import numpy as np
@@ -10,6 +11,7 @@ import pandas as pd
 import pytest
 
 from mer_core.config.report import Report
+from mer_core.faces.points import UNLIKE
 from mer_core.report import figures, pictures
 
 CLASSES = ["happiness", "disgust", "others"]
@@ -295,6 +297,16 @@ def test_contact_sheet_shows_every_face_with_label_and_step(channels):
         assert (panel.images[0].get_array() == image).all()
     assert shown[-1].get_title(loc="center") == "fear\ncnn"
     assert figure.get_supxlabel() == "© Somebody"
+
+
+def test_what_stands_above_faces_does_not_run_into_each_other():
+    images = np.zeros((16, 8, 8, 3), np.uint8)
+    figure = pictures.contact_sheet(images, ["surprise"] * 16, [f"upsampled, {UNLIKE}"] * 16)
+    figure.draw_without_rendering()
+    titles = [panel.title.get_window_extent() for panel in figure.axes]
+    faces = [panel.images[0].get_window_extent() for panel in figure.axes]
+    assert not any(a.overlaps(b) for a, b in combinations([*titles, *faces], 2))
+    assert max(title.y1 for title in titles) < figure.bbox.y1 + 2  # pixels, of which no letter takes any
 
 
 def test_contact_sheet_without_faces_says_so():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from textwrap import fill
 
 import numpy as np
 from matplotlib.cm import ScalarMappable
@@ -20,6 +21,7 @@ CKPLUS_PUBLISHABLE = frozenset(
 # Those of CASME II whose publication is restricted.
 CASME2_RESTRICTED = frozenset({"sub12", "sub22"})
 CKPLUS_NOTICE = "© Jeffrey Cohn"
+LETTERS = 13  # that fit in a line above a face of a contact sheet
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,14 +95,17 @@ def contact_sheet(
     """
     rows = max(1, -(-len(images) // columns))
     edge = WIDTH / columns
-    figure = Figure(figsize=(WIDTH, rows * (edge + 0.3) + 0.22 * bool(credit)))
+    titles = ["\n".join(fill(words, LETTERS) for words in above) for above in zip(labels, steps, strict=True)]
+    lines = max((title.count("\n") + 1 for title in titles), default=1)
+    height = rows * (edge + 0.1 + 0.13 * lines)
+    figure = Figure(figsize=(WIDTH, height + 0.22 * bool(credit)))
     figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0, hspace=0)
     grid = figure.subplots(rows, columns, squeeze=False)
     for panel in grid.flat:
         panel.axis("off")
-    for panel, image, label, step in zip(grid.flat, images, labels, steps, strict=False):
+    for panel, image, title in zip(grid.flat, images, titles, strict=False):
         panel.imshow(_color(image))
-        panel.set_title(f"{label}\n{step}", fontsize=6.5, loc="center", pad=3, linespacing=1.25)
+        panel.set_title(title, fontsize=6.5, loc="center", pad=3, linespacing=1.25)
     if not len(images):
         grid[0, 0].text(0, 0.5, "No face of this dataset may be shown.")
     if credit:

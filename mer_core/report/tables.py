@@ -341,7 +341,7 @@ def _methods_table(results: Results) -> Table:
         "Sees": text("seen"),
         "Clips": _clips,
         "Parameters": number("parameters", "{:,}"),
-        "Multiply-adds (million)": number("millions", "{:,.3g}"),
+        "Multiply-adds (million)": number("millions", "{:,.1f}"),
         "Seconds per fold": number("seconds", "{:.1f}"),
         "Note": text("note", missing=""),
     }
