@@ -3,14 +3,15 @@
 All sides take turns in one run of about two minutes on an H200: each is a number of epochs of `fit`, and
 its figure is the median over the epochs after those in which kernels are loaded and graphs recorded. The
 sides `autograd` have the attention as plain expressions, the sides `eager` no CUDA graph; --sides runs some
-alone. Prints a Markdown table, and the ratios that the targets are about. With --device cpu it shows only
-that it runs.
+alone. Prints a Markdown table, and the ratios that the targets are about; with --kernels also what the GPU's
+kernels take in two sides, those first whose times differ most. With --device cpu it shows only that it runs.
 """
 
 from __future__ import annotations
 
 import argparse
 import statistics
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ import torch
 from hardware import machine
 from measuring import table, take_turns
 from plain_attention import autograd_attention
+from torch.profiler import ProfilerActivity, profile
 from train import CLASSES, noise_samples, noise_task, shipped_settings
 
 from mer_core.config.models import Loss
@@ -83,11 +85,12 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--sides", nargs="+", choices=SIDES, default=list(SIDES), metavar="SIDE")
+    parser.add_argument("--kernels", nargs=2, choices=SIDES, metavar="SIDE", help="what their kernels take")
     arguments = parser.parse_args()
     device = torch.device(arguments.device)
     print(machine(device))
     samples = noise_samples(*noise_task(arguments.images, seed=0), arguments.size, device)
-    sides = {name: SIDES[name] for name in arguments.sides}
+    sides = {name: SIDES[name] for name in [*arguments.sides, *(arguments.kernels or [])]}
     if device.type != "cuda":
         sides = {name: side for name, side in sides.items() if side.precision != "tf32"}
     speeds: dict[str, list[float]] = {name: [] for name in sides}
@@ -105,6 +108,12 @@ def main() -> None:
     table(["side", "images/s", "peak memory, GB"], rows)
     ratios = [(what, medians[to] / medians[name]) for what, name, to in RATIOS if {name, to} <= sides.keys()]
     table(["ratio of times", ""], [[what, f"{value:.3f}"] for what, value in ratios])
+    if arguments.kernels:
+        taken = [_kernels(runs[name], arguments.epochs) for name in arguments.kernels]
+        kernels = sorted({*taken[0], *taken[1]}, key=lambda name: -abs(taken[0][name] - taken[1][name]))
+        rows = [["all", *(f"{times.total():.0f}" for times in taken)]]
+        rows += [[f"`{name[:90]}`", *(f"{times[name]:.0f}" for times in taken)] for name in kernels[:12]]
+        table(["microseconds of an epoch", *arguments.kernels], rows)
 
 
 def _training(
@@ -135,6 +144,18 @@ def _training(
         peaks[name] = torch.cuda.max_memory_allocated(device) / 1e9 if device.type == "cuda" else 0.0
 
     return train
+
+
+def _kernels(train: Callable[[], None], epochs: int) -> Counter[str]:
+    """Microseconds of an epoch that each kernel takes on the GPU, by its name."""
+    train()
+    with profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA]) as seen:
+        train()
+    times: Counter[str] = Counter()
+    for event in seen.events():
+        if event.device_type == torch.autograd.DeviceType.CUDA:
+            times[event.name] += event.time_range.elapsed_us() / epochs
+    return times
 
 
 @contextmanager

@@ -336,6 +336,26 @@ def test_rows_that_see_motion_are_refused_where_there_is_none():
 STILL = {"augmentation": {"brightness": 0, "contrast": 0, "flip": False, "rotation": 0}}
 
 
+@pytest.mark.parametrize(("init", "cropped"), [("random", ["casme2"]), ("pretrained", ["casme2", "ckplus"])])
+def test_patches_at_landmarks_need_faces_that_have_them(init, cropped):
+    settings = changed("alignment.mode", "precropped")
+    settings["inputs"] = {"patches": {"kind": "flow_patches"}}
+    settings["variants"] = [
+        {"name": "row", "network": "htnet", "loss": "focal", "input": "patches", "init": init}
+        | {"training": STILL}
+    ]
+    settings["pretraining"]["augmentation"] |= STILL["augmentation"]
+    said = [
+        rf"variants.row: input 'patches' needs landmarks.*set datasets.{name}.alignment.mode: landmarks"
+        for name in cropped
+    ]
+    with pytest.raises(UserError, match=".*\n.*".join(said)):
+        load_config(settings)
+    settings["datasets"]["casme2"]["alignment"] = {"mode": "landmarks"}
+    settings["datasets"]["ckplus"]["alignment"] = {"mode": "landmarks"}
+    assert load_config(settings).alignment_of("casme2").mode == "landmarks"
+
+
 @pytest.mark.parametrize(
     ("row", "said"),
     [

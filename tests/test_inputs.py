@@ -83,11 +83,6 @@ def test_patches_lie_around_eyes_and_mouth():
     assert (tiled[16:, 16:] == whole[16:32, 13:29]).all()
 
 
-def test_patches_need_landmarks():
-    with pytest.raises(UserError, match=r"faces/s1/c1: no landmarks.*alignment\.mode"):
-        draw(moving(), settings(inputs.FlowPatches, size=32), np.full((68, 2), np.nan))
-
-
 def test_clip_and_flow_clip_have_the_length_asked_for():
     frames = draw(moving(), settings(inputs.ClipFrames, size=32, frames=4), LANDMARKS)
     assert frames.shape == (32, 32, 4)
@@ -207,8 +202,6 @@ def test_faces_that_have_no_landmarks_are_drawn(copy):
     root, faces, samples = copy
     precropped = replace(faces, landmarks=np.full_like(faces.landmarks, np.nan))
     assert (built((root, precropped, samples))[0].images == built(copy)[0].images).all()
-    with pytest.raises(UserError, match=r"no sample has.*no landmarks.*alignment\.mode"):
-        built((root, precropped, samples), inputs.FlowPatches)
 
 
 def test_a_mended_clip_joins_the_rest(copy):

@@ -15,7 +15,7 @@ from mer_core.config.compute import Compute
 from mer_core.config.datasets import SIMULATED, Copy, Doctor
 from mer_core.config.descriptors import Description, Pretrained
 from mer_core.config.evaluation import Evaluation
-from mer_core.config.inputs import AnyInput, Input
+from mer_core.config.inputs import AnyInput, FlowPatches, Input
 from mer_core.config.layouts.affectnet import Affectnet
 from mer_core.config.layouts.casme import Casme
 from mer_core.config.layouts.casme2 import Casme2
@@ -191,7 +191,7 @@ class Config(Section):
         for person in self.report.never_show:
             if person.partition("/")[0] not in known:
                 yield f"report.never_show: '{person}' is of no dataset on disk; name {', '.join(known)}"
-        yield from self._missing_frames()
+        yield from self._missing_parts()
         for row in self.baselines:
             if isinstance(row.features, Pretrained) and (problem := self._unfit_to_describe(row.features)):
                 yield f"baselines.{row.name}.features.variant: {problem}"
@@ -324,25 +324,31 @@ class Config(Section):
             return f"{name} is normalised by images of the source alone; set normalization: imagenet or none"
         return None
 
-    def _missing_frames(self) -> Iterator[str]:
-        """Baselines and inputs that need more of a clip than there is."""
+    def _missing_parts(self) -> Iterator[str]:
+        """Baselines and inputs that need more of a clip, or of a face, than there is."""
         needs = [
-            (self.target, row.features.needs, f"baselines.{row.name}: features '{row.features.kind}' need")
+            (self.target, row.features, f"baselines.{row.name}: features '{row.features.kind}' need")
             for row in self.baselines
         ]
         for variant in self.variants:
             if seen := self.input_of(variant):
                 source = [self.source] if variant.init == "pretrained" else []
                 where = f"variants.{variant.name}: input '{variant.input}' needs"
-                needs += [(name, seen.needs, where) for name in (self.target, *source)]
+                needs += [(name, seen, where) for name in (self.target, *source)]
         needs = [
-            (self.datasets.get(part), part, need, where)
-            for name, need, where in needs
+            (self.datasets.get(part), part, seen, where)
+            for name, seen, where in needs
             if name in self.datasets
             for part in self.parts_of(name)
         ]
-        for dataset, name, need, where in needs:
-            if not isinstance(dataset, Copy) or need == "apex":
+        for dataset, name, seen, where in needs:
+            if not isinstance(dataset, Copy):
+                continue
+            need = seen.needs
+            if isinstance(seen, FlowPatches) and self.alignment_of(name).mode == "precropped":
+                remedy = f"set datasets.{name}.alignment.mode: landmarks or leave out this row"
+                yield f"{where} landmarks, which precropped faces lack; {remedy}"
+            if need == "apex":
                 continue
             if not dataset.has_motion:
                 yield f"{where} clips and {name} has single images; leave out this row"

@@ -72,10 +72,6 @@ def _flow_patches(clip: Clip, settings: inputs.FlowPatches, landmarks: np.ndarra
     maps, half = _with_strain(clip, settings), settings.size // 2
     corners = [landmarks[list(eye)].mean(0) for eye in (LEFT_EYE, RIGHT_EYE)]
     corners += [landmarks[index] for index in MOUTH]
-    if not np.isfinite(corners).all():
-        raise UserError(
-            f"{clip.sample_id}: no landmarks, since the faces are precropped; set alignment.mode: landmarks"
-        )
     patches = []
     for x, y in np.asarray(corners) * settings.size / settings.crop:
         left, top = (int(np.clip(round(at) - half // 2, 0, settings.size - half)) for at in (x, y))
