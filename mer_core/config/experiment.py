@@ -191,7 +191,7 @@ class Config(Section):
         for person in self.report.never_show:
             if person.partition("/")[0] not in known:
                 yield f"report.never_show: '{person}' is of no dataset on disk; name {', '.join(known)}"
-        yield from self._missing_parts()
+        yield from self._unmet_needs()
         for row in self.baselines:
             if isinstance(row.features, Pretrained) and (problem := self._unfit_to_describe(row.features)):
                 yield f"baselines.{row.name}.features.variant: {problem}"
@@ -324,7 +324,7 @@ class Config(Section):
             return f"{name} is normalised by images of the source alone; set normalization: imagenet or none"
         return None
 
-    def _missing_parts(self) -> Iterator[str]:
+    def _unmet_needs(self) -> Iterator[str]:
         """Baselines and inputs that need more of a clip, or of a face, than there is."""
         needs = [
             (self.target, row.features, f"baselines.{row.name}: features '{row.features.kind}' need")
