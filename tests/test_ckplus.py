@@ -220,3 +220,17 @@ def test_subjects_are_those_with_something_to_use(tmp_path):
     assert list_subjects("ckplus", ckplus_settings(), tmp_path) == ["S005", "S010", "S011"]
     classes = ckplus_settings().classes | {"neutral": "neutral"}
     assert list_subjects("ckplus", ckplus_settings(classes=classes), tmp_path)[-1] == "S013"
+
+
+def test_a_peak_apart_from_the_neutral_frame_is_used_without_motion(tmp_path):
+    write_ckplus(tmp_path, SEQUENCES)
+    home = tmp_path / "cohn-kanade-images/S005/001"
+    apart = tmp_path / "part2/S005/001"
+    apart.mkdir(parents=True)
+    last = max(home.iterdir())
+    last.rename(apart / last.name)
+    samples, defects = read(tmp_path, ckplus_settings())
+    assert samples.included.sum() == 9, "joined"
+    assert samples[samples.subject == "S005"].onset.isna().tolist() == [False, False, True]
+    [told] = defects[defects.defect == "missing_onset_frame"].iloc
+    assert "frame 1 lies in cohn-kanade-images/S005/001; for motion put all into one folder" in told.action

@@ -81,6 +81,22 @@ def test_whole_pictures_are_preferred_and_lost_ones_taken_from_the_crops(tmp_pat
     assert "unused_place" not in set(defects.defect)
 
 
+def test_sequences_in_two_parts_of_a_download_are_joined(tmp_path):
+    write(tmp_path, ["P001/Anger"], "part1/VL/Strong", range(6))
+    write(tmp_path, ["P001/Anger"], "part2/VL/Strong", range(6, 8))
+    write(tmp_path, ["P002/Fear"], "part1/VL/Strong", range(5))
+    write(tmp_path, ["P002/Fear"], "part2/VL/Strong", range(4, 7))
+    samples, defects = read(tmp_path, oulu())
+    anger = samples[samples.label == "anger"]
+    assert anger.frame_path.str.split("/").str[0].tolist() == ["part1", "part2", "part2"]
+    assert anger.frame_path.str[-8:-5].tolist() == ["005", "006", "007"]
+    assert anger.onset.isna().tolist() == [False, True, True], "a clip is read from one folder"
+    found = defects.set_index("defect")
+    assert "frame 0 lies in part1/VL/Strong/P001/Anger; for motion put" in found.action["missing_onset_frame"]
+    assert found.action["unused_frames"].endswith("P002/Fear is used; frames that lack there: 5, 6")
+    assert "unused_place" not in found.index
+
+
 def test_holes_and_short_sequences(tmp_path):
     write(tmp_path, ["P001/Anger"], frames=[0, 1, 2, 4, 5])
     write(tmp_path, ["P001/Fear"], frames=[3, 4, 5, 6])

@@ -138,6 +138,30 @@ def test_names_that_differ_in_zeros_are_one_clip(tmp_path):
     assert kinds(defects) == ["unused_place"]
 
 
+def test_a_clip_in_two_parts_is_not_cut_to_one_of_them(tmp_path):
+    write_smic(tmp_path, "HS", NAMES[1:])
+    write_clip(tmp_path / "HS", NAMES[0], range(1, 6))
+    write_clip(tmp_path / "HS (1)", NAMES[0], range(6, 13))
+    samples, defects = read(tmp_path, smic())
+    assert samples.included.tolist() == [False, True, True, True]
+    [told] = defects[defects.defect == "split_clip"].iloc
+    assert (told.severity, told.file) == ("error", "HS/s1/micro/negative/s1_ne_01")
+    assert "frames 1 to 5 are not in HS (1)/s1/micro/negative/s1_ne_01, which has 7; put them" in told.action
+    for file in (tmp_path / "HS" / "s1/micro/negative/s1_ne_01").iterdir():
+        file.rename(tmp_path / "HS (1)" / "s1/micro/negative/s1_ne_01" / file.name)
+    samples, defects = read(tmp_path, smic())
+    assert samples[["onset", "offset"]].iloc[0].tolist() == [1, 12] and kinds(defects) == [], "as it says"
+
+
+def test_frames_that_another_kind_has_beyond_are_told(tmp_path):
+    write_smic(tmp_path)
+    write_clip(tmp_path / "cropped", NAMES[0], range(563860, 563866))
+    samples, defects = read(tmp_path, smic())
+    assert samples.included.all()
+    [told] = defects[defects.defect == "unused_frames"].iloc
+    assert told.action.endswith("s1_ne_01 is used; frames that lack there: 563863, 563864, 563865")
+
+
 def test_the_name_counts_where_a_folder_contradicts(tmp_path):
     write_smic(tmp_path)
     home = tmp_path / "SMIC_all_raw" / "HS" / "s2" / "micro"

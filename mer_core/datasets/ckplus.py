@@ -287,12 +287,18 @@ def _read_sequence(
         findings.add("frames_after_peak", action, row=whole["sample_id"], file=where)
     chosen = chosen[-settings.last_frames :]
     _check_numbers(whole["sample_id"], settings, chosen, where, findings)
+    # A clip is read from one folder, so motion needs the neutral frame beside the peak; CK+48 has none.
+    homes = {file.parent for file in numbered.get(NEUTRAL, ())}
+    if homes and any(numbered[number][0].parent not in homes for number in chosen):
+        others = ", ".join(sorted(map(root.relative, homes)))
+        action = f"kept; frame {NEUTRAL} lies in {others}; for motion put all into one folder"
+        findings.add("missing_onset_frame", action, row=whole["sample_id"], file=where)
     samples = []
     for number in chosen:
         files = numbered[number]
         sample_id = f"{name}/{subject}_{clip}_{number:08d}"
         sample = whole | {"sample_id": sample_id, "frame_path": root.relative(files[0])}
-        if NEUTRAL in numbered and number > NEUTRAL:  # CK+48 has the last frames alone
+        if number > NEUTRAL and files[0].parent in homes:
             sample |= {"onset": NEUTRAL, "apex": number, "offset": number, "apex_source": "annotated"}
         assign_class(sample, label.raw, settings.classes, findings, where)
         if sample["included"] and len(files) > 1:

@@ -53,6 +53,10 @@ DEFECTS: dict[str, tuple[str, str]] = {
     "frames_without_annotation": ("warning", "A folder of frames that no annotation mentions."),
     "unused_place": ("ignore", "A folder holds clips that are taken from a better one."),
     "unused_frames": ("warning", "A folder that is not used has frames that lack in the one that is."),
+    "split_clip": (
+        "error",
+        "Several folders hold frames of one clip, and its first and last frame depend on which is meant.",
+    ),
     "mixed_kinds": (
         "warning",
         "Clips that are not whole where the others are come from frames of another kind.",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,10 @@ Key = tuple[str, str]  # person, expression
 
 @dataclass(frozen=True)
 class Place:
-    """A folder that holds a sequence, or a part of it: its kind, and its files by frame number."""
+    """A folder that holds a sequence, with its kind, and its files by frame number.
+
+    Of a sequence in several parts it is the folder of the fullest.
+    """
 
     folder: Path
     kind: str
@@ -64,7 +67,8 @@ def read(name: str, settings: OuluCasia, root: Root, findings: Findings) -> list
     main = KINDS[0] if 2 * whole > cropped else KINDS[1]
     samples, instead, beside = [], [], []
     for key in sorted(places, key=lambda key: frames.natural_key("/".join(key))):
-        used, *others = sorted(places[key], key=lambda one: (one.kind != main, -len(one.files)))
+        joined = _join(places[key])
+        used, *others = sorted(joined, key=lambda one: (one.kind != main, -len(one.files)))
         instead += [key] if used.kind != main else []
         beside += [(used, other) for other in others]
         samples += _samples(name, settings, key, used, root, findings)
@@ -72,8 +76,12 @@ def read(name: str, settings: OuluCasia, root: Root, findings: Findings) -> list
         shown = ", ".join("/".join(key) for key in instead[:5])
         findings.add("mixed_kinds", f"{len(instead)} sequences that are not there as {main}: {shown}")
     for used, other in beside:
-        action = f"{root.relative(used.folder)} is used"
-        findings.add("unused_place", action, file=root.relative(other.folder))
+        action, where = f"{root.relative(used.folder)} is used", root.relative(other.folder)
+        if more := sorted(other.files.keys() - used.files.keys()):
+            action += f"; frames that lack there: {', '.join(map(str, more[:3]))}"
+            findings.add("unused_frames", action, file=where)
+        else:
+            findings.add("unused_place", action, file=where)
     return samples
 
 
@@ -107,6 +115,19 @@ def _find(name: str, settings: OuluCasia, root: Root, findings: Findings) -> dic
     return found
 
 
+def _join(places: list[Place]) -> list[Place]:
+    """The parts of a sequence put together: folders of one kind that have no frame in common."""
+    joined: list[Place] = []
+    for place in sorted(places, key=lambda one: -len(one.files)):
+        for index, whole in enumerate(joined):
+            if whole.kind == place.kind and whole.files.keys().isdisjoint(place.files):
+                joined[index] = replace(whole, files={**whole.files, **place.files})
+                break
+        else:
+            joined.append(place)
+    return joined
+
+
 def _above(folder: Path) -> tuple[Path, ...]:
     """Camera, light and kind are told by the five folders above a sequence's, the root's own among them."""
     return tuple(folder.parents)[:5]
@@ -129,13 +150,19 @@ def _samples(
     if missing := chosen[-1] - chosen[0] + 1 - len(chosen):
         action = f"kept; {missing} missing, first {frames.first_gap(chosen, chosen[0])}"
         findings.add("frame_gaps", action, row=sequence, file=where)
-    if NEUTRAL not in numbered:
+    # A clip is read from one folder, so motion needs the neutral frame beside the peak.
+    home = numbered[NEUTRAL].parent if NEUTRAL in numbered else None
+    if home is None:
         findings.add("missing_onset_frame", f"kept; frame {NEUTRAL}", row=sequence, file=where)
+    elif any(numbered[number].parent != home for number in chosen):
+        action = f"kept; frame {NEUTRAL} lies in {root.relative(home)}; for motion put all into one folder"
+        where_peak = root.relative(numbered[chosen[-1]].parent)
+        findings.add("missing_onset_frame", action, row=sequence, file=where_peak)
     samples = []
     for number in chosen:
         path = root.relative(numbered[number])
         sample = new_sample(name, person, expression, sample_id=f"{sequence}/{number:03d}", frame_path=path)
-        if NEUTRAL in numbered and number > NEUTRAL:
+        if number > NEUTRAL and numbered[number].parent == home:
             sample |= {"onset": NEUTRAL, "apex": number, "offset": number, "apex_source": "annotated"}
         assign_class(sample, expression, settings.classes, findings, where)
         samples.append(sample)

@@ -80,10 +80,34 @@ def _cut(
         numbers, where = best.series.files, root.relative(best.folder)
         sample = new_sample(name, *key, onset=min(numbers), offset=max(numbers))
         assign_class(sample, _label(key), settings.classes, findings, where)
+        _check_ends(sample, best, by_key[key], root, findings)
         if sample["included"] and len(numbers) < 3:
             findings.leave_out(sample, "impossible_interval", f"{len(numbers)} frames", where)
         samples.append(sample)
     return samples
+
+
+def _check_ends(
+    sample: dict[str, Any], used: Candidate, found: Sequence[Candidate], root: Root, findings: Findings
+) -> None:
+    """Leave out a clip of which another folder has further frames: its ends would be those of a piece.
+
+    They are not joined, since the other may as well be a copy that is numbered otherwise.
+    """
+    for other in found:
+        more = sorted(other.series.files.keys() - used.series.files.keys())
+        if not more or not sample["included"]:
+            continue
+        where, home = root.relative(other.folder), root.relative(used.folder)
+        if other.kind == used.kind:
+            why = (
+                f"frames {more[0]} to {more[-1]} are not in {home}, which has {len(used.series.files)}; "
+                "put them into one folder, or move away the copy that is not meant"
+            )
+            findings.leave_out(sample, "split_clip", why, where)
+        else:
+            action = f"{home} is used; frames that lack there: {', '.join(map(str, more[:3]))}"
+            findings.add("unused_frames", action, row=sample["sample_id"], file=where)
 
 
 def _mend(table: pd.DataFrame, *_: Any) -> pd.DataFrame:
