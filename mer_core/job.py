@@ -40,8 +40,9 @@ NO_ANSWER = {
 }
 # In the words of the allocators of torch (CPU, CUDA, cuDNN), OpenCV, HDF5 and C++.
 NO_MEMORY = (
-    *("out of memory", "ALLOC_FAILED", "can't allocate memory", "Cannot allocate memory"),
-    *("Insufficient memory", "memory allocation failed", "bad_alloc"),
+    *("out of memory", "ALLOC_FAILED", "ALLOCATION_FAILED", "can't allocate memory", "not enough memory"),
+    *("Cannot allocate memory", "Insufficient memory", "memory allocation failed", "bad_alloc"),
+    "bad allocation",
 )
 
 

@@ -180,6 +180,20 @@ def test_a_lack_of_memory_in_a_library_is_one_sentence(tmp_path):
     assert re.fullmatch(r"error: out of memory \(.*\); give the job more, .*\n", log)
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
+        "cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED",
+        "cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED",
+        "[enforce fail at alloc_cpu.cpp:114] data. DefaultCPUAllocator: not enough memory: you tried to",
+        "bad allocation",
+    ],
+)
+def test_a_lack_of_memory_is_known_by_the_words_of_libraries(words):
+    assert job.is_out_of_memory(RuntimeError(words))
+
+
 def test_a_log_that_cannot_be_written_is_said_on_the_terminal(tmp_path):
     (tmp_path / "logs").write_text("not a folder")
     code = f"from mer_core import job\nwith job.logged({str(tmp_path / 'logs/x.log')!r}): pass"
