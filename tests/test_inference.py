@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import shutil
 import stat
 import subprocess
@@ -11,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import cv2
+import matplotlib
 import numpy as np
 import pytest
 import skimage.data
@@ -27,6 +29,7 @@ from mer_core.inference.calibration import fit_temperature, tempered
 from mer_core.inference.card import Part, write_card
 from mer_core.inference.command import main
 from mer_core.inference.likeness import describe_likeness, distances
+from mer_core.inference.pictures import draw_prediction
 from mer_core.inference.preparation import prepare
 from mer_core.inference.sources import find_sources, read_clip
 from mer_core.models import build_network
@@ -383,6 +386,22 @@ def test_predict_writes_json_and_pictures(folder, photographs, tmp_path):
     drawn = sorted(pictures.iterdir())
     assert len(drawn) == 2 and all(cv2.imread(str(path)).shape[1] > 400 for path in drawn)
     assert all(stat.S_IMODE(path.stat().st_mode) == 0o600 for path in drawn)
+
+
+@pytest.mark.parametrize("style", ["csv", "json"])
+def test_a_name_that_is_no_text_is_written(folder, photographs, tmp_path, style):
+    shutil.copy(photographs / "one.png", tmp_path / os.fsdecode(b"Ren\xe9.png"))
+    out = tmp_path / "out"
+    assert main(["predict", str(folder), str(tmp_path), "--format", style, "--output", str(out)]) == 0
+    assert "Ren\\udce9.png" in out.read_text(encoding="utf-8")
+
+
+def test_nothing_of_the_users_environment_reaches_the_pictures(folder, astronaut, tmp_path):
+    [prediction] = load_model(folder).predict(astronaut)
+    draw_prediction(prediction, tmp_path / "plain.png")
+    with matplotlib.rc_context({"savefig.transparent": True, "savefig.bbox": "tight"}):
+        draw_prediction(prediction, tmp_path / "changed.png")
+    assert (tmp_path / "changed.png").read_bytes() == (tmp_path / "plain.png").read_bytes()
 
 
 def test_several_processes_say_the_same(folder, photographs, tmp_path, capsys, monkeypatch):

@@ -186,7 +186,11 @@ def _opened(path: Path | None) -> Iterator[TextIO]:
     if path is None:
         yield sys.stdout
         return
-    with publish(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+    with (
+        publish(path) as temporary,
+        # As `print_any_text`, for names of files that are no text; JSON escapes alike.
+        temporary.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
+    ):
         yield file
 
 

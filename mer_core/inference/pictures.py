@@ -12,6 +12,7 @@ from mer_core.inference.model import Prediction
 from mer_core.report.figures import Figure, styled
 
 
+@styled
 def draw_prediction(prediction: Prediction, path: Path) -> None:
     """Publish the picture of a prediction as PNG, readable by its owner alone: it shows a face."""
     buffer = io.BytesIO()
