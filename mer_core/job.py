@@ -14,7 +14,7 @@ import signal
 import sys
 import tempfile
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -163,6 +163,27 @@ def writing(path: str | os.PathLike[str]) -> Iterator[None]:
         if error.errno in NO_ROOM | NO_ANSWER | IN_THE_WAY | {errno.EMFILE, errno.ENFILE}:
             raise _cannot_write(Path(path), error) from error
         raise
+
+
+def check_keeps(inputs: Iterable[Path], outputs: Iterable[Path], remedy: str) -> None:
+    """Raise a `UserError` if writing one of `outputs` would replace one of `inputs`, by any path or link.
+
+    Files that are not there, or cannot be looked at, are left to those who open them.
+    """
+    kept = set(_identities(inputs).values())
+    for path, identity in _identities(outputs).items():
+        if identity in kept:
+            raise UserError(f"{path}: is an input, which would be replaced; {remedy}")
+
+
+def _identities(paths: Iterable[Path]) -> dict[Path, tuple[int, int]]:
+    """What `os.path.samefile` compares, of each file that is there."""
+    found = {}
+    for path in paths:
+        with suppress(OSError):
+            status = path.stat()
+            found[path] = status.st_dev, status.st_ino
+    return found
 
 
 @contextmanager

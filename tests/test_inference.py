@@ -451,6 +451,35 @@ def test_a_wrong_call_is_one_sentence(folder, photographs, clip, arguments, said
     assert said in error and error.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("{own}/list.csv --output {own}/list.csv", "list.csv: is an input, which would be replaced; name"),
+        ("{own}/a.png --output {own}/a.png", "a.png: is an input"),
+        ("{own}/list.csv --output {own}/../own/a.png", "a.png: is an input"),
+        ("{own} --clip --output {own}/a.png", "a.png: is an input"),
+        ("{own}/clip.avi --output {own}/clip.avi", "clip.avi: is an input"),
+        ("{own}/a.png --output {own}/link.csv", "link.csv: is an input"),
+        ("{own}/a.png --output {model}/model.json", "model.json: is an input"),
+        ("{own}/a.png --pictures {own}", "a.png: is an input, which would be replaced; name a folder"),
+        ("{own}/list.csv --pictures {own}", "a.png: is an input"),
+    ],
+)
+def test_nothing_replaces_an_input(folder, photographs, tmp_path, arguments, said, capsys, monkeypatch):
+    own = tmp_path / "own"
+    own.mkdir()
+    shutil.copy(photographs / "one.png", own / "a.png")
+    (own / "list.csv").write_text("path\na.png\n")
+    (own / "clip.avi").touch()
+    (own / "link.csv").symlink_to("a.png")
+    before = {path: path.read_bytes() for path in own.iterdir()}
+    monkeypatch.setattr("mer_core.inference.command.prepare", None)  # before anything is judged
+    assert main(["predict", *f"{folder} {arguments}".format(own=own, model=folder).split()]) == 2
+    error = capsys.readouterr().err
+    assert said in error and error.count("\n") == 1
+    assert {path: path.read_bytes() for path in own.iterdir()} == before
+
+
 def test_a_lack_of_memory_is_one_sentence(folder, photographs, monkeypatch, capsys):
     def fail(*_):
         raise RuntimeError("[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory")

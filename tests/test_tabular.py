@@ -196,6 +196,14 @@ def test_damaged_tables_of_pixels(tmp_path, line, message):
     assert not (tmp_path / "out" / pixels.TABLE).exists()
 
 
+def test_a_table_of_pixels_is_not_replaced(tmp_path):
+    text = "emotion,pixels\n0,1 2 3 4\n"
+    (tmp_path / pixels.TABLE).write_text(text)
+    with pytest.raises(UserError, match=r"images\.csv: is an input, .*; name another folder"):
+        pixels.unpack(tmp_path / pixels.TABLE, tmp_path)
+    assert [path.read_text() for path in tmp_path.iterdir()] == [text]
+
+
 @pytest.mark.parametrize("end", ["\n", "\r\r\n", "\n\n"])
 def test_blank_lines_of_a_table_of_pixels(tmp_path, end):
     lines = ["emotion,pixels,Usage", "0,1 2 3 4,Training", "3,5 6 7 8,Training", ""]

@@ -19,7 +19,7 @@ import pandas as pd
 from mer_core.csvs import write_csv
 from mer_core.errors import UserError
 from mer_core.images import write_image
-from mer_core.job import cannot_read
+from mer_core.job import cannot_read, check_keeps
 
 TABLE = "images.csv"
 COLUMNS = {"pixels", "emotion"}
@@ -47,8 +47,9 @@ def unpack(path: Path, folder: Path) -> int:
         How many images there are.
 
     Raises:
-        UserError: the table cannot be read; names the row.
+        UserError: the table cannot be read, and names the row; or `images.csv` would replace it.
     """
+    check_keeps([path], [folder / TABLE], "name another folder")
     rows = []
     for number, cells in _read(path):
         try:

@@ -18,7 +18,7 @@ from mer_core.csvs import harmless
 from mer_core.errors import UserError
 from mer_core.inference.preparation import Face, prepare
 from mer_core.inference.sources import Source, find_sources
-from mer_core.job import importing, is_out_of_memory, print_any_text, publish, writing
+from mer_core.job import check_keeps, importing, is_out_of_memory, print_any_text, publish, writing
 
 if TYPE_CHECKING:
     from mer_core.inference.model import Model, Prediction
@@ -68,6 +68,7 @@ def predict(options: argparse.Namespace) -> int:
     if options.pictures:
         with writing(options.pictures):
             options.pictures.mkdir(parents=True, exist_ok=True)
+    _check_keeps_inputs(options, sources)
     failed, drawn = 0, set()
     with _opened(options.output) as out:
         write = _Rows(out, model.description.classes, options.format, bool(options.pictures))
@@ -140,6 +141,20 @@ def _parser() -> argparse.ArgumentParser:
     page.add_argument("--port", type=int, default=8000)
     page.set_defaults(run=serve)
     return parser
+
+
+def _check_keeps_inputs(options: argparse.Namespace, sources: Sequence[Source]) -> None:
+    """Refuse outputs in place of lists, pictures, frames, videos or the model's own files."""
+    inputs = [
+        *map(Path, options.paths),
+        *(file for source in sources for file in source.files),
+        *Path(options.model).iterdir(),
+    ]
+    if options.output:
+        check_keeps(inputs, [options.output], "name another --output")
+    if options.pictures:  # whose names depend on how many faces are found
+        pictures = [path for path in options.pictures.iterdir() if path.suffix.lower() == ".png"]
+        check_keeps(inputs, pictures, "name a folder without inputs in --pictures")
 
 
 def _judged(
