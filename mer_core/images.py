@@ -21,6 +21,7 @@ MAX_PIXELS = 50_000_000
 MAX_EDGE = 30_000  # OpenCV's warps end at 32,767; Pillow needs 30 bytes for a row of one pixel
 WIDE = 16  # bits of a channel beyond the common eight
 _BITS_PER_SAMPLE = ExifTags.Base.BitsPerSample
+_PHOTOMETRIC, _WHITE_IS_ZERO = ExifTags.Base.PhotometricInterpretation, 0
 MAX_BYTES = 8 * MAX_PIXELS  # of a file; Pillow reads what stands beside the pixels into memory
 
 
@@ -28,8 +29,8 @@ def read_image(path: str | os.PathLike[str], bit_depth: int | None = None) -> np
     """Decode an image file completely.
 
     Turned as its EXIF orientation says. Gray, palette and CMYK become RGB; what is transparent is laid over
-    black. Wider channels keep the upper eight of their bits, whatever the brightest pixel: one rule for all
-    frames of a clip.
+    black, but for a BMP whose alpha is 0 everywhere, which means that it is not used. Wider channels keep the
+    upper eight of their bits, whatever the brightest pixel: one rule for all frames of a clip.
 
     Args:
         path: the file.
@@ -113,6 +114,7 @@ def _depth(image: Image.Image) -> int:
 
 def _decoded(path: str | os.PathLike[str], image: Image.Image, bit_depth: int | None) -> np.ndarray:
     declared = _depth(image)
+    tags = getattr(image, "tag_v2", {})
     if image.format == "TIFF" and getattr(image, "n_frames", 1) > 1:
         raise UserError(f"{path}: holds {image.n_frames} images; save each frame as a file of its own")
     image.load()
@@ -125,6 +127,8 @@ def _decoded(path: str | os.PathLike[str], image: Image.Image, bit_depth: int | 
                 "mend that key, or remove it to go by what the file declares"
             )
         gray = np.rint(values * (255.0 / most)).astype(np.uint8)
+        if tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO:  # which Pillow heeds up to eight bits
+            gray = 255 - gray
         gray[values == image.info.get("transparency", -1)] = 0
         return np.repeat(gray[:, :, None], 3, axis=2)
     if image.mode in ("I", "F"):
@@ -138,6 +142,8 @@ def _decoded(path: str | os.PathLike[str], image: Image.Image, bit_depth: int | 
         )
     if image.has_transparency_data:
         pixels = np.asarray(image.convert("RGBA"), np.uint16)
+        if image.format == "BMP" and not pixels[:, :, 3].any():  # a byte that its writer did not use
+            return pixels[:, :, :3].astype(np.uint8)
         return ((pixels[:, :, :3] * pixels[:, :, 3:] + 127) // 255).astype(np.uint8)
     return np.array(image.convert("RGB"))
 

@@ -147,6 +147,27 @@ def test_what_is_transparent_lies_over_black(tmp_path, mode):
     assert read_image(path)[0, :, 1].tolist() == [0, 100, 200]
 
 
+@pytest.mark.parametrize(("alphas", "shown"), [((0, 0, 0), [200] * 3), ((0, 128, 255), [0, 100, 200])])
+def test_alpha_that_is_0_all_over_a_bmp_is_not_used(tmp_path, alphas, shown):
+    pixels = b"".join(bytes([200, 200, 200, alpha]) for alpha in alphas)
+    masks = struct.pack("<4I", 0xFF0000, 0xFF00, 0xFF, 0xFF000000) + bytes(52)  # a header of version 4
+    header = struct.pack("<IiiHHIIiiII", 108, 3, 1, 1, 32, 3, len(pixels), 2835, 2835, 0, 0) + masks
+    (tmp_path / "x.bmp").write_bytes(b"BM" + struct.pack("<IHHI", 134, 0, 0, 122) + header + pixels)
+    assert read_image(tmp_path / "x.bmp")[0, :, 1].tolist() == shown
+
+
+@pytest.mark.parametrize(
+    ("kind", "bits", "white"), [("uint8", None, 255), ("uint16", None, 65535), ("uint16", 12, 4095)]
+)
+def test_a_tiff_may_count_from_white(tmp_path, kind, bits, white):
+    Image.fromarray(np.array([[0, white // 5, white]], kind)).save(tmp_path / "x.tif")
+    data = (tmp_path / "x.tif").read_bytes()
+    black_is_zero, white_is_zero = (struct.pack("<HHIH", 262, 3, 1, value) for value in (1, 0))
+    assert read_image(tmp_path / "x.tif", bits)[0, :, 0].tolist() == [0, 51, 255]
+    (tmp_path / "x.tif").write_bytes(data.replace(black_is_zero, white_is_zero))
+    assert read_image(tmp_path / "x.tif", bits)[0, :, 0].tolist() == [255, 204, 0]
+
+
 @pytest.mark.parametrize(
     ("content", "remedy"),
     [
