@@ -41,8 +41,8 @@ def main() -> None:
     images = torch.rand(settings.batch, 3, settings.size, settings.size, device=device)
     images = images.contiguous(memory_format=layout)
     target = torch.arange(settings.batch, device=device) % 5
-    steps = {kind: _training_step(kind, images, target, layout, settings.precision) for kind in ATTENTION}
-    by_hand = _training_step("dual", images, target, layout, settings.precision)
+    steps = {kind: training_step(kind, images, target, layout, settings.precision) for kind in ATTENTION}
+    by_hand = training_step("dual", images, target, layout, settings.precision)
 
     def by_autograd() -> None:
         with autograd_attention():
@@ -63,7 +63,7 @@ def main() -> None:
     table(["attention", "ms per step", "against none", "parameters"], rows)
 
 
-def _training_step(
+def training_step(
     kind: str, images: torch.Tensor, target: torch.Tensor, layout: torch.memory_format, precision: str
 ) -> Callable[[], None]:
     model = build_model(kind, 5).to(images.device, memory_format=layout)

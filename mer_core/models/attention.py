@@ -249,7 +249,7 @@ class _Amplify(torch.autograd.Function):
         ctx.save_for_backward(features, spatial, channel)
         layout = _layout(features)
         gates = _factors(spatial, channel, layout, features.dtype)
-        return _amplified(features, *gates, layout)
+        return _amplified(features, *gates, layout, torch.empty_like(features, memory_format=layout))
 
     @staticmethod
     @once_differentiable
@@ -258,28 +258,31 @@ class _Amplify(torch.autograd.Function):
         layout = _layout(features)
         column, row = _factors(spatial, channel, layout, features.dtype)
         gradient = gradient.contiguous(memory_format=layout)
-        products = _matrices(gradient * features, layout)
+        product = gradient * features
+        products = _matrices(product, layout)
         n, a, b = products.shape
         ones = products.new_ones(1, 1, 1)
         of_column = torch.bmm(products, (ones if row is None else row).expand(n, 1, b).mT)
         of_row = torch.bmm((ones if column is None else column).expand(n, a, 1).mT, products)
         of_spatial, of_channel = _spatial_and_channel(of_column, of_row, layout)
         return (
-            _amplified(gradient, column, row, layout),
+            _amplified(gradient, column, row, layout, product),
             None if spatial is None else of_spatial.reshape(spatial.shape).to(spatial.dtype),
             None if channel is None else of_channel.reshape(channel.shape).to(channel.dtype),
         )
 
 
 def _amplified(
-    features: Tensor, column: Tensor | None, row: Tensor | None, layout: torch.memory_format
+    features: Tensor, column: Tensor | None, row: Tensor | None, layout: torch.memory_format, into: Tensor
 ) -> Tensor:
-    """Features * (1 + column * row), in their layout."""
-    amplified = torch.empty_like(features, memory_format=layout)
-    matrices = _matrices(features, layout)
-    gated = matrices if row is None or column is None else matrices * column
-    torch.addcmul(matrices, gated, column if row is None else row, out=_matrices(amplified, layout))
-    return amplified
+    """Features * (1 + column * row) in their layout, written over `into`, which has it."""
+    matrices, result = _matrices(features, layout), _matrices(into, layout)
+    if column is not None and row is not None:
+        gate = torch.mul(column, row, out=result)
+    else:
+        gate = row if column is None else column
+    torch.addcmul(matrices, matrices, gate, out=result)
+    return into
 
 
 def _factors(

@@ -72,6 +72,8 @@ def lease(
     names = devices()
     if not names:
         _LOG.info("no GPU to be seen: computing on the CPU")
+        # Large tensors in huge pages; read at torch's first tensor (benchmarks/huge_pages.py).
+        os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
         with _memory_of("the CPU"):
             yield torch.device("cpu")
         return
