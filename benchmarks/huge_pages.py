@@ -1,8 +1,8 @@
-"""Training step on a CPU with large tensors in huge pages and in small ones: `python benchmarks/huge_pages.py`.
+"""Training step on a CPU, large tensors in huge pages and in small ones: `python benchmarks/huge_pages.py`.
 
-What `device.lease` chooses; torch reads it with its first tensor, so that each side has a process. Both take turns.
-Needs a Linux whose /sys/kernel/mm/transparent_hugepage/enabled says `[madvise]`: with `[always]` both sides have
-huge pages, with `[never]` neither. Prints a Markdown table.
+`device.lease` chooses huge ones. torch reads that with its first tensor, so each side has a process; both
+take turns. Needs a Linux whose /sys/kernel/mm/transparent_hugepage/enabled says `[madvise]`: with `[always]`
+both sides have huge pages, with `[never]` neither. Prints a Markdown table.
 """
 
 from __future__ import annotations
@@ -32,7 +32,9 @@ _step: Callable[[], None]
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--repeats", type=int, default=15)
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()

@@ -172,8 +172,14 @@ PLANS = {
             "portraits-112-28",
             over(WIDE, FINE_TUNED, training(average_epochs=8)),
         ),
-        Trial("EfficientNet-Lite0, batch 16", "portraits-112-28", over(WIDE, FINE_TUNED, training(batch_size=16))),
-        Trial("EfficientNet-Lite0, 40 epochs", "portraits-112-28", over(WIDE, FINE_TUNED, training(epochs=40))),
+        Trial(
+            "EfficientNet-Lite0, batch 16",
+            "portraits-112-28",
+            over(WIDE, FINE_TUNED, training(batch_size=16)),
+        ),
+        Trial(
+            "EfficientNet-Lite0, 40 epochs", "portraits-112-28", over(WIDE, FINE_TUNED, training(epochs=40))
+        ),
         Trial(
             "EfficientNet-Lite0, statistics as training leaves them",
             "portraits-112-28",

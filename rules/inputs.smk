@@ -84,6 +84,14 @@ def alignment_of(wildcards):
     return dump(CONFIG.alignment_of(wildcards.dataset))
 
 
+def alignment_of_target(wildcards):
+    """How a model of the target crops faces."""
+    try:
+        return dump(CONFIG.alignment_of(CONFIG.target))
+    except UserError as error:
+        raise WorkflowError(str(error))
+
+
 def has_own_landmarks(wildcards):
     """Whether landmarks are read from files among a dataset's pictures."""
     return CONFIG.alignment_of(wildcards.dataset).landmarks == "dataset"

@@ -33,7 +33,7 @@ rule train_final:
         transfer=transfer_settings,
         reduction=reduction,
         seed=CONFIG.seeds[0],
-        alignment=dump(CONFIG.alignment_of(CONFIG.target)),
+        alignment=alignment_of_target,
         input=own_input,
         parts=parts_of,
         shared=CONFIG.shared_parts(CONFIG.target),

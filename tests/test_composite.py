@@ -159,6 +159,21 @@ def test_the_shipped_protocol():
     assert load_config(protocol(folds_by="dataset")).with_subjects(subjects).fold_names == [*LAYOUTS]
 
 
+def test_a_model_crops_as_all_parts_are_cropped_or_is_refused():
+    document = protocol()
+    parts = document["datasets"]["megc2019"]["parts"]
+    closer = {"eye_distance": 0.4, "landmarks": "points.csv"}
+    document["datasets"] = document["datasets"] | {
+        part: document["datasets"][part] | {"alignment": closer} for part in parts
+    }
+    assert load_config(document).alignment_of("megc2019").eye_distance == 0.4
+    document["datasets"]["samm"] = document["datasets"]["samm"] | {"alignment": {"landmarks": "points.csv"}}
+    with pytest.raises(
+        UserError, match=r"megc2019: its parts \(smic, casme2, samm\) are cropped differently"
+    ):
+        load_config(document).alignment_of("megc2019")
+
+
 @pytest.mark.parametrize(
     ("classes", "parts", "message"),
     [

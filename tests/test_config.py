@@ -334,6 +334,7 @@ def test_rows_that_see_motion_are_refused_where_there_is_none():
 
 
 STILL = {"augmentation": {"brightness": 0, "contrast": 0, "flip": False, "rotation": 0}}
+STILL_PATCHES = {"augmentation": STILL["augmentation"] | {"shift": 0, "scale": 0}}
 
 
 @pytest.mark.parametrize(("init", "cropped"), [("random", ["casme2"]), ("pretrained", ["casme2", "ckplus"])])
@@ -342,9 +343,9 @@ def test_patches_at_landmarks_need_faces_that_have_them(init, cropped):
     settings["inputs"] = {"patches": {"kind": "flow_patches"}}
     settings["variants"] = [
         {"name": "row", "network": "htnet", "loss": "focal", "input": "patches", "init": init}
-        | {"training": STILL}
+        | {"training": STILL_PATCHES}
     ]
-    settings["pretraining"]["augmentation"] |= STILL["augmentation"]
+    settings["pretraining"]["augmentation"] |= STILL_PATCHES["augmentation"]
     said = [
         rf"variants.row: input 'patches' needs landmarks.*set datasets.{name}.alignment.mode: landmarks"
         for name in cropped
@@ -360,7 +361,11 @@ def test_patches_at_landmarks_need_faces_that_have_them(init, cropped):
     ("row", "said"),
     [
         ({"network": "off_apexnet", "input": "flow", "training": STILL}, None),
-        ({"network": {"kind": "htnet", "dim": 32}, "input": "patches", "training": STILL}, None),
+        ({"network": {"kind": "htnet", "dim": 32}, "input": "patches", "training": STILL_PATCHES}, None),
+        (
+            {"network": {"kind": "htnet", "dim": 32}, "input": "patches", "training": STILL},
+            r"augmentation: would falsify the input patches; set \{shift: 0\}",
+        ),
         ({"network": "off_apexnet"}, r"row.input: off_apexnet takes flow, not apex"),
         (
             {"network": "off_apexnet", "input": "large", "training": STILL},
@@ -454,6 +459,26 @@ def test_a_pretraining_that_would_falsify_an_input_is_refused(pretraining, said)
         "augmentation": settings["pretraining"]["augmentation"] | pretraining.get("augmentation", {})
     }
     with pytest.raises(UserError, match=said):
+        load_config(settings)
+
+
+def test_stages_of_networks_without_them_are_not_frozen_wherever_their_weights_come_from():
+    settings = changed("variants", [{"name": "row", "loss": "focal", "network": "efficientnet_lite0"}])
+    settings["transfer"]["freeze_stages"] = 2
+    with pytest.raises(
+        UserError, match=r"freeze_stages: efficientnet_lite0 of variants.row has no stages; set 0"
+    ):
+        load_config(settings)
+    settings["variants"][0]["network"] = {"kind": "efficientnet_lite0", "weights": "random"}
+    assert load_config(settings).transfer.freeze_stages == 2
+
+
+def test_a_wrong_key_of_a_row_keeps_its_place_where_features_are_made_of_the_row():
+    settings = changed("variants.1.training", {"normalization": "imagnet"})
+    settings["variants"][1] |= {"name": "row", "init": "pretrained"}
+    features = {"kind": "pretrained", "variant": "row"}
+    settings["baselines"] = [{"name": "deep", "features": features, "classifier": {"kind": "svm"}}]
+    with pytest.raises(UserError, match=r"variants\.row\.training\.normalization: 'imagnet' is not allowed"):
         load_config(settings)
 
 

@@ -36,6 +36,15 @@ def test_without_a_gpu_it_is_the_cpu_and_the_log_says_so_once(tmp_path, caplog):
     assert [record.message for record in caplog.records] == ["no GPU to be seen: computing on the CPU"]
 
 
+def test_large_tensors_of_the_cpu_lie_in_huge_pages_unless_the_user_says_otherwise(tmp_path, monkeypatch):
+    for given, used in ((None, "1"), ("0", "0")):
+        monkeypatch.delenv("THP_MEM_ALLOC_ENABLE", raising=False)
+        if given:
+            monkeypatch.setenv("THP_MEM_ALLOC_ENABLE", given)
+        with lease(1, tmp_path, devices=list):
+            assert os.environ["THP_MEM_ALLOC_ENABLE"] == used
+
+
 def test_the_one_device_that_is_visible_is_leased_too(tmp_path, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
     with lease(2, tmp_path, lambda: ["GPU-x"]) as first, lease(2, tmp_path, lambda: ["GPU-x"]) as second:

@@ -337,6 +337,20 @@ def test_frozen_stages(stages, frozen):
             assert trained[id(parameter)] == (1.0 if stage == "fc" else 0.1)
 
 
+def test_attention_that_the_weights_lack_is_trained_in_frozen_stages_too(dataset, tmp_path):
+    save_weights(build_model("none", 7), tmp_path / "plain.safetensors")
+    transfer = TRANSFER.model_copy(update={"freeze_stages": 4, "backbone_lr_factor": 0.1})
+    model = build_model("dual", 3)
+    new = load_weights(model, tmp_path / "plain.safetensors", skip_classifier=True)
+    [group] = transfer_groups(model, transfer, new)
+    trained = {id(parameter) for parameter in group["params"]}
+    names = {name for name, parameter in model.named_parameters() if id(parameter) in trained}
+    assert group["scale"] == 1.0 and names == new | {"fc.weight", "fc.bias"} and len(new) == 40
+    assert all(parameter.requires_grad == (name in names) for name, parameter in model.named_parameters())
+    save_weights(model, tmp_path / "dual.safetensors")
+    assert not load_weights(build_model("dual", 3), tmp_path / "dual.safetensors")
+
+
 @pytest.mark.parametrize("loss", [CROSS_ENTROPY, FOCAL])
 def test_probabilities_sum_to_one_and_keep_the_order_for_any_logits(loss):
     logits = torch.tensor([[0.0, 1.0, 2.0], [-1e4, -2e4, -3e4], [50.0, -900.0, 49.0]], dtype=torch.float64)

@@ -327,18 +327,27 @@ def test_a_full_disk_is_said_and_keeps_the_last_checkpoint(tmp_path, monkeypatch
 
 
 def test_statistics_are_those_of_the_training_images_under_the_last_weights():
-    data, options = samples(9), {"batch_size": 4, "epochs": 3, "augmentation": FOLD.augmentation}
+    data, options = samples(9), {"batch_size": 9, "epochs": 3, "augmentation": FOLD.augmentation}
     lagging, _ = run(Net(), data, **options)
     model, _ = run(Net(), data, recompute_statistics=True, **options)
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), lagging.parameters(), strict=True))
     with torch.no_grad():
         features = model.conv2(model.conv1(data.pixels(torch.arange(9))).relu())
-    means = torch.stack([part.mean((0, 2, 3)) for part in features.split(3)])
-    torch.testing.assert_close(model.bn.running_mean, means.mean(0))
-    variances = torch.stack([part.var((0, 2, 3)) for part in features.split(3)])
-    torch.testing.assert_close(model.bn.running_var, variances.mean(0))
+    torch.testing.assert_close(model.bn.running_mean, features.mean((0, 2, 3)))
+    torch.testing.assert_close(model.bn.running_var, features.var((0, 2, 3)))
     assert not torch.allclose(lagging.bn.running_mean, model.bn.running_mean, rtol=0.01)
     assert model.bn.momentum == 0.1 and not model.training
+
+
+def test_statistics_are_of_mixed_batches_where_samples_stand_in_order_of_class():
+    data, model = samples(64), Net()
+    data.images[:32], data.images[32:] = 20, 200
+    recompute_statistics(model, data, torch.arange(64), settings(), 16)
+    with torch.no_grad():
+        features = model.conv2(model.conv1(data.pixels(torch.arange(64))).relu())
+        by_class = torch.stack([part.var((0, 2, 3)) for part in features.split(16)]).mean(0)
+    all_together = features.var((0, 2, 3))
+    assert (model.bn.running_var / all_together).mean() > 0.95 > 0.9 > (by_class / all_together).mean()
 
 
 def test_statistics_are_recomputed_in_smaller_parts_where_memory_lacks():

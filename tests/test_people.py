@@ -91,6 +91,27 @@ def test_people_of_a_part_and_people_that_only_a_key_tells():
             load_config(config(datasets, target="both", source="macro"))
 
 
+def test_people_of_a_dataset_that_is_not_used_are_the_same_all_the_same():
+    table = {"layout": "tabular", "root": "own", "table": "t.csv", "classes": MICRO["classes"]}
+    whole = {"people_of": "whole"}
+    both = {
+        "layout": "composite",
+        "parts": ["micro", "other"],
+        "classes": {"happy": "happy", "angry": "angry"},
+    }
+    datasets = {"whole": table, "micro": table | whole, "other": table, "both": both, "macro": table | whole}
+    every = {"micro": PEOPLE, "both": [f"micro-{name}" for name in PEOPLE] + ["other-S01"]}
+    for target, people in every.items():
+        left = load_config(config(datasets, target=target, source="macro")).with_subjects(people)
+        assert left.shared_with_source == [("micro", "macro")] and "whole" not in left.datasets
+    datasets = {"mmew": MICRO, "mine": table | {"people_of": "mmew"}, "macro": MACRO}
+    left = load_config(config(datasets, target="mine", source="macro")).with_subjects(PEOPLE)
+    assert left.shared_with_source == [("mine", "macro")]
+    datasets = {"whole": table, "micro": table | whole, "macro": table}
+    left = load_config(config(datasets, target="micro", source="macro")).with_subjects(PEOPLE)
+    assert left.shared_with_source == []
+
+
 def manifest(name, people, part=None):
     seen = {"label": "a", "frame_path": "a.jpg"}
     samples = [new_sample(part or name, person, clip, **seen) for person in people for clip in "ab"]

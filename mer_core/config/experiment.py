@@ -269,7 +269,8 @@ class Config(Section):
         where, network = f"variants.{variant.name}", variant.network
         if variant.attention != "none" and network.kind != "resnet18":
             yield f"{where}.attention: {network.kind} has no residual units; leave attention out"
-        if self.transfer.freeze_stages and network.kind != "resnet18" and variant.init != "random":
+        knows = variant.init != "random" or getattr(network, "weights", None) == "imagenet"
+        if self.transfer.freeze_stages and network.kind != "resnet18" and knows:
             yield f"transfer.freeze_stages: {network.kind} of {where} has no stages; set 0"
         seen = self.input_of(variant)
         if seen is None and variant.input != "apex":
@@ -298,9 +299,10 @@ class Config(Section):
         if "dropout" in variant.training and settings.dropout and network.kind != "resnet18":
             yield f"{where}.training.dropout: {network.kind} does not take it; leave it out"
         if seen is not None:
-            # Mirrored, flow changes its sign; rotated, its direction; and grey levels are no brightness
-            # there.
+            # Grey levels are no brightness there. Mirrored, flow changes its sign; rotated, its direction.
             barred = ["brightness", "contrast", *(["flip", "rotation"] if seen.directed else [])]
+            # Of patches tiled to one picture each would move into its neighbours.
+            barred += ["shift", "scale"] if isinstance(seen, FlowPatches) else []
             blocks = {f"{where}.training": settings}
             if variant.init == "pretrained":
                 blocks["pretraining"] = self.pretraining_of(variant)
@@ -320,7 +322,7 @@ class Config(Section):
             fit = [row.name for row in self.variants if row.init == "pretrained" and row.input == "apex"]
             known = ", ".join(fit) or "none is"
             return f"{name} is no variant with init: pretrained that sees the apex ({known}); name one"
-        if self.pretraining_of(variant).normalization == "dataset":
+        if variant.training.get("normalization", self.pretraining.normalization) == "dataset":
             return f"{name} is normalised by images of the source alone; set normalization: imagenet or none"
         return None
 
@@ -399,6 +401,20 @@ class Config(Section):
             return self.people_in(section.people_of)
         return section.people or f"{dataset} alone"
 
+    def _keep_who_is_seen(self, sections: dict[str, dict[str, Any]]) -> None:
+        """Let `people_of` that names none of some datasets name one of them that shows the same people."""
+        for name, section in sections.items():
+            if section.get("people_of") not in (None, *sections):
+                same = (
+                    other
+                    for other, its in sections.items()
+                    if other != name
+                    and isinstance(self.datasets[other], Copy)
+                    and its["people_of"] is None
+                    and self.people_in(other) == self.people_in(name)
+                )
+                section["people_of"] = next(same, None)
+
     def shared_parts(self, dataset: str) -> list[tuple[str, str]]:
         """Pairs of a composite's parts that show the same people."""
         parts = [name for name in self.parts_of(dataset) if isinstance(self.datasets.get(name), Copy)]
@@ -434,9 +450,23 @@ class Config(Section):
         ]
 
     def alignment_of(self, dataset: str) -> Alignment:
-        """How the faces of a dataset are aligned; of a composite, but for the keys of its parts."""
+        """How the faces of a dataset are aligned.
+
+        Raises:
+            UserError: it is a composite, and its parts are cropped differently.
+        """
         section = self.datasets[dataset]
-        return section.alignment.over(self.alignment) if isinstance(section, Copy) else self.alignment
+        if isinstance(section, Copy):
+            return section.alignment.over(self.alignment)
+        # Where the landmarks of a part come from does not change how faces are cropped by them.
+        where = {"landmarks": self.alignment.landmarks}
+        crops = [self.alignment_of(part).model_copy(update=where) for part in section.parts]
+        if any(crop != crops[0] for crop in crops):
+            raise UserError(
+                f"datasets.{dataset}: its parts ({', '.join(section.parts)}) are cropped differently, and a "
+                "model crops all faces alike; give their alignment the same mode, eye_distance and eye_center"
+            )
+        return crops[0]
 
     def seeds_of(self, name: str) -> list[int]:
         """The seeds that a variant or a comparison method runs with: methods need but one, the first."""
@@ -531,9 +561,7 @@ class Config(Section):
                 f"datasets.{self.target}.root: no subject found in {root}; give the dataset's folder"
             )
         source["datasets"] = {name: source["datasets"][name] for name in self.used}
-        for section in source["datasets"].values():
-            if section.get("people_of") not in self.used:
-                section.pop("people_of", None)
+        self._keep_who_is_seen(source["datasets"])
         source["datasets"][self.target]["subjects"] = every
         source["source"] = self.source if self.source in self.used else None
         source["report"]["never_show"] = [

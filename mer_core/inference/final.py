@@ -116,9 +116,11 @@ def features_of(model: nn.Module, samples: data.Samples, batch: int = 64) -> np.
     seen: list[torch.Tensor] = []
     hook = model.fc.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0].double().cpu()))
     model.eval()
+    on = samples.images.device
     try:
-        for index in torch.arange(len(samples.labels), device=samples.images.device).split(batch):
-            model(samples.normalize(samples.pixels(index)))
+        with device.kernels("float32", True, on):
+            for index in torch.arange(len(samples.labels), device=on).split(batch):
+                model(samples.normalize(samples.pixels(index)))
     finally:
         hook.remove()
     return torch.cat(seen).numpy()

@@ -21,7 +21,7 @@ from mer_core.inference.likeness import distances
 from mer_core.inference.preparation import Face, Preparation
 from mer_core.models import build_network
 from mer_core.models.weights import load_weights
-from mer_core.training.device import lay_out, memory_format
+from mer_core.training.device import kernels, lay_out, memory_format
 
 BATCH = 64
 LEAST_EDGE = 6  # positions along the edge of a map, below which it says little of a face
@@ -141,8 +141,9 @@ class Model(Preparation):
     def judge(self, faces: Sequence[Face]) -> list[Prediction]:
         """What the network says of some faces, `BATCH` at a time."""
         answers: list[Prediction] = []
-        for start in range(0, len(faces), BATCH):
-            answers += self._judge(faces[start : start + BATCH])
+        with kernels("float32", True, self.device):
+            for start in range(0, len(faces), BATCH):
+                answers += self._judge(faces[start : start + BATCH])
         return answers
 
     @torch.inference_mode()

@@ -49,7 +49,7 @@ def copy_weights(source: str | Path, path: str | Path) -> None:
     _write(Path(path), _verified(Path(source)))
 
 
-def load_weights(model: nn.Module, path: str | Path, skip_classifier: bool = False) -> None:
+def load_weights(model: nn.Module, path: str | Path, skip_classifier: bool = False) -> set[str]:
     """Fill a model from a safetensors file: one of ours, or one of torchvision's ResNet18.
 
     A file of a plain ResNet18 fits every kind of attention: the attention then keeps the weights it
@@ -62,6 +62,9 @@ def load_weights(model: nn.Module, path: str | Path, skip_classifier: bool = Fal
         path: the file. `<path>.sha256` is checked where it exists, and must exist for files of ours.
         skip_classifier: leave the classifier as it is (for transfer to other classes).
 
+    Returns:
+        The names of the attention's tensors, where it keeps the weights it was built with.
+
     Raises:
         UserError: when the file is missing, not safetensors (a pickle, say), damaged, or does not fit.
     """
@@ -71,10 +74,12 @@ def load_weights(model: nn.Module, path: str | Path, skip_classifier: bool = Fal
     if skip_classifier:
         state, wanted = _without_classifier(state), _without_classifier(wanted)
     missing = {name for name in wanted.keys() - state.keys() if not name.endswith(_COUNTER)}
-    attention = {name for name in missing if _ATTENTION in name}
-    if attention and not any(_ATTENTION in name for name in state):
-        _LOG.info("%s holds no attention: its %d tensors keep their initial values", path, len(attention))
-        missing -= attention
+    kept: set[str] = set()
+    if not any(_ATTENTION in name for name in state):
+        kept = {name for name in missing if _ATTENTION in name}
+        missing -= kept
+    if kept:
+        _LOG.info("%s holds no attention: its %d tensors keep their initial values", path, len(kept))
     unexpected = state.keys() - wanted.keys()
     if missing or unexpected:
         problem = "; ".join([*_listed("lacks", missing), *_listed("has unexpected", unexpected)])
@@ -82,6 +87,7 @@ def load_weights(model: nn.Module, path: str | Path, skip_classifier: bool = Fal
     for name, tensor in state.items():
         _check_tensor(path, name, tensor, wanted[name])
     model.load_state_dict(state, strict=False)
+    return kept
 
 
 def metadata_of(data: bytes) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -233,8 +233,8 @@ class Recipe:
         model, groups = network_of(self.variant, samples, self.reduction, self.settings.dropout), None
         start_at_prior(model.fc, self.loss)
         if self.initial_weights is not None:
-            load_weights(model, self.initial_weights, skip_classifier=True)
-            groups = transfer_groups(model, self.transfer)
+            new = load_weights(model, self.initial_weights, skip_classifier=True)
+            groups = transfer_groups(model, self.transfer, new)
         criterion = build_loss(self.loss, samples.counts(part), samples.classes).to(samples.images.device)
         model.to(samples.images.device)
         watch |= {"reduction": self.loss.reduction, "groups": groups}
@@ -290,23 +290,30 @@ def choose_epochs(
     return chosen, accuracy
 
 
-def transfer_groups(model: nn.Module, transfer: Transfer) -> list[dict[str, Any]]:
+def transfer_groups(
+    model: nn.Module, transfer: Transfer, new: Set[str] = frozenset()
+) -> list[dict[str, Any]]:
     """Freeze the first stages of a ResNet and divide the rest into backbone and head.
 
     Args:
         model: of any kind where nothing is frozen; of a ResNet stage 1 is the stem with the first residual
             stage.
         transfer: how many stages are frozen, and the backbone's share of the learning rate.
+        new: names of what was not transferred, besides the classifier; it learns as that does.
 
     Returns:
-        Parameter groups for fit: what is not frozen of the backbone, and the classifier.
+        Parameter groups for fit: what is not frozen of the backbone; the classifier, and what is new.
     """
     if transfer.freeze_stages:
         stages = [model.layer1, model.layer2, model.layer3, model.layer4][: transfer.freeze_stages]
         for module in [model.conv1, model.bn1, *stages]:
             module.requires_grad_(False)
-    head = list(model.fc.parameters())
-    backbone = [p for name, p in model.named_parameters() if p.requires_grad and not name.startswith("fc.")]
+    head, backbone = [], []
+    for name, parameter in model.named_parameters():
+        if name.startswith("fc.") or name in new:
+            head.append(parameter.requires_grad_())
+        elif parameter.requires_grad:
+            backbone.append(parameter)
     groups = [{"params": backbone, "scale": transfer.backbone_lr_factor}, {"params": head, "scale": 1.0}]
     return [group for group in groups if group["params"]]
 

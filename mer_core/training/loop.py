@@ -229,8 +229,8 @@ def recompute_statistics(
 
     What training leaves there is a running average over its last steps, of which the last one counts a
     tenth: when steps are few it is that of weights long gone, or of none at all. Here it is the mean over
-    batches of the size that it had in training, without augmentation, in the training's precision. Batch norm
-    whose weights are frozen keeps its statistics.
+    batches as it had in training: of that size, at random, in that precision, but without augmentation. Batch
+    norm whose weights are frozen keeps its statistics.
 
     Args:
         model: on the device of the samples; left in evaluation mode.
@@ -242,6 +242,8 @@ def recompute_statistics(
     device, norms = samples.images.device, [norm for norm in _norms(model) if not _is_frozen(norm)]
     precision = choose_precision(settings.precision, device, samples.edge)
     before = [norm.momentum for norm in norms]
+    # A manifest is in order, by subject or by class; a batch of one class has other statistics.
+    train = train[torch.randperm(len(train), generator=torch.Generator().manual_seed(0)).to(device)]
     model.eval()
 
     def passes(size: int) -> None:
