@@ -107,7 +107,7 @@ TOGETHER = over(
 
 FINE_TUNED = over(
     training(epochs=20, learning_rate=0.0005, optimizer="adamw", weight_decay=0.01, warmup_epochs=2),
-    training(mirrored_test=True),
+    training(mirrored_test=True, precision="float32"),
     {"variants": [{"name": "trial", "network": "efficientnet_lite0", "loss": "cross_entropy"}]},
 )
 
@@ -162,28 +162,14 @@ PLANS = {
         Trial("base, smoothed", "portraits-112-28", over(LONGER, SMOOTH, variant(loss="cross_entropy"))),
         # Weights of a million photographs want few epochs and small steps.
         Trial("EfficientNet-Lite0 from ImageNet", "portraits-112-28", over(WIDE, FINE_TUNED)),
+        Trial(
+            "EfficientNet-Lite0 in bfloat16",
+            "portraits-112-28",
+            over(WIDE, FINE_TUNED, training(precision="bfloat16")),
+        ),
         Trial("EfficientNet-Lite0, 160 pixels", "portraits-160-28", over(WIDE, FINE_TUNED)),
         Trial(
             "EfficientNet-Lite0, erasing", "portraits-112-28", over(WIDE, FINE_TUNED, training(erasing=0.5))
-        ),
-        Trial("EfficientNet-Lite0, smoothed", "portraits-112-28", over(WIDE, FINE_TUNED, SMOOTH)),
-        Trial(
-            "EfficientNet-Lite0, averaged weights",
-            "portraits-112-28",
-            over(WIDE, FINE_TUNED, training(average_epochs=8)),
-        ),
-        Trial(
-            "EfficientNet-Lite0, batch 16",
-            "portraits-112-28",
-            over(WIDE, FINE_TUNED, training(batch_size=16)),
-        ),
-        Trial(
-            "EfficientNet-Lite0, 40 epochs", "portraits-112-28", over(WIDE, FINE_TUNED, training(epochs=40))
-        ),
-        Trial(
-            "EfficientNet-Lite0, statistics as training leaves them",
-            "portraits-112-28",
-            over(WIDE, FINE_TUNED, training(recompute_statistics=False)),
         ),
         Trial("EfficientNet-Lite0, 224 pixels", "portraits-224-28", over(WIDE, FINE_TUNED)),
         Trial("EfficientNet-Lite0, 224 pixels, smaller face", "portraits-224-22", over(WIDE, FINE_TUNED)),
