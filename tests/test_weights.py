@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import pickle
+import re
 import struct
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mer_core.errors import UserError
-from mer_core.models import ATTENTION, build_model
+from mer_core.models import ATTENTION, build_model, build_network
 from mer_core.models.weights import copy_weights, digest_path, load_weights, save_weights
 
 
@@ -180,6 +181,10 @@ def test_a_digest_file_without_a_digest_is_named(saved, content):
         "sha256:{digest}",
         '{{"sha256": "{digest}"}}',
         f"{'0' * 64}  other\n{{digest}}  small.safetensors\n",
+        f"{'0' * 64}  old-small.safetensors\n{{digest}}  small.safetensors\n",
+        f"{'0' * 64}  small.safetensors.bak\n{{digest}}  ./small.safetensors\n",
+        f"{'0' * 64}  fp16/small.safetensors\n{{digest}}  small.safetensors\n",
+        f"{'0' * 64}  other\n{{digest}}  Small.safetensors\n",
     ],
 )
 @pytest.mark.parametrize("case", [str.lower, str.upper])
@@ -191,7 +196,13 @@ def test_digests_are_read_in_the_forms_that_other_tools_write(saved, form, case,
     assert equal(model, Small(1.0))
 
 
-@pytest.mark.parametrize("between", [" ", ":"])
+def test_the_digest_of_another_file_is_not_enough(saved):
+    digest = hashlib.sha256(saved.read_bytes()).hexdigest()
+    digest_path(saved).write_text(f"{digest}  old-small.safetensors\n{'0' * 64}  small.safetensors\n")
+    refuse(saved, "differs from the sha256")
+
+
+@pytest.mark.parametrize("between", [" ", ":", "-"])
 def test_a_digest_may_be_written_by_bytes(saved, between):
     digest = hashlib.sha256(saved.read_bytes()).digest()
     digest_path(saved).write_text(f"SHA256 {digest.hex(between)}\n")
@@ -226,6 +237,103 @@ def test_a_model_averaged_by_torch(tmp_path):
     averaged = torch.optim.swa_utils.AveragedModel(Small(1.0))
     safetensors.torch.save_file(averaged.state_dict(), tmp_path / "averaged.safetensors")
     load_weights(model := Small(), tmp_path / "averaged.safetensors")
+    assert equal(model, Small(1.0))
+
+
+@pytest.mark.parametrize("wrapper", ["_orig_mod", "module", "_fsdp_wrapped_module"])
+def test_wrappers_of_blocks_are_taken_out(tmp_path, wrapper):
+    state = {f"model.{name}": tensor for name, tensor in Small(1.0).state_dict().items()}
+    state = {name.replace("layer.", f"layer.{wrapper}."): tensor for name, tensor in state.items()}
+    safetensors.torch.save_file(state, tmp_path / "wrapped.safetensors")
+    load_weights(model := Small(), tmp_path / "wrapped.safetensors")
+    assert equal(model, Small(1.0))
+
+
+@pytest.mark.parametrize(
+    ("prefix", "beside"),
+    [
+        ("model.", {"criterion.weight": torch.ones(2)}),
+        ("net.", {"train_acc.total": torch.tensor(0)}),
+        ("state_dict.", {"epoch": torch.tensor(3)}),
+        ("model.backbone.", {"model.head.weight": torch.ones(2, 2), "model.head.bias": torch.ones(2)}),
+    ],
+)
+@pytest.mark.parametrize("headless", [False, True])
+def test_a_network_is_taken_out_of_a_larger_module(tmp_path, caplog, prefix, beside, headless):
+    path, state = tmp_path / "larger.safetensors", Small(1.0).state_dict()
+    own = {f"{prefix}{name}": t for name, t in state.items() if not (headless and name.startswith("fc."))}
+    safetensors.torch.save_file(own | beside, path)
+    with caplog.at_level(logging.INFO):
+        load_weights(model := Small(), path, skip_classifier=headless)
+    assert equal(model, Small(1.0), but=["fc."] if headless else [])
+    assert f"takes '{prefix}*', leaves out" in caplog.text and all(
+        repr(name) in caplog.text for name in beside
+    )
+    safetensors.torch.save_file(own | beside | {f"{prefix}extra": torch.ones(1)}, path)
+    refuse(path, "has unexpected 'extra'", skip_classifier=headless)
+    del own[f"{prefix}layer.bias"]
+    safetensors.torch.save_file(own | beside, path)
+    refuse(path, "lacks 'layer.bias'", skip_classifier=headless)
+
+
+@pytest.mark.parametrize("prefixes", [("encoder_k.", "encoder_q."), ("", "ema."), ("", "module.")])
+def test_a_network_that_is_there_twice_is_refused(tmp_path, prefixes):
+    path, state = tmp_path / "twice.safetensors", Small(1.0).state_dict()
+    twice = {f"{prefix}{name}": tensor.clone() for prefix in prefixes for name, tensor in state.items()}
+    safetensors.torch.save_file(twice, path)
+    named = [re.escape(repr(f"{prefix}*")) for prefix in prefixes]
+    refuse(path, f"more than once, as {' and '.join(named)}; keep one of them")
+
+
+@pytest.mark.parametrize("change", [torch.Tensor.half, torch.Tensor.int, lambda counter: counter.reshape(1)])
+def test_counters_of_other_tools_are_left(tmp_path, change):
+    state = model_of("none").state_dict()
+    counters = {name: change(tensor) for name, tensor in state.items() if "num_batches" in name}
+    safetensors.torch.save_file(state | counters, tmp_path / "foreign.safetensors")
+    load_weights(model := model_of("none", seed=1), tmp_path / "foreign.safetensors")
+    assert equal(model, model_of("none"))
+
+
+@pytest.mark.parametrize(
+    ("network", "channels", "remedy"),
+    [
+        ({"kind": "ststnet"}, 3, "attention$"),
+        ({"kind": "resnet18", "attention": "none", "reduction": 16}, 2, "attention$"),
+        ({"kind": "resnet18", "attention": "none", "reduction": 16}, 3, "attention, or of a plain ResNet18$"),
+    ],
+)
+@pytest.mark.parametrize("foreign", ["dual", "none", None])
+def test_what_does_not_fit_is_told_what_would(tmp_path, network, channels, remedy, foreign):
+    path, model = tmp_path / "foreign.safetensors", build_network(network, 5, channels)
+    state = model_of(foreign).state_dict() if foreign else Small().state_dict()
+    safetensors.torch.save_file(state, path)
+    if foreign == "none" and remedy.endswith("ResNet18$"):
+        load_weights(model, path)
+    else:
+        refuse(path, f"; use weights of this same network, input and {remedy}", model)
+
+
+def test_the_size_is_held_against_the_network(tmp_path, monkeypatch):
+    monkeypatch.setattr("mer_core.models.weights.MAX_BYTES", 1000)
+    path, model = tmp_path / "large.safetensors", torch.nn.Linear(64, 64).double()
+    save_weights(model, path)
+    copy_weights(path, tmp_path / "copy.safetensors")
+    load_weights(torch.nn.Linear(64, 64), tmp_path / "copy.safetensors")
+    refuse(path, "is larger than weights of this network; name a safetensors file of them alone")
+
+
+@pytest.mark.parametrize(
+    "wrap", [lambda s: s, lambda s: {"model": s}, lambda s: {"state_dict": s, "epoch": 3}]
+)
+def test_a_pickle_is_converted_as_the_documents_say(tmp_path, monkeypatch, wrap):
+    text = (Path(__file__).parents[1] / "docs" / "models.md").read_text(encoding="utf-8")
+    [snippet] = [part for part in re.findall("```python\n(.*?)```", text, re.DOTALL) if "torch.load(" in part]
+    state = {f"model.{name}": tensor for name, tensor in Small(1.0).state_dict().items()}
+    state["model.layer.weight"] = state["model.layer.weight"].t().contiguous().t()
+    monkeypatch.chdir(tmp_path)
+    torch.save(wrap(state | {"criterion.weight": torch.ones(2), "model._extra": 1.0}), "weights.pth")
+    exec(snippet, {})
+    load_weights(model := Small(), tmp_path / "weights.safetensors")
     assert equal(model, Small(1.0))
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
 import re
+from collections import Counter
 from collections.abc import Set
 from pathlib import Path
 
@@ -17,15 +19,17 @@ from mer_core.errors import UserError
 from mer_core.job import awaits_fetching, cannot_read, is_out_of_memory, publish, write_text
 
 _LOG = logging.getLogger(__name__)
-MAX_BYTES = 1 << 30  # of a file; a ResNet18 with attention has 45 MB
+MAX_BYTES = 1 << 30  # of a file, beside what the network's own numbers take
 _DIGEST = re.compile(
-    r"(?<![0-9a-f])(?:[0-9a-f]{64}|[0-9a-f]{2}(?:[ :][0-9a-f]{2}){31})(?![0-9a-f])", re.IGNORECASE
+    r"(?<![0-9a-f])(?:[0-9a-f]{64}|[0-9a-f]{2}(?:[ :-][0-9a-f]{2}){31})(?![0-9a-f])", re.IGNORECASE
 )
 _WRITER = "mer_core"
 _CLASSIFIER = "fc."
 _ATTENTION = ".attention."
 _COUNTER = ".num_batches_tracked"  # absent from old files, and without use in training
 _AVERAGED = "n_averaged"  # which torch's AveragedModel counts beside its `module.`
+# What DataParallel, torch.compile, FSDP and checkpointed activations put into names.
+_WRAPPER = re.compile(r"(?<![^.])(?:module|_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
 
 
 def save_weights(model: nn.Module, path: str | Path) -> None:
@@ -53,9 +57,10 @@ def load_weights(model: nn.Module, path: str | Path, skip_classifier: bool = Fal
     """Fill a model from a safetensors file: one of ours, or one of torchvision's ResNet18.
 
     A file of a plain ResNet18 fits every kind of attention: the attention then keeps the weights it
-    was built with, and the log says so. A prefix that all names share (`module.` of DataParallel,
-    `_orig_mod.` of torch.compile, `model.`, `backbone.`) is taken off. In all else names, shapes and kinds
-    of number must agree.
+    was built with, and the log says so. What torch's wrappers put into names is taken out (`module.` of
+    DataParallel, `_orig_mod.` of torch.compile). Of a larger module the network's part is taken (`model.`,
+    `backbone.`), and the log names what is left out. In all else names, shapes and kinds of number must
+    agree.
 
     Args:
         model: made by build_model; left unchanged when an error is raised.
@@ -70,9 +75,13 @@ def load_weights(model: nn.Module, path: str | Path, skip_classifier: bool = Fal
     """
     path = Path(path)
     wanted = model.state_dict()
-    state = _without_wrapping(_read(path), wanted.keys())
+    limit = MAX_BYTES + 8 * sum(tensor.numel() for tensor in wanted.values())  # in double precision
+    state = _without_wrappers(_read(path, limit))
     if skip_classifier:
-        state, wanted = _without_classifier(state), _without_classifier(wanted)
+        wanted = _without_classifier(wanted)
+    state = _network_in(path, state, wanted.keys())
+    if skip_classifier:
+        state = _without_classifier(state)
     missing = {name for name in wanted.keys() - state.keys() if not name.endswith(_COUNTER)}
     kept: set[str] = set()
     if not any(_ATTENTION in name for name in state):
@@ -83,9 +92,10 @@ def load_weights(model: nn.Module, path: str | Path, skip_classifier: bool = Fal
     unexpected = state.keys() - wanted.keys()
     if missing or unexpected:
         problem = "; ".join([*_listed("lacks", missing), *_listed("has unexpected", unexpected)])
-        raise UserError(f"{path}: {problem}; use weights of the same attention, or of a plain ResNet18")
+        raise UserError(f"{path}: {problem}; {_remedy(wanted)}")
+    state = {name: tensor for name, tensor in state.items() if not _is_odd_counter(name, tensor)}
     for name, tensor in state.items():
-        _check_tensor(path, name, tensor, wanted[name])
+        _check_tensor(path, name, tensor, wanted)
     model.load_state_dict(state, strict=False)
     return kept
 
@@ -107,19 +117,21 @@ def _write(path: Path, data: bytes) -> None:
     write_text(digest_path(path), f"{_sha256(data)}  {path.name}\n")
 
 
-def _verified(path: Path) -> bytes:
-    """The bytes of a file, held against its digest where it has one."""
+def _verified(path: Path, limit: float = math.inf) -> bytes:
+    """The bytes of a file of `limit` bytes at most, held against its digest where it has one."""
     beside = digest_path(path)
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise UserError(f"{path}: is larger than any ResNet18; name a safetensors file of one")
+        if path.stat().st_size > limit:
+            raise UserError(
+                f"{path}: is larger than weights of this network; name a safetensors file of them alone"
+            )
         data = path.read_bytes()
-        recorded = _digest_in(beside.read_bytes(), path.name) if beside.exists() else None
+        recorded = _digests_in(beside.read_bytes(), path.name) if beside.exists() else None
     except OSError as error:
         raise cannot_read(error.filename or path, error) from None
-    if recorded == "":
+    if recorded == set():
         raise UserError(f"{beside}: holds no sha256; write it anew, as sha256sum does")
-    if recorded not in (None, _sha256(data)):
+    if recorded is not None and _sha256(data) not in recorded:
         raise UserError(
             f"{path}: differs from the sha256 in {beside.name}; fetch or copy both again; "
             "of files that the workflow made, delete both and run again"
@@ -127,21 +139,26 @@ def _verified(path: Path) -> bytes:
     return data
 
 
-def _digest_in(content: bytes, name: str) -> str:
-    """The digest in a checksum file, whatever tool wrote it (sha256sum, openssl, certutil, ...); '' if none.
+def _digests_in(content: bytes, name: str) -> set[str]:
+    """The digests in a checksum file, whatever tool wrote it (sha256sum, openssl, certutil, ...).
 
-    In capitals or not, in one piece or by bytes, UTF-8 or UTF-16, with a byte-order mark or without; of
-    several digests that of the file `name`.
+    In capitals or not, in one piece or by bytes, UTF-8 or UTF-16, with a byte-order mark or without; where
+    lines name the file `name`, in whatever folder, theirs alone.
     """
     encoding = "utf-16" if content.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
     lines = content.decode(encoding, errors="replace").splitlines()
-    found = [(name in line, match[0]) for line in lines for match in _DIGEST.finditer(line)]
-    return re.sub("[ :]", "", max(found, key=lambda one: one[0])[1]).lower() if found else ""
+    whole = re.compile(rf"(?<![\w.+-]){re.escape(name)}(?![\w.+-])", re.IGNORECASE)
+    found = [
+        (whole.search(line) is not None, re.sub("[ :-]", "", match[0]).lower())
+        for line in lines
+        for match in _DIGEST.finditer(line)
+    ]
+    return {digest for named, digest in found if named} or {digest for _, digest in found}
 
 
-def _read(path: Path) -> dict[str, Tensor]:
+def _read(path: Path, limit: float) -> dict[str, Tensor]:
     """The tensors of a file that is read once, so that what was verified is what is used."""
-    data = _verified(path)
+    data = _verified(path, limit)
     try:
         state = load(data)
     except (SafetensorError, KeyError, ValueError, RuntimeError) as error:
@@ -164,25 +181,61 @@ def _read(path: Path) -> dict[str, Tensor]:
     return state
 
 
-def _without_wrapping(state: dict[str, Tensor], wanted: Set[str]) -> dict[str, Tensor]:
-    """The tensors without what modules around the network have put before all of their names."""
-    bare = {name: tensor for name, tensor in state.items() if name != _AVERAGED}
-    while bare and not bare.keys() & wanted:
-        if len({name.partition(".")[0] for name in bare}) > 1 or not all("." in name for name in bare):
-            return state
-        bare = {name.partition(".")[2]: tensor for name, tensor in bare.items()}
-    return bare
+def _without_wrappers(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors by their names without wrappers; as they are where two would have one name."""
+    kept = {name: tensor for name, tensor in state.items() if name.rpartition(".")[2] != _AVERAGED}
+    bare = {_WRAPPER.sub("", name): tensor for name, tensor in kept.items()}
+    return bare if len(bare) == len(kept) else kept
 
 
-def _check_tensor(path: Path, name: str, tensor: Tensor, wanted: Tensor) -> None:
+def _network_in(path: Path, state: dict[str, Tensor], wanted: Set[str]) -> dict[str, Tensor]:
+    """The tensors below the prefix under which most of those wanted stand, by their names there.
+
+    Raises:
+        UserError: under several prefixes nothing is missing.
+    """
+    needed = {name for name in wanted if _ATTENTION not in name and not name.endswith(_COUNTER)}
+    found = Counter(
+        name[:start]
+        for name in state
+        for start in (0, *(dot.end() for dot in re.finditer(r"\.", name)))
+        if name[start:] in needed
+    )
+    most = max(found.values(), default=0)
+    prefixes = [prefix for prefix, count in found.items() if count == most]
+    if len(prefixes) > 1 and most == len(needed):
+        listed = " and ".join(repr(f"{prefix}*") for prefix in sorted(prefixes))
+        raise UserError(f"{path}: holds the network more than once, as {listed}; keep one of them")
+    if len(prefixes) != 1:  # then nothing is shared, and the message tells the full names
+        return state
+    [prefix] = prefixes
+    if others := {name for name in state if not name.startswith(prefix)}:
+        _LOG.info("%s: takes '%s*', %s", path, prefix, *_listed("leaves out", others))
+    return {name.removeprefix(prefix): state[name] for name in state if name.startswith(prefix)}
+
+
+def _is_odd_counter(name: str, tensor: Tensor) -> bool:
+    """Whether it is one that other tools made a number of half precision, or a list of one number."""
+    return name.endswith(_COUNTER) and (tensor.is_floating_point() or tensor.ndim > 0)
+
+
+def _check_tensor(path: Path, name: str, tensor: Tensor, model: dict[str, Tensor]) -> None:
+    wanted = model[name]
     if tensor.shape != wanted.shape:
         found, needed = tuple(tensor.shape), tuple(wanted.shape)
-        remedy = "leave out the classifier" if name.startswith(_CLASSIFIER) else "use weights of a ResNet18"
+        remedy = "leave out the classifier" if name.startswith(_CLASSIFIER) else _remedy(model)
         raise UserError(f"{path}: {name} has shape {found}, the model needs {needed}; {remedy}")
     if tensor.is_floating_point() != wanted.is_floating_point():
         raise UserError(f"{path}: {name} holds {tensor.dtype}, the model needs {wanted.dtype}; make it again")
     if not tensor.to(wanted.dtype).isfinite().all():
         raise UserError(f"{path}: {name} holds numbers that are not finite; make or fetch it again")
+
+
+def _remedy(wanted: dict[str, Tensor]) -> str:
+    """Which weights would fit."""
+    is_resnet18 = "layer4.1.conv2.weight" in wanted
+    plain = ", or of a plain ResNet18" if is_resnet18 and wanted["conv1.weight"].shape[1] == 3 else ""
+    return f"use weights of this same network, input and attention{plain}"
 
 
 def _without_classifier(state: dict[str, Tensor]) -> dict[str, Tensor]:
