@@ -109,10 +109,9 @@ def layout_of(wildcards):
 
 @cache
 def inventory_of(name):
-    """What lies in a user's own copy, by names, sizes and dates."""
+    """What lies in a user's own copy, and where its reader looks besides, by names, sizes and dates."""
     dataset = CONFIG.datasets[name]
-    beside = (getattr(dataset, key, None) for key in ("workbook", "table"))
-    return inventory(dataset.root, *(path for path in beside if path))
+    return inventory(dataset.root, *list_beside(name, dataset, Path(dataset.root)))
 
 
 def outside_data(wildcards):

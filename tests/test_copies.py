@@ -28,6 +28,7 @@ from dataset_samples import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from test_stills import section, write_raf
 
 from mer_core.config.experiment import load_config
 from mer_core.config.section import dump
@@ -36,7 +37,7 @@ from mer_core.datasets.clips import clip_frames
 from mer_core.datasets.defects import Findings
 from mer_core.datasets.frames import Root, series
 from mer_core.datasets.manifest import new_sample
-from mer_core.datasets.reading import read_dataset
+from mer_core.datasets.reading import list_beside, read_dataset
 from mer_core.datasets.workbook import read_table
 from mer_core.errors import UserError
 
@@ -698,3 +699,34 @@ def test_the_labelled_frame_is_the_peak(tmp_path):
     assert samples.index[samples.subject == "S005"].tolist() == [f"S005_001_{n:08d}" for n in (9, 10, 11)]
     after = defects[defects.defect == "frames_after_peak"].iloc[0]
     assert after.action == "not used: 2 frames after 11, which is labelled"
+
+
+@pytest.mark.parametrize("layout", ["casme2", "casme2, its table named", "ckplus", "rafdb", "affectnet"])
+def test_labels_outside_of_the_root_are_watched_as_they_are_read(tmp_path, layout):
+    """What is watched is what a planned run compares, so that mended labels are read again."""
+    copy = tmp_path / "copy"
+    part, settings = copy / "Cropped", casme2_settings()
+    if layout == "ckplus":
+        write_ckplus(copy, [("S005", "001", 3, 3), ("S010", "002", 3, 5)])
+        part, settings, labels = copy / "cohn-kanade-images", ckplus_settings(), copy / "Emotion"
+    elif layout == "rafdb":
+        labels, part = copy / "EmoLabel", copy / "Image" / "aligned"
+        write_raf(copy, ["train_00001.jpg 5", "train_00002.jpg 7"])
+        settings = section(layout)
+    elif layout == "affectnet":
+        labels, part, settings = copy / "annotations", copy / "images", section(layout)
+        labels.mkdir(parents=True)
+        for number in (0, 1):
+            draw(part / f"{number}.jpg")
+            np.save(labels / f"{number}_exp.npy", str(number))
+    else:
+        write_casme2(copy, tree=part.name)
+        labels = copy / WORKBOOK
+        for other in ("notes.txt", "SAMM_Micro.xlsx", "~$CASME2.xlsx"):
+            (copy / other).write_text("of no table of this dataset")
+        if "named" in layout:
+            labels = labels.rename(copy / "codes.xlsx")
+            settings = casme2_settings(workbook="../codes.xlsx")
+    assert read(part, settings)[0].included.sum() >= 2
+    beside = list_beside(settings.layout, settings, part)
+    assert [place.resolve() for place in beside] == [labels]

@@ -19,7 +19,7 @@ from mer_core.datasets import frames
 from mer_core.datasets.defects import Findings
 from mer_core.datasets.frames import Root
 from mer_core.datasets.published import Published
-from mer_core.datasets.stills import Said, above, of_code, read_stills
+from mer_core.datasets.stills import Said, labels_above, of_code, opened, read_stills
 
 SETTINGS = Affectnet
 CODES = dict(
@@ -53,7 +53,7 @@ def read(name: str, settings: Affectnet, root: Root, findings: Findings) -> list
         UserError: there are no labelled images.
     """
     listing = [*frames.walk(root)]
-    annotated = _annotations(listing) or _annotations(above(root, "annotations"))
+    annotated = _annotations(listing) or _annotations(opened(beside(settings, root)))
     used = [(folder, [file for file in names if not _ANNOTATION.search(file)]) for folder, names in listing]
 
     def listed(path: Path) -> list[Said]:
@@ -62,6 +62,11 @@ def read(name: str, settings: Affectnet, root: Root, findings: Findings) -> list
 
     example = "train_set/images/0.jpg with train_set/annotations/0_exp.npy, or anger/0.jpg"
     return read_stills(name, settings, root, used, CODES, listed, example, findings)
+
+
+def beside(_: Affectnet, root: Root) -> list[Path]:
+    """The annotations next to a root that is a part of the dataset: files, and folders of such."""
+    return labels_above(root, lambda file: file.endswith(SUFFIX), "annotations")
 
 
 def _annotations(listing: Iterable[tuple[Path, list[str]]]) -> dict[tuple[Path, str], list[Path]]:

@@ -17,9 +17,9 @@ from mer_core.datasets import frames
 from mer_core.datasets.annotated import Key, clip_key
 from mer_core.datasets.defects import Findings
 from mer_core.datasets.frames import Root
-from mer_core.datasets.layouts import ClipLayout, list_people, read_clips
+from mer_core.datasets.layouts import ClipLayout, list_beside, list_people, read_clips
 from mer_core.datasets.published import Published
-from mer_core.datasets.tables import Beside, Table, mirror_offsets
+from mer_core.datasets.tables import Table, mirror_offsets
 from mer_core.datasets.trees import folders_above, tree_above
 
 # `Onset` and `Total` of the released files are milliseconds, and no frame numbers.
@@ -71,7 +71,7 @@ def _place(root: Root, folder: Path) -> tuple[Path, Key] | None:
     return None
 
 
-def _mend(settings: Casme, table: pd.DataFrame, _: Beside, findings: Findings) -> pd.DataFrame:
+def _mend(settings: Casme, table: pd.DataFrame, _: pd.DataFrame | None, findings: Findings) -> pd.DataFrame:
     """The same labels in all files, and the rule for missing offsets."""
     table = table.assign(label=table["label"].map(frames.plain).replace("comtempt", "contempt"))
     return mirror_offsets(table, findings) if settings.missing_offset == "mirror" else table
@@ -102,3 +102,4 @@ def _layout(settings: Casme) -> ClipLayout:
 
 read = partial(read_clips, _layout)
 list_subjects = partial(list_people, _layout)
+beside = partial(list_beside, _layout)

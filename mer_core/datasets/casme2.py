@@ -18,9 +18,9 @@ from mer_core.datasets import frames
 from mer_core.datasets.annotated import Key, clip_key
 from mer_core.datasets.defects import Findings
 from mer_core.datasets.frames import Root, Series
-from mer_core.datasets.layouts import ClipLayout, list_people, read_clips
+from mer_core.datasets.layouts import ClipLayout, list_beside, list_people, read_clips
 from mer_core.datasets.published import Published
-from mer_core.datasets.tables import Beside, Table
+from mer_core.datasets.tables import Table
 from mer_core.datasets.trees import folders_above, tree_above
 from mer_core.errors import UserError
 
@@ -110,9 +110,8 @@ _OBJECTIVE = Table(
 )
 
 
-def _with_objective_classes(table: pd.DataFrame, beside: Beside, _: Findings) -> pd.DataFrame:
+def _with_objective_classes(table: pd.DataFrame, classes: pd.DataFrame | None, _: Findings) -> pd.DataFrame:
     """The table of emotions with the classes of the other one in their place."""
-    classes = beside(_OBJECTIVE)
     if classes is None:
         raise UserError(
             f"CASME II: no table of objective classes ({_OBJECTIVE.example}); put it beside the annotation "
@@ -136,7 +135,7 @@ LAYOUT = ClipLayout(
     kinds=("raw_selected", "raw", "cropped"),
     kind=_kind,
 )
-OBJECTIVE = replace(LAYOUT, table=replace(LAYOUT.table, mend=_with_objective_classes))
+OBJECTIVE = replace(LAYOUT, table=replace(LAYOUT.table, beside=_OBJECTIVE, mend=_with_objective_classes))
 
 
 def _layout(settings: Casme2) -> ClipLayout:
@@ -147,3 +146,4 @@ SETTINGS = Casme2
 PUBLISHED = _published
 read = partial(read_clips, _layout)
 list_subjects = partial(list_people, _layout)
+beside = partial(list_beside, _layout)

@@ -19,9 +19,9 @@ from mer_core.datasets import frames, workbook
 from mer_core.datasets.annotated import Key, clip_key
 from mer_core.datasets.defects import Findings
 from mer_core.datasets.frames import Root
-from mer_core.datasets.layouts import ClipLayout, list_people, read_clips
+from mer_core.datasets.layouts import ClipLayout, list_beside, list_people, read_clips
 from mer_core.datasets.published import Published
-from mer_core.datasets.tables import Beside, Table
+from mer_core.datasets.tables import Table
 from mer_core.datasets.trees import tree_above
 
 COLUMNS = {
@@ -86,13 +86,12 @@ def _place(root: Root, folder: Path) -> tuple[Path, Key] | None:
     return tree_above(root, recording.parent), clip_key(subject, letter)
 
 
-def _repair(table: pd.DataFrame, beside: Beside, findings: Findings) -> pd.DataFrame:
+def _repair(table: pd.DataFrame, full: pd.DataFrame | None, findings: Findings) -> pd.DataFrame:
     """Take intervals that are out of order from the table of micro- and macro-expressions, if there is one.
 
     The second version of that table has those rows in order, but no emotions. A row is found again by
     subject, recording and onset.
     """
-    full = beside(_FULL)
     if full is None:
         return table
     known = {(_named(cells), cells["onset"]): cells for _, cells in full.iterrows() if _is_ordered(cells)}
@@ -165,6 +164,7 @@ def _layout(settings: Casme3) -> ClipLayout:
         may_be=lambda file: bool(re.search(r"part_?a_?me", file.lower())),
         example="cas(me)3_part_A_ME_label_JpgIndex_v2.xlsx",
         rank=lambda file: "v2" not in file.lower(),
+        beside=_FULL,
         mend=_repair,
         longest=10.0,
         repeats=True,
@@ -177,3 +177,4 @@ SETTINGS = Casme3
 PUBLISHED = _published
 read = partial(read_clips, _layout)
 list_subjects = partial(list_people, _layout)
+beside = partial(list_beside, _layout)

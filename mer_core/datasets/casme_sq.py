@@ -18,9 +18,9 @@ from mer_core.datasets import frames, workbook
 from mer_core.datasets.annotated import Key, clip_key
 from mer_core.datasets.defects import Findings
 from mer_core.datasets.frames import Root
-from mer_core.datasets.layouts import ClipLayout, list_people, read_clips
+from mer_core.datasets.layouts import ClipLayout, list_beside, list_people, read_clips
 from mer_core.datasets.published import Published
-from mer_core.datasets.tables import Beside, Table, mirror_offsets
+from mer_core.datasets.tables import Table, mirror_offsets
 from mer_core.datasets.trees import folders_above, tree_above
 from mer_core.errors import UserError
 
@@ -104,7 +104,7 @@ def _person(root: Root, folder: Path) -> str | None:
     return f"s{match[1]}" if match else None
 
 
-def _mend(settings: CasmeSq, table: pd.DataFrame, _: Beside, findings: Findings) -> pd.DataFrame:
+def _mend(settings: CasmeSq, table: pd.DataFrame, _: pd.DataFrame | None, findings: Findings) -> pd.DataFrame:
     return mirror_offsets(table, findings) if settings.missing_offset == "mirror" else table
 
 
@@ -137,3 +137,4 @@ SETTINGS = CasmeSq
 PUBLISHED = _published
 read = partial(read_clips, _layout)
 list_subjects = partial(list_people, _layout)
+beside = partial(list_beside, _layout)

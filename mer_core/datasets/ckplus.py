@@ -9,6 +9,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +121,13 @@ def list_subjects(settings: Ckplus, root: Root) -> list[str]:
     return sorted({sample["subject"] for sample in samples if sample["included"]})
 
 
+def beside(_: Ckplus, root: Root) -> list[Path]:
+    """The folders of labels next to a root that is the image folder of the dataset, the nearer first."""
+    return [
+        inner for _, folders, _ in frames.above(root) for inner in folders if "emotion" in inner.name.lower()
+    ]
+
+
 def _find_sequences(
     name: str, settings: Ckplus, root: Root, findings: Findings
 ) -> tuple[dict[Key, Sequence], dict[Key, Sequence]]:
@@ -148,12 +156,12 @@ def _find_sequences(
         example = "S005/001/S005_001_00000011.png, or folders of CK+48 such as happy/S010_004_00000017.png"
         raise frames.nothing_there(name, "frames", example, listing, root)
     if with_frames and not any(sequence.labels for sequence in originals.values()):
-        beside = _labels_beside(root.path)
-        if not beside and not reduced:
+        outside = _read_labels(beside(settings, root))
+        if not outside and not reduced:
             raise UserError(
                 f"{root.path}: frames, but no S005_001_00000011_emotion.txt; unzip Emotion_labels.zip there"
             )
-        for key, labels in beside.items():
+        for key, labels in outside.items():
             originals[key].labels.extend(labels)
     for folder, names in listing:
         others = [
@@ -239,25 +247,17 @@ def parse_label(file: Path) -> str | None:
     return CODES[int(code)] if code in range(len(CODES)) else None
 
 
-def _labels_beside(root: Path) -> dict[Key, list[Label]]:
-    """Emotion files next to a root that is the image folder of the dataset."""
+def _read_labels(folders: Iterable[Path]) -> dict[Key, list[Label]]:
+    """What emotion files say, of the nearest place that has any."""
     labels: dict[Key, list[Label]] = defaultdict(list)
-    for above in (root.parent, root.parent.parent):
-        for folder in _folders(above):
-            if "emotion" in folder.name.lower():
-                for inner, names in frames.walk(Root(folder)):
-                    for key, _, found in _group(inner, names):
-                        labels[key] += found
+    for _, level in groupby(folders, key=lambda folder: folder.parent):
+        for folder in level:
+            for inner, names in frames.walk(Root(folder)):
+                for key, _, found in _group(inner, names):
+                    labels[key] += found
         if labels:
             break
     return {key: found for key, found in labels.items() if found}
-
-
-def _folders(above: Path) -> list[Path]:
-    try:
-        return frames.scan(above, Root(above))[0]
-    except OSError:  # above the root, there need be nothing that may be read
-        return []
 
 
 def _read_sequence(

@@ -17,9 +17,9 @@ from mer_core.datasets import frames
 from mer_core.datasets.annotated import Key, clip_key
 from mer_core.datasets.defects import Findings
 from mer_core.datasets.frames import Root
-from mer_core.datasets.layouts import ClipLayout, list_people, read_clips
+from mer_core.datasets.layouts import ClipLayout, list_beside, list_people, read_clips
 from mer_core.datasets.published import Published
-from mer_core.datasets.tables import Beside, Table
+from mer_core.datasets.tables import Table
 from mer_core.datasets.trees import folders_above, tree_above
 
 COLUMNS = {
@@ -72,7 +72,7 @@ def _person(root: Root, folder: Path) -> str | None:
     return _subject(above[0].name) if above else None
 
 
-def _mend(table: pd.DataFrame, _: Beside, findings: Findings) -> pd.DataFrame:
+def _mend(table: pd.DataFrame, _: pd.DataFrame | None, findings: Findings) -> pd.DataFrame:
     """The first label of each clip, the others noted; without the sums below the table."""
     table = table[table["clip"].ne("")].copy()
     for row, cells in table.iterrows():
@@ -101,3 +101,4 @@ LAYOUT = ClipLayout(
 )
 read = partial(read_clips, lambda _: LAYOUT)
 list_subjects = partial(list_people, lambda _: LAYOUT)
+beside = partial(list_beside, lambda _: LAYOUT)

@@ -136,6 +136,19 @@ def scan(folder: Path, root: Root) -> tuple[list[Path], list[str]]:
     return sorted(folders, key=lambda path: natural_key(path.name)), sorted(files, key=natural_key)
 
 
+def above(root: Root) -> Iterator[tuple[Path, list[Path], list[str]]]:
+    """The two folders above a root inside of a copy, the nearer first, with what `scan` gives of each.
+
+    The folder that leads back to the root is left out, and so is what may not be read: there need be nothing.
+    """
+    for folder in root.path.parents[:2]:
+        try:
+            folders, files = scan(folder, Root(folder))
+        except OSError:
+            continue
+        yield folder, [inner for inner in folders if not root.path.is_relative_to(inner)], files
+
+
 def walk(root: Root, aliases: bool = False) -> Iterator[tuple[Path, list[str]]]:
     """Every folder from the root down to eight deep, with the names of its files.
 

@@ -13,7 +13,7 @@ from mer_core.datasets import frames
 from mer_core.datasets.annotated import Candidate, Key, find_frames
 from mer_core.datasets.defects import Findings
 from mer_core.datasets.frames import Root, Series
-from mer_core.datasets.tables import Table, read_rows, read_table_of
+from mer_core.datasets.tables import Table, read_rows, read_table_of, tables_above
 from mer_core.datasets.trees import (
     Listing,
     check_labels,
@@ -120,6 +120,12 @@ def list_people(describe: Describe[Settings], settings: Settings, root: Root) ->
     table = read_table_of(name, settings, layout.table, root, listing, findings)
     samples = read_rows(name, settings, layout.table, table, findings)
     return sorted({sample["subject"] for sample in samples if sample["label"]}, key=frames.natural_key)
+
+
+def list_beside(describe: Describe[Settings], settings: Settings, root: Root) -> list[Path]:
+    """The tables outside of the root that annotate its clips."""
+    form = describe(settings).table
+    return tables_above(settings, form, root) if form else []
 
 
 def _find(

@@ -16,7 +16,7 @@ from mer_core.config.layouts.mmew import Mmew
 from mer_core.datasets import frames
 from mer_core.datasets.annotated import Key, clip_key
 from mer_core.datasets.frames import Root
-from mer_core.datasets.layouts import ClipLayout, list_people, read_clips
+from mer_core.datasets.layouts import ClipLayout, list_beside, list_people, read_clips
 from mer_core.datasets.published import Published
 from mer_core.datasets.tables import Table
 from mer_core.datasets.trees import folders_above, tree_above
@@ -100,3 +100,4 @@ LAYOUT = ClipLayout(
 )
 read = partial(read_clips, lambda _: LAYOUT)
 list_subjects = partial(list_people, lambda _: LAYOUT)
+beside = partial(list_beside, lambda _: LAYOUT)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from mer_core.datasets import frames
 from mer_core.datasets.defects import Findings
 from mer_core.datasets.frames import Root
 from mer_core.datasets.published import Published
-from mer_core.datasets.stills import Said, above, of_code, read_stills
+from mer_core.datasets.stills import Said, labels_above, of_code, opened, read_stills
 from mer_core.errors import UserError
 from mer_core.job import cannot_read
 
@@ -50,7 +51,7 @@ def read(name: str, settings: Rafdb, root: Root, findings: Findings) -> list[dic
         UserError: there are no labelled images, or the list cannot be read.
     """
     listing = [(folder, names) for folder, names in frames.walk(root) if not _is_compound(folder, root)]
-    said = _read_lists(listing, root) or _read_lists(above(root, "emolabel"), root)
+    said = _read_lists(listing, root) or _read_lists(opened(beside(settings, root)), root)
     kinds = {_kind(folder, file) for folder, names in listing for file in names} - {None}
     wanted = settings.frames if settings.frames != "auto" else "aligned" if "aligned" in kinds else "original"
     used = [
@@ -67,6 +68,11 @@ def read(name: str, settings: Rafdb, root: Root, findings: Findings) -> list[dic
         action = f"{len(lost)} of {len(said)} faces of the list are not there as {wanted}, first {lost[0]}"
         findings.add("annotation_without_frames", action, file=said[lost[0]][0][1])
     return samples
+
+
+def beside(_: Rafdb, root: Root) -> list[Path]:
+    """The lists of labels next to a root that is a part of the dataset, and the folders of such."""
+    return labels_above(root, _LIST.fullmatch, "emolabel")
 
 
 def _is_compound(folder: Path, root: Root) -> bool:
@@ -89,7 +95,7 @@ def _kind(folder: Path, file: str) -> str | None:
     return "aligned" if match[2] or folder.name.lower() == "aligned" else "original"
 
 
-def _read_lists(listing: list[tuple[Path, list[str]]], root: Root) -> dict[str, list[Said]]:
+def _read_lists(listing: Iterable[tuple[Path, list[str]]], root: Root) -> dict[str, list[Said]]:
     """What the lists say of each face, lines such as `train_00001.jpg 5`."""
     said: dict[str, list[Said]] = defaultdict(list)
     for path in (folder / file for folder, names in listing for file in names if _LIST.fullmatch(file)):

@@ -25,7 +25,8 @@ def layout(name: str) -> ModuleType:
 
     It holds SETTINGS, the layout's section of the configuration; PUBLISHED, what its authors say that it
     holds, or a function of the settings that tells it; read(name, settings, root, findings), its samples;
-    and, where people have names, list_subjects(settings, root), the people on disk. It is imported
+    where people have names, list_subjects(settings, root), the people on disk; and, where labels may lie
+    outside of the root, beside(settings, root), the files and folders there. It is imported
     by its name, so that the code of one layout is no part of what another's samples depend on.
     """
     return importlib.import_module(f"mer_core.datasets.{name}")
@@ -90,6 +91,19 @@ def located(name: str, settings: Copy, root: Path) -> Root:
             if named is not None and not (path := spelled(place.path, named)).exists():
                 raise UserError(f"{path}: no such table; mend {key}.{table}")
     return place
+
+
+def list_beside(name: str, settings: Copy, root: Path) -> list[Path]:
+    """What is read of a dataset besides its folder: the table that is named, else where the reader looks.
+
+    Raises:
+        UserError: as `located`.
+    """
+    place = located(name, settings, root)
+    named = [getattr(settings, table, None) for table in ("workbook", "table")]
+    found = getattr(layout(settings.layout), "beside", lambda *_: [])
+    with _readable():
+        return [*(spelled(place.path, one) for one in named if one), *found(settings, place)]
 
 
 def list_subjects(name: str, settings: Copy, root: Path) -> list[str]:

@@ -16,7 +16,7 @@ from mer_core.config.layouts.samm import Samm
 from mer_core.datasets import frames
 from mer_core.datasets.annotated import Key, clip_key
 from mer_core.datasets.frames import Root
-from mer_core.datasets.layouts import ClipLayout, list_people, read_clips
+from mer_core.datasets.layouts import ClipLayout, list_beside, list_people, read_clips
 from mer_core.datasets.published import Published
 from mer_core.datasets.tables import Table
 from mer_core.datasets.trees import tree_above
@@ -100,3 +100,4 @@ def _layout(settings: Samm) -> ClipLayout:
 
 read = partial(read_clips, _layout)
 list_subjects = partial(list_people, _layout)
+beside = partial(list_beside, _layout)

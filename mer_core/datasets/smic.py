@@ -20,7 +20,7 @@ from mer_core.datasets.annotated import Candidate, Key, clip_key
 from mer_core.datasets.checks import assign_class
 from mer_core.datasets.defects import Findings
 from mer_core.datasets.frames import Root
-from mer_core.datasets.layouts import ClipLayout, list_people, read_clips
+from mer_core.datasets.layouts import ClipLayout, list_beside, list_people, read_clips
 from mer_core.datasets.manifest import new_sample
 from mer_core.datasets.published import Published
 from mer_core.datasets.tables import Table
@@ -210,3 +210,4 @@ def _layout(settings: Smic) -> ClipLayout:
 
 read = partial(read_clips, _layout)
 list_subjects = partial(list_people, _layout)
+beside = partial(list_beside, _layout)

@@ -6,7 +6,7 @@ A module of a dataset says which number means which expression. Labels are names
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -118,19 +118,19 @@ def label_of_folder(folder: Path, root: Root) -> Said | None:
     return None
 
 
-def above(root: Root, named: str) -> list[tuple[Path, list[str]]]:
-    """The two folders above a root that is a part of a dataset, and what the folders of a name hold there."""
+def labels_above(root: Root, is_labels: Callable[[str], object], named: str) -> list[Path]:
+    """Where labels may lie above a root that is a part of a dataset: files, and folders of a name."""
     found = []
-    for folder in root.path.parents[:2]:
-        try:
-            inner, files = frames.scan(folder, Root(folder))
-        except OSError:  # there need be nothing that may be read
-            continue
-        found.append((folder, files))
-        for beside in inner:
-            if frames.plain(beside.name) == named:
-                found += frames.walk(Root(beside))
+    for folder, folders, files in frames.above(root):
+        found += [folder / file for file in files if is_labels(file)]
+        found += [inner for inner in folders if frames.plain(inner.name) == named]
     return found
+
+
+def opened(places: Iterable[Path]) -> Iterator[tuple[Path, list[str]]]:
+    """Files, and what folders hold, as `frames.walk` gives it."""
+    for place in places:
+        yield from frames.walk(Root(place)) if place.is_dir() else [(place.parent, [place.name])]
 
 
 def _number(folder: Path) -> int | None:

@@ -21,9 +21,6 @@ from mer_core.datasets.manifest import new_sample
 from mer_core.datasets.trees import Listing
 from mer_core.errors import Unreadable, UserError
 
-Beside = Callable[["Table"], "pd.DataFrame | None"]
-"""Another table of a copy, None where there is none."""
-
 
 @dataclass(frozen=True)
 class Table:
@@ -40,8 +37,9 @@ class Table:
         part: which part of the clips a file annotates, by its path; the tables of all parts are put together.
             None where each file of any name may be one of a part.
         is_meant: whether the sheet of this name is one of the table, where a workbook has several.
+        beside: another table of the copy, which `mend` needs.
         mend: what else must happen to the table, which has a column `where` (file and row) for defects. Takes
-            the table, and a function that finds another one of the copy.
+            the table, and the one beside it, None where there is none.
         label_of: the label that a clip's name tells, where that counts rather than the table's.
         repeats: whether several rows annotate one clip: sample ids then hold the onset.
         longest: seconds beyond which an interval is mistyped; None where there is no limit.
@@ -58,7 +56,10 @@ class Table:
     rank: Callable[[str], int] = lambda file: 0
     part: Callable[[Path], str] | None = lambda path: ""
     is_meant: Callable[[str], bool] = lambda title: True
-    mend: Callable[[pd.DataFrame, Beside, Findings], pd.DataFrame] = lambda table, beside, findings: table
+    beside: Table | None = None
+    mend: Callable[[pd.DataFrame, pd.DataFrame | None, Findings], pd.DataFrame] = (
+        lambda table, beside, findings: table
+    )
     label_of: Callable[[Key], str] | None = None
     repeats: bool = False
     longest: float | None = None
@@ -111,11 +112,22 @@ def read_table_of(
         files = frames.scan(path, Root(path))[1] if path.is_dir() else []
         paths = _choose(root, [path / file for file in files], form, remedy) or [path]
 
-    def beside(other: Table) -> pd.DataFrame | None:
-        found = _find(root, listing, other, "leave one of them there")
-        return _read_all(found, other) if found else None
+    table, beside = _read_all(paths, form), None
+    if form.beside and (found := _find(root, listing, form.beside, "leave one of them there")):
+        beside = _read_all(found, form.beside)
+    return form.mend(table, beside, findings)
 
-    return form.mend(_read_all(paths, form), beside, findings)
+
+def tables_above(settings: AnnotatedClips, form: Table, root: Root) -> list[Path]:
+    """The tables in the two folders above the root that `read_table_of` may choose from."""
+    forms = [form if settings.workbook is None else None, form.beside]
+    return [
+        folder / name
+        for one in filter(None, forms)
+        for folder, _, names in frames.above(root)
+        for name in names
+        if _is_table(name, one.may_be)
+    ]
 
 
 def mirror_offsets(table: pd.DataFrame, findings: Findings) -> pd.DataFrame:
@@ -142,8 +154,7 @@ def _read_all(paths: Sequence[Path], form: Table) -> pd.DataFrame:
 
 def _find(root: Root, listing: Listing, form: Table, remedy: str) -> list[Path]:
     """The tables of the nearest level that has any: the root, or one of the two folders above."""
-    above = [root.path.parent, root.path.parent.parent]
-    for level in [listing, *([(folder, _files(folder))] for folder in above)]:
+    for level in [listing, *([(folder, names)] for folder, _, names in frames.above(root))]:
         if found := _choose(root, [folder / name for folder, names in level for name in names], form, remedy):
             return found
     return []
@@ -251,13 +262,6 @@ def read_rows(
 
 def _is_table(name: str, may_be: Callable[[str], bool]) -> bool:
     return Path(name).suffix.lower() in workbook.SUFFIXES and not name.startswith("~") and may_be(name)
-
-
-def _files(folder: Path) -> list[str]:
-    try:
-        return frames.scan(folder, Root(folder))[1]
-    except OSError:  # above the root, there need be nothing that may be read
-        return []
 
 
 def _remedy(root: Root, listing: Listing, may_be: Callable[[str], bool], key: str) -> str:
