@@ -13,6 +13,7 @@ import resource
 import runpy
 import struct
 import tempfile
+import time
 import zipfile
 import zlib
 from contextlib import contextmanager
@@ -236,6 +237,15 @@ def test_weights_of_a_terabyte(tmp_path):
     path.touch()
     os.truncate(path, 1 << 40)
     refused("is larger than weights of this network", lambda: load_weights(Small(), path))
+
+
+def test_weights_of_an_endless_name(tmp_path):
+    path, state = tmp_path / "weights.safetensors", Small().state_dict()
+    state["a." * 200_000 + "fc.weight"] = state.pop("fc.weight")
+    safetensors.torch.save_file(state, path)
+    started = time.monotonic()
+    refused("lacks 'fc.weight'", lambda: load_weights(Small(), path))
+    assert time.monotonic() - started < 5
 
 
 # What would leave the folder.

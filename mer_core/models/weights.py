@@ -195,22 +195,24 @@ def _network_in(path: Path, state: dict[str, Tensor], wanted: Set[str]) -> dict[
         UserError: under several prefixes nothing is missing.
     """
     needed = {name for name in wanted if _ATTENTION not in name and not name.endswith(_COUNTER)}
-    found = Counter(
-        name[:start]
-        for name in state
-        for start in (0, *(dot.end() for dot in re.finditer(r"\.", name)))
-        if name[start:] in needed
-    )
+    depth = max((name.count(".") for name in needed), default=0)
+    found: Counter[str] = Counter()
+    for name in state:
+        parts = name.split(".")
+        for start in range(max(0, len(parts) - 1 - depth), len(parts)):
+            end = ".".join(parts[start:])
+            if end in needed:
+                found[name.removesuffix(end)] += 1
     most = max(found.values(), default=0)
     prefixes = [prefix for prefix, count in found.items() if count == most]
     if len(prefixes) > 1 and most == len(needed):
-        listed = " and ".join(repr(f"{prefix}*") for prefix in sorted(prefixes))
+        listed = " and ".join(repr(f"{prefix[:100]}*") for prefix in sorted(prefixes))
         raise UserError(f"{path}: holds the network more than once, as {listed}; keep one of them")
     if len(prefixes) != 1:  # then nothing is shared, and the message tells the full names
         return state
     [prefix] = prefixes
     if others := {name for name in state if not name.startswith(prefix)}:
-        _LOG.info("%s: takes '%s*', %s", path, prefix, *_listed("leaves out", others))
+        _LOG.info("%s: takes %r, %s", path, f"{prefix[:100]}*", *_listed("leaves out", others))
     return {name.removeprefix(prefix): state[name] for name in state if name.startswith(prefix)}
 
 
@@ -244,7 +246,7 @@ def _without_classifier(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def _listed(verb: str, names: Set[str]) -> list[str]:
     """One phrase such as `lacks 'a', 'b', 'c' and 9 more`; none when there are no names."""
-    first = [repr(name) for name in sorted(names)[:3]]
+    first = [repr(name[:100]) for name in sorted(names)[:3]]
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     return [f"{verb} {', '.join(first)}{more}"] if names else []
 
