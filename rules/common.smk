@@ -13,7 +13,7 @@ from mer_core.simulation.plan import module_of, people_used
 
 
 def subjects_of(name):
-    """The target's subjects: as configured, else those that are simulated or found on disk."""
+    """The subjects of a dataset: as configured, else those that are simulated or found on disk."""
     dataset = CONFIG.datasets[name]
     if name in CONFIG.composites:
         every = [f"{part}-{subject}" for part in CONFIG.parts_of(name) for subject in subjects_of(part)]
@@ -31,6 +31,8 @@ try:
     for name in (name for name in CONFIG.used if name not in (*CONFIG.composites, *CONFIG.simulated)):
         located(name, CONFIG.datasets[name], Path(CONFIG.datasets[name].root))
     CONFIG = CONFIG.with_subjects(subjects_of(CONFIG.target))
+    if workflow.is_main_process:  # once, since the people of a source may have to be looked up on disk
+        CONFIG.check_never_shown(subjects_of)
 except UserError as error:
     raise WorkflowError(str(error))
 

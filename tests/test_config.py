@@ -539,6 +539,27 @@ def test_only_used_datasets_are_spelled_out():
         load_config(untransferred).with_subjects(["sub01"])
 
 
+@pytest.mark.parametrize("written", ["Sub05", "sub5", "5", "S05", "sub055"])
+def test_whom_the_report_must_not_show_is_spelled_as_in_the_manifest(written):
+    """In another spelling nobody would be hidden."""
+    people = {"casme2": ["sub01", "sub05"], "ckplus": ["S055"]}
+
+    def config(*never_show, root="own"):
+        settings = copy.deepcopy(SHIPPED)
+        settings["report"]["never_show"] = [*never_show]
+        settings["datasets"]["casme2"]["root"] = settings["datasets"]["ckplus"]["root"] = root
+        return load_config(settings)
+
+    config("casme2/sub05", "ckplus/S055").check_never_shown(people.get)
+    for never_show, known in (
+        (["casme2/sub05", f"casme2/{written}"], "casme2; .*: sub01, sub05$"),
+        (["ckplus/S55"], "ckplus; .*: S055$"),
+    ):
+        with pytest.raises(UserError, match=f"never_show: {never_show[-1]} not among the people of {known}"):
+            config(*never_show).check_never_shown(people.get)
+    config(f"casme2/{written}", root="simulated").check_never_shown(people.get)
+
+
 def test_every_seed_may_have_a_pretraining_of_its_own():
     assert load_config(changed("pretraining.runs", 2)).pretraining_runs == [0, 1]
     own = changed("pretraining.per_seed", True) | {"seeds": [3, 5, 8]}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -541,6 +541,29 @@ class Config(Section):
             raise UserError(
                 f"simulation.faces: no such folder: {faces}; give packaged or a folder of portraits"
             )
+
+    def check_never_shown(self, people_of: Callable[[str], Sequence[str]]) -> None:
+        """See that everybody under `report.never_show` is there: in another spelling nobody would be hidden.
+
+        Of simulated datasets, which show no one, and of those that are not used any name will do.
+
+        Args:
+            people_of: the people of a dataset, as its manifest names them.
+
+        Raises:
+            UserError: somebody is not.
+        """
+        for name in self.used:
+            people = (person.split("/") for person in self.report.never_show)
+            named = [subject for dataset, subject in people if dataset == name]
+            if name in self.simulated or not named:
+                continue
+            known = people_of(name)
+            if unknown := [f"{name}/{subject}" for subject in named if subject not in known]:
+                raise UserError(
+                    f"report.never_show: {', '.join(unknown)} not among the people of {name}; take it out or "
+                    f"spell it as one of these: {', '.join(known)}"
+                )
 
     def with_subjects(self, every: Sequence[str]) -> Config:
         """The same experiment with the target's subjects spelled out, and no dataset that is not used.

@@ -109,9 +109,13 @@ def list_beside(name: str, settings: Copy, root: Path) -> list[Path]:
 def list_subjects(name: str, settings: Copy, root: Path) -> list[str]:
     """The subjects of a dataset, cheaply: those of the configuration, else of the released set, else on disk.
 
+    Where nobody knows who is seen, it is the one name that the manifest has for all.
+
     Raises:
         UserError: they must be looked up on disk, and the folder is missing or of another layout.
     """
+    if not settings.has_subjects:
+        return [manifest.UNNAMED]
     if settings.subjects is not None:
         return list(settings.subjects)
     place = located(name, settings, root)
