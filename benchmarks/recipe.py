@@ -107,7 +107,7 @@ TOGETHER = over(
 
 FINE_TUNED = over(
     training(epochs=20, learning_rate=0.0005, optimizer="adamw", weight_decay=0.01, warmup_epochs=2),
-    training(mirrored_test=True, precision="float32"),
+    training(mirrored_test=True),
     {"variants": [{"name": "trial", "network": "efficientnet_lite0", "loss": "cross_entropy"}]},
 )
 

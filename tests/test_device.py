@@ -204,6 +204,8 @@ def test_bfloat16_is_chosen_where_it_is_faster_and_taken_where_it_is_asked_for(
     assert device.choose_precision("auto", cpu, 48) == chosen
     assert device.choose_precision("bfloat16", cpu, 48) == "bfloat16"
     assert device.choose_precision("float32", cpu, 48) == "float32"
+    assert device.choose_precision("auto", cpu, 48, "efficientnet_lite0") == "float32"
+    assert device.choose_precision("bfloat16", cpu, 48, "efficientnet_lite0") == "bfloat16"
     assert device.choose_precision("auto", cpu, 16) == "float32"
 
 

@@ -68,7 +68,8 @@ def train_final(
     """
     samples = data.load(cache, manifest, classes, on)
     everything = torch.arange(len(samples.labels), device=on)
-    precision = device.choose_precision(recipe.settings.precision, on, samples.edge)
+    network = recipe.variant.network_kind
+    precision = device.choose_precision(recipe.settings.precision, on, samples.edge, network)
     settings = recipe.settings.model_copy(update={"precision": precision})
     recipe = Recipe(
         recipe.variant, recipe.loss, settings, recipe.transfer, recipe.reduction, recipe.initial_weights

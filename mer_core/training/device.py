@@ -24,6 +24,7 @@ _LOG = logging.getLogger(__name__)
 POLL_SECONDS = 0.2
 SLICE = "MIG-"  # begins the name of a part of a GPU
 SMALLEST_BFLOAT16 = 32  # pixels; ResNet18 divides the edge by 16 before its last stride
+BY_CHANNEL = {"efficientnet_lite0"}  # networks whose convolutions have a group for each channel
 Precision = Literal["auto", "float32", "tf32", "bfloat16"]
 
 
@@ -89,18 +90,22 @@ def lease(
         os.close(lock)
 
 
-def choose_precision(wanted: Precision, device: torch.device, size: int) -> Precision:
+def choose_precision(
+    wanted: Precision, device: torch.device, size: int, network: str = "resnet18"
+) -> Precision:
     """What the network is trained in; `auto` is bfloat16 where the device multiplies it faster than float32.
 
     That is so on GPUs that have it, and on CPUs with matrix units (AMX) or AMD's AVX-512; Intel's AVX-512
     and all older CPUs take longer over it (docs/performance.md). Not on a CPU for images below
     SMALLEST_BFLOAT16: where a convolution with a stride has a map of one pixel before it, oneDNN's bfloat16
-    gradient of its weights differs from one run to the next.
+    gradient of its weights differs from one run to the next. Nor there for networks that convolve channel by
+    channel, which oneDNN is slower at in bfloat16, and which learn worse in it (docs/recipe.md).
 
     Args:
         wanted: as the configuration has it.
         device: where.
         size: edge of the images in pixels.
+        network: its kind.
 
     Raises:
         UserError: tf32 is wanted on a device that has none, or bfloat16 on a CPU for images so small.
@@ -123,7 +128,7 @@ def choose_precision(wanted: Precision, device: torch.device, size: int) -> Prec
     if device.type == "cpu":
         has = torch.cpu.get_capabilities()
         faster = has.get("amx_bf16") or (has.get("avx512_bf16") and _is_amd())
-        return "bfloat16" if faster and not small else "float32"
+        return "bfloat16" if faster and not small and network not in BY_CHANNEL else "float32"
     return "bfloat16" if ampere else "float32"
 
 

@@ -101,7 +101,7 @@ def train_fold(
         ]
     )
     samples = data.load(cache, manifest, classes, on)
-    precision = device.choose_precision(settings.precision, on, samples.edge)
+    precision = device.choose_precision(settings.precision, on, samples.edge, variant.network_kind)
     settings = settings.model_copy(update={"precision": precision})
     draw = fold_seed(seed, subject)
     held_out = folds.held_out(read_manifest(manifest), subject, groups)

@@ -64,7 +64,7 @@ def pretrain(
     """
     begun = time.monotonic()
     samples = data.load(cache, manifest, classes, on)
-    precision = device.choose_precision(settings.precision, on, samples.edge)
+    precision = device.choose_precision(settings.precision, on, samples.edge, variant.network_kind)
     halve = {"frame": splits.split_by_frame, "subject": splits.split_by_subject}[split]
     train, test = halve(samples, settings.test_fraction, run)
     samples = data.with_normalization(samples, settings.normalization, train)
