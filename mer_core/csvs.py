@@ -12,6 +12,7 @@ import csv
 import io
 import os
 import re
+import unicodedata
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,11 @@ def write_csv(frame: pd.DataFrame, path: str | os.PathLike[str]) -> None:
 def harmless(cell: Any) -> Any:
     """A cell with an apostrophe before it where it is a text that a spreadsheet would run."""
     return f"'{cell}" if isinstance(cell, str) and _FORMULA.match(cell) else cell
+
+
+def is_shown(letter: str) -> bool:
+    """Whether a letter can be seen or is a blank of any width, which names of files may hold."""
+    return letter.isprintable() or unicodedata.category(letter) == "Zs"
 
 
 def read_csv(

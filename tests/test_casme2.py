@@ -237,6 +237,13 @@ def test_an_apex_that_is_told_is_not_replaced_by_another(one, cell, rule):
     assert f"apex '{cell}'; write the number alone, or / where there is none" in found.action
 
 
+def test_an_apex_that_is_a_formula_without_a_value(one):
+    samples, defects = one(row(apex="=D2+2"))
+    assert not samples.included.any()
+    found = defects[defects.defect == "unreadable_apex"].iloc[0]
+    assert "apex 'formula without a value: save it in Excel or LibreOffice (=D2+2)'" in found.action
+
+
 def test_a_clip_to_be_spotted_finds_its_frames(tmp_path, one):
     samples, _ = one(row(apex="/"))
     frames = clip_frames(tmp_path, samples.iloc[0])

@@ -308,6 +308,14 @@ def test_a_folder_of_which_a_table_tells_a_frame_is_a_clip(folder, clip, photogr
     assert "list.csv: row 2: " in (said := capsys.readouterr().err) and "one picture has no onset" in said
 
 
+def test_a_list_names_files_as_the_disk_does(tmp_path):
+    names = ["b  c.png", "b c.png", "d\u00a0e.png"]
+    for name in names:
+        write_image(tmp_path / name, np.zeros((4, 4), np.uint8))
+    (tmp_path / "list.csv").write_text("\n".join(["path", *names]), encoding="utf-8")
+    assert [source.files[0].name for source in find_sources([tmp_path / "list.csv"])] == names
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

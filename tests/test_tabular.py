@@ -13,6 +13,7 @@ from mer_core.config.experiment import load_config
 from mer_core.config.layouts.tabular import Tabular
 from mer_core.config.section import dump
 from mer_core.datasets import doctor, pixels
+from mer_core.datasets.manifest import read_manifest, write_manifest
 from mer_core.datasets.reading import list_subjects
 from mer_core.datasets.tabular import PUBLISHED
 from mer_core.errors import UserError
@@ -52,6 +53,17 @@ def test_reads_the_named_columns(tmp_path):
     assert samples.reason.tolist() == ["", "", "", "label 'fear' is mapped to null"]
     assert samples.apex_source.eq("none").all()
     assert defects.defect.tolist() == ["one_class_subject"]
+
+
+@pytest.mark.parametrize("path", ["b  c.png", "d\u00a0e.png", "f\u3000g/h.png"])
+def test_paths_are_found_as_written(tmp_path, path):
+    for name in (path, "b c.png", "d e.png"):
+        draw(tmp_path / name)
+    write(tmp_path, f"{path},p1,happiness")
+    samples, _ = read(tmp_path, tabular(["p1"]))
+    assert samples.included.all() and samples.frame_path.tolist() == [path]
+    write_manifest(samples.reset_index(drop=True), tmp_path / "m.csv")
+    assert read_manifest(tmp_path / "m.csv").frame_path.tolist() == [path]
 
 
 def test_subjects_of_the_table(tmp_path):

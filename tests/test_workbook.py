@@ -13,8 +13,9 @@ import xlwt
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from mer_core.datasets import workbook
 from mer_core.datasets.annotated import is_missing
-from mer_core.datasets.workbook import MAX_BYTES, MAX_CELL, read_table, whole_number
+from mer_core.datasets.workbook import MAX_BYTES, MAX_CELL, MAX_COLUMNS, NO_VALUE, read_table, whole_number
 from mer_core.errors import UserError
 
 COLUMNS = {
@@ -85,8 +86,10 @@ def test_the_suffix_may_lie(tmp_path, form):
         to_csv(TABLE).replace(b"\r\n", b"\n"),
         to_csv(TABLE).decode().encode("utf-16"),
         to_csv(TABLE) + b"\r\n,,\r\n\r\n",
+        to_csv(TABLE, delimiter="|"),
+        to_csv(TABLE, quoting=csv.QUOTE_ALL).replace(b",", b", "),
     ],
-    ids=["bom", "semicolon", "tab", "quoted", "lf", "utf-16", "empty rows"],
+    ids=["bom", "semicolon", "tab", "quoted", "lf", "utf-16", "empty rows", "bar", "blanks"],
 )
 def test_dialects_of_csv(tmp_path, data):
     assert read(tmp_path, data, "table.csv").to_numpy().tolist() == TABLE[1:]
@@ -201,6 +204,54 @@ def test_formulas_give_their_cached_value(tmp_path):
             part = source.read(name).replace(b"<f>1+1</f><v />", b"<f>1+1</f><v>2</v>")
             archive.writestr(name, part)
     assert read(tmp_path, target.getvalue())["clip"].tolist() == ["2"]
+
+
+@pytest.mark.parametrize("cell", [b"<f>1+1</f><v />", b"<f>1+1</f>", b'<f t="shared" si="0">1+1</f><v></v>'])
+def test_a_formula_without_a_value_says_so(tmp_path, cell):
+    data = to_xlsx([TABLE[0], ["01", "=1+1", "fear"]])
+    sheet = zipfile.ZipFile(io.BytesIO(data)).read("xl/worksheets/sheet1.xml")
+    changed = sheet.replace(b"<f>1+1</f><v />", cell)
+    table = read(tmp_path, replace_part(data, "xl/worksheets/sheet1.xml", changed))
+    assert table.loc[2].tolist() == ["01", f"{NO_VALUE} (=1+1)", "fear"]
+    assert not is_missing(table.loc[2, "clip"])
+    empty = sheet.replace(b'<c r="B2">', b'<c r="B2" t="str">')
+    assert empty != sheet
+    assert read(tmp_path, replace_part(data, "xl/worksheets/sheet1.xml", empty))["clip"].tolist() == [""]
+
+
+@pytest.mark.parametrize("form", ["csv", "xlsx"])
+def test_columns_far_to_the_right(tmp_path, form):
+    for width in (700, MAX_COLUMNS):
+        rows = [
+            [*row[:2], *(f"{side}{number}" for number in range(width)), row[2]]
+            for side, row in zip("hab", TABLE, strict=True)
+        ]
+        if width == 700:
+            assert read(tmp_path, WRITERS[form](rows)).to_numpy().tolist() == TABLE[1:]
+        else:
+            with pytest.raises(
+                UserError, match="no column 'Estimated Emotion' in the first 1024 columns; row 1"
+            ):
+                read(tmp_path, WRITERS[form](rows))
+
+
+def test_cells_without_end_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(workbook, "MAX_CELLS", 8)
+    with pytest.raises(UserError, match="more than 8 cells; delete the columns"):
+        read(tmp_path, to_csv(TABLE))
+
+
+@pytest.mark.parametrize("form", WRITERS)
+def test_paths_stay_as_they_are_written(tmp_path, form):
+    rows = [
+        TABLE[0],
+        ["01", " b  c.png ", "a  b"],
+        ["01", "d\u00a0e\u3000f.png", "a\u00a0b"],
+        ["01", "1.0", "1.0"],
+    ]
+    table = read(tmp_path, WRITERS[form](rows), verbatim=["clip"])
+    assert table["clip"].tolist() == ["b  c.png", "d\u00a0e\u3000f.png", "1.0"]
+    assert table.label.tolist() == ["a b", "a b", "1"]
 
 
 def test_missing_column_names_those_found(tmp_path):

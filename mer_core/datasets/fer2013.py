@@ -50,7 +50,8 @@ def read(name: str, settings: Fer2013, root: Root, findings: Findings) -> list[d
     said: dict[Path, list[Said]] = defaultdict(list)
     for folder, names in listing:
         if pixels.TABLE in names:
-            table = workbook.read_table(folder / pixels.TABLE, {"path": ["path"], "label": ["label"]})
+            columns = {"path": ["path"], "label": ["label"]}
+            table = workbook.read_table(folder / pixels.TABLE, columns, verbatim=["path"])
             for row, cells in table.iterrows():
                 where = f"{root.relative(folder / pixels.TABLE)}:{row}"
                 said[folder / cells["path"]].append((of_code(cells["label"], CODES), where))

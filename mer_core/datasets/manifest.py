@@ -12,7 +12,7 @@ import pandas as pd
 import pandera.pandas as pa
 
 from mer_core.config.names import NAME
-from mer_core.csvs import REWRITE, parse_csv, write_csv
+from mer_core.csvs import REWRITE, is_shown, parse_csv, write_csv
 from mer_core.errors import UserError
 from mer_core.job import cannot_read
 from mer_core.provenance import value_digest
@@ -24,7 +24,9 @@ _PLAIN = "letters, digits, - and _"
 
 
 def _is_printable(text: pd.Series) -> pd.Series:
-    return text.map(lambda value: value.isprintable() and len(value) <= 1000).astype(bool)
+    return text.map(
+        lambda value: len(value) <= 1000 and (value.isprintable() or all(map(is_shown, value)))
+    ).astype(bool)
 
 
 def _stays_inside(path: pd.Series) -> pd.Series:

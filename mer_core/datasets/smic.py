@@ -116,7 +116,8 @@ def _mend(table: pd.DataFrame, *_: Any) -> pd.DataFrame:
     table = table[keys.notna() | onsets.notna()].assign(action_units="")
     for row, cells in table.iterrows():
         onset, length = (workbook.whole_number(cells[column]) for column in ("onset", "length"))
-        if not cells["offset"] and onset is not None and length is not None:
+        untold = not cells["offset"] or cells["offset"].startswith(workbook.NO_VALUE)
+        if untold and onset is not None and length is not None:
             table.loc[row, "offset"] = str(onset + length - 1)
     return table
 

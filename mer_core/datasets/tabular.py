@@ -81,7 +81,7 @@ def _read_table(settings: Tabular, root: Root) -> pd.DataFrame:
             f"{path}: holds pixels in place of paths; write them as images, to be listed in a table of their "
             f"own: python -m mer_core.datasets.pixels {shlex.quote(str(path))} FOLDER"
         )
-    table = workbook.read_table(path, columns)
+    table = workbook.read_table(path, columns, verbatim=["path"])
     return table if settings.has_subjects else table.assign(subject=UNNAMED)
 
 

@@ -8,7 +8,7 @@ import itertools
 import re
 import unicodedata
 import zipfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import openpyxl
 import pandas as pd
 import xlrd
 
+from mer_core.csvs import is_shown
 from mer_core.errors import UserError
 from mer_core.job import awaits_fetching, cannot_read
 
@@ -23,11 +24,15 @@ MAX_BYTES = 20_000_000  # of a table, unzipped; the real ones hold less than 200
 MAX_OBJECTS = 2_000_000  # bytes of an xlsx's styles, names and other parts that become objects, a hundredfold
 MAX_SHEETS = 16
 MAX_ROWS = 100_000
-MAX_COLUMNS = 64
+MAX_COLUMNS = 1024  # OpenFace writes 714
+MAX_CELLS = 6_400_000  # of a sheet
 MAX_CELL = 500  # characters; longer cells are cut, so that none floods manifest or report
 HEADER_WITHIN = 50  # rows
 SUFFIXES = frozenset({".xlsx", ".xlsm", ".xls", ".csv", ".tsv"})
 OTHER_SUFFIXES = frozenset({".ods", ".xlsb", ".numbers", ".mat"})
+SEPARATORS = ",;\t|"
+NO_VALUE = "formula without a value: save it in Excel or LibreOffice"
+"""How a cell begins whose formula no program has computed yet, as openpyxl and pandas leave them."""
 _ZIP, _OLE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"
 # Parts of an xlsx that may be large: cells are read as a stream, the others not at all.
 _LARGE = ("xl/worksheets/", "xl/sharedStrings.xml", "xl/media/", "xl/pivotCache/", "xl/externalLinks/")
@@ -39,6 +44,10 @@ _STRICT = {
         b"http://schemas.openxmlformats.org/officeDocument/2006/relationships"
     ),
 }
+# A cell of a sheet that has a formula and, unlike one whose text is empty (t="str"), no value.
+_NO_VALUE = re.compile(
+    rb"<c((?:\s[^<>]*)?)>\s*<f(?:[^<>]*/>|[^<>]*>([^<]*)</f>)\s*(?:<v\s*/>|<v></v>)?\s*</c>"
+)
 _ENCRYPTED = "EncryptedPackage".encode("utf-16-le")
 
 Rows = list[tuple[int, list[str]]]
@@ -64,13 +73,14 @@ def read_table(
     optional: Sequence[str] = (),
     remedy: str = "name the annotation table under workbook (or table)",
     is_meant: Callable[[str], bool] = lambda title: True,
+    verbatim: Collection[str] = (),
 ) -> pd.DataFrame:
     """Read the columns that are asked for, found by the names in the header, of all sheets that have them.
 
     The format is told by the content, not by the suffix. Case, spaces and punctuation of header
     names, the order of rows and columns, blank columns, notes above the header and, for CSV,
-    separator (comma, semicolon, tab) and byte-order mark do not matter. Cells are the cached values of
-    formulas; whole numbers lose their '.0'.
+    separator (comma, semicolon, tab, bar) and byte-order mark do not matter. Cells are the cached values of
+    formulas, or begin with `NO_VALUE`; whole numbers lose their '.0', and several blanks are one.
 
     Args:
         path: the table.
@@ -78,6 +88,7 @@ def read_table(
         optional: names that may be missing, and are empty then.
         remedy: for the message where a column is lacking.
         is_meant: whether a sheet of this name is to be read.
+        verbatim: names in the result whose cells stay as they are written but for blanks at the ends: paths.
 
     Returns:
         Text columns in the order of `columns`; the index is the row number that a spreadsheet shows, of
@@ -89,7 +100,7 @@ def read_table(
     """
     tables: list[tuple[str, pd.DataFrame]] = []
     lacking: list[LacksColumns] = []
-    for title, rows in read_sheets(path):
+    for title, rows in _written_sheets(path):
         if not is_meant(title):
             continue
         try:
@@ -97,7 +108,12 @@ def read_table(
         except LacksColumns as problem:
             lacking.append(problem)
             continue
-        table = {number: [_cell(cells, place) for place in places] for number, cells in rows if number > row}
+        shown = [str if name in verbatim else _text for name in columns]
+        table = {
+            number: [show(_cell(cells, place)) for show, place in zip(shown, places, strict=True)]
+            for number, cells in rows
+            if number > row
+        }
         frame = pd.DataFrame.from_dict(table, orient="index", columns=list(columns), dtype=str)
         tables.append((title, frame[frame.ne("").any(axis=1)]))
         if not title:  # a CSV, of which another separator may make the same table
@@ -116,6 +132,12 @@ def read_sheets(path: Path) -> Iterator[tuple[str, Rows]]:
     Raises:
         UserError: missing, damaged, encrypted or oversized.
     """
+    for title, rows in _written_sheets(path):
+        yield title, [(number, [*map(_text, cells)]) for number, cells in rows]
+
+
+def _written_sheets(path: Path) -> Iterator[tuple[str, Rows]]:
+    """As `read_sheets`, with cells as they are written."""
     data = _read_bytes(path)
     if data.startswith(_ZIP):
         return _xlsx(path, data)
@@ -179,33 +201,47 @@ def _xlsx(path: Path, data: bytes) -> Iterator[tuple[str, Rows]]:
         if objects > MAX_OBJECTS:
             raise UserError(f"{path}: {objects:,} bytes of styles and the like; save the table as CSV")
         book = openpyxl.load_workbook(
-            io.BytesIO(_transitional(data)), read_only=True, data_only=True, keep_links=False
+            io.BytesIO(_readable(data)), read_only=True, data_only=True, keep_links=False
         )
         # Numbers formatted as dates or times stay numbers; as dates, 59 and 60 would be one day of 1900.
         book._date_formats = book._timedelta_formats = frozenset()
         _refuse_many(path, len(book.worksheets))
         for sheet in book.worksheets:
             rows = sheet.iter_rows(max_row=MAX_ROWS + 1, max_col=MAX_COLUMNS, values_only=True)
-            yield _text(sheet.title), _numbered(path, rows)
+            yield _text(_written(sheet.title)), _numbered(path, rows)
     except (UserError, MemoryError):
         raise
     except Exception as error:  # damaged files raise nearly anything here
         raise _damaged(path, error) from None
 
 
-def _transitional(data: bytes) -> bytes:
-    """A workbook of the strict form of Office Open XML under the names that openpyxl knows."""
+def _readable(data: bytes) -> bytes:
+    """A workbook of the strict form of Office Open XML under the names that openpyxl knows, and formulas
+    without a value as a text that says so, where openpyxl would show nothing."""
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        parts = [(name, archive.read(name)) for name in archive.namelist()]
-    if not any(b"http://purl.oclc.org/ooxml/" in part for name, part in parts if name.endswith(".rels")):
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    changed = parts
+    if any(b"http://purl.oclc.org/ooxml/" in part for name, part in parts.items() if name.endswith(".rels")):
+        for strict, known in _STRICT.items():
+            changed = {name: part.replace(strict, known) for name, part in changed.items()}
+    changed = {
+        name: _NO_VALUE.sub(_say_no_value, part) if name.startswith("xl/worksheets/") else part
+        for name, part in changed.items()
+    }
+    if changed == parts:
         return data
-    changed = io.BytesIO()
-    with zipfile.ZipFile(changed, "w") as archive:
-        for name, part in parts:
-            for strict, known in _STRICT.items():
-                part = part.replace(strict, known)
+    written = io.BytesIO()
+    with zipfile.ZipFile(written, "w") as archive:
+        for name, part in changed.items():
             archive.writestr(name, part)
-    return changed.getvalue()
+    return written.getvalue()
+
+
+def _say_no_value(cell: re.Match[bytes]) -> bytes:
+    if b't="str"' in cell[1]:
+        return cell[0]
+    attributes = re.sub(rb"\st=\"\w*\"", b"", cell[1])
+    return b'<c%s t="str"><v>%s (=%s)</v></c>' % (attributes, NO_VALUE.encode(), (cell[2] or b"")[:100])
 
 
 def _xls(path: Path, data: bytes) -> Iterator[tuple[str, Rows]]:
@@ -218,7 +254,7 @@ def _xls(path: Path, data: bytes) -> Iterator[tuple[str, Rows]]:
         for place in range(book.nsheets):
             sheet = book.sheet_by_index(place)
             rows = ([*map(_value, sheet.row(n)[:MAX_COLUMNS])] for n in range(sheet.nrows))
-            yield _text(sheet.name), _numbered(path, rows)
+            yield _text(_written(sheet.name)), _numbered(path, rows)
             book.unload_sheet(place)
     except (UserError, MemoryError):
         raise
@@ -250,9 +286,10 @@ def _csv(path: Path, data: bytes) -> Iterator[tuple[str, Rows]]:
         raise UserError(f"{path}: neither a workbook nor UTF-8 text; save it as xlsx or CSV UTF-8") from None
     # Notes may hold more commas than the table has semicolons: the separator is the one under which the
     # columns are there, and each is tried as if it were a sheet.
-    for separator in sorted(",;\t", key=top.count, reverse=True):
+    for separator in sorted(SEPARATORS, key=top.count, reverse=True):
         try:
-            rows = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+            lines = io.StringIO(text, newline="")
+            rows = csv.reader(lines, delimiter=separator, skipinitialspace=True, strict=True)
             yield "", _numbered(path, rows)
         except csv.Error as error:
             damage = damage or _damaged(path, error)
@@ -261,24 +298,35 @@ def _csv(path: Path, data: bytes) -> Iterator[tuple[str, Rows]]:
 
 
 def _numbered(path: Path, rows: Iterable[Sequence[Any]]) -> Rows:
-    numbered = []
+    numbered, count = [], 0
     for number, row in enumerate(rows, start=1):
         if number > MAX_ROWS:
             raise UserError(f"{path}: more than {MAX_ROWS:,} rows; delete the empty ones below the table")
         if any(row):
-            numbered.append((number, [_text(value) for value in row[:MAX_COLUMNS]]))
+            cells = [_written(value) for value in row[:MAX_COLUMNS]]
+            while cells and not cells[-1]:
+                cells.pop()
+            numbered.append((number, cells))
+            count += len(cells)
+        if count > MAX_CELLS:
+            raise UserError(f"{path}: more than {MAX_CELLS:,} cells; delete the columns that are not needed")
     return numbered
 
 
-def _text(value: Any) -> str:
+def _written(value: Any) -> str:
+    """A cell's text, with blanks for what cannot be seen and none at the ends, cut to `MAX_CELL`."""
     if value is None:
         return ""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     text = unicodedata.normalize("NFC", str(value)[: 2 * MAX_CELL])
-    text = "".join(letter if letter.isprintable() else " " for letter in text)
-    text = re.sub(r"\A(-?[0-9]+)\.0\Z", r"\1", " ".join(text.split()))  # as pandas writes them to a CSV
+    text = "".join(letter if is_shown(letter) else " " for letter in text).strip()
     return text if len(text) <= MAX_CELL else text[: MAX_CELL - 1] + "…"
+
+
+def _text(written: str) -> str:
+    """A cell with one blank for several, and whole numbers without the '.0' that pandas writes to a CSV."""
+    return re.sub(r"\A(-?[0-9]+)\.0\Z", r"\1", " ".join(written.split()))
 
 
 def _find_header(
@@ -290,6 +338,7 @@ def _find_header(
         LacksColumns: there is no such row.
     """
     best: tuple[int, list[str], list[str]] | None = None
+    within = ""
     for number, cells in rows[:HEADER_WITHIN]:
         names = [_simplify(cell) for cell in cells]
         places = [
@@ -305,6 +354,7 @@ def _find_header(
             return number, places
         if best is None or len(missing) < len(best[1]):
             best = number, missing, [cell for cell in cells if cell]
+            within = f" in the first {MAX_COLUMNS} columns" if len(cells) == MAX_COLUMNS else ""
     wanted = len(columns.keys() - set(optional))
     if best is None:
         raise LacksColumns("the table is empty", wanted, nearly=False)
@@ -312,7 +362,7 @@ def _find_header(
     unmet = ", ".join(f"'{columns[name][0]}'" for name in missing)
     of = f" of sheet {title}" if title else ""
     raise LacksColumns(
-        f"no column {unmet}; row {number}{of} has {', '.join(found[:20])}",
+        f"no column {unmet}{within}; row {number}{of} has {', '.join(found[:20])}",
         lacking=len(missing),
         nearly=len(missing) <= 2 and wanted - len(missing) >= 4,
     )

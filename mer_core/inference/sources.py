@@ -166,7 +166,8 @@ def _listed(path: Path, clips: bool, onset: int | None, apex: int | None) -> Ite
 
     names = {"path": ["path"], "onset": ["onset"], "apex": ["apex"]}
     remedy = "name the column of the images or clips so"
-    for row, cells in read_table(path, names, optional=("onset", "apex"), remedy=remedy).iterrows():
+    table = read_table(path, names, optional=("onset", "apex"), remedy=remedy, verbatim=["path"])
+    for row, cells in table.iterrows():
         if Path(cells["path"]).suffix.lower() == ".csv":
             raise UserError(f"{path}: row {row} names a table; list images, folders and videos")
         told = {"onset": onset, "apex": apex}
