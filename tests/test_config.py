@@ -180,6 +180,11 @@ def test_the_shipped_file_is_valid_and_survives_dumping():
         ("a\nb", 1, r"'a\nb': unknown key"),
         ("report.never_show", ["sub12"], "it should be a dataset and a subject, such as casme2/sub12"),
         (
+            "datasets.casme2.classes",
+            {"Happy": "positive", "sad": "negative", "happy ": None},
+            "'Happy' and 'happy ' are one label, mapped to positive and null; spell it 'Happy' everywhere",
+        ),
+        (
             "report.never_show",
             ["casme/sub12"],
             "'casme/sub12' is of no dataset on disk; name casme2, ckplus",

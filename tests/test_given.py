@@ -69,6 +69,23 @@ def test_given_landmarks_take_the_place_of_the_detectors(dataset, points, tmp_pa
     assert "has no landmarks of this image" in dataset.failures.read_text()
 
 
+@pytest.mark.parametrize("choice", ["dataset", "table"])
+def test_an_image_has_its_points_once(tmp_path, points, choice):
+    """The last would win, whichever was meant."""
+
+    def give(other):
+        if choice == "dataset":
+            write_text(tmp_path / "a", NAMES[0], points)
+            write_text(tmp_path / "b", NAMES[0], other)
+            return given_landmarks(choice, Root(tmp_path))
+        write_table(tmp_path / "points.csv", {"a/1.png": points, "A/1.PNG": other})
+        return given_landmarks(str(tmp_path / "points.csv"), Root(tmp_path))
+
+    assert len(give(points)) == 1
+    with pytest.raises(UserError, match=r": has other points of the same image than .*; keep one of them"):
+        give(points + 5)
+
+
 def test_landmarks_of_an_image_of_another_size(dataset, points):
     """Those that CK+ brings along are of its originals, not of the crops of CK+48."""
     write_image(dataset.root / dataset.rows.frame_path[1], skimage.data.astronaut()[:48, :48])

@@ -45,6 +45,8 @@ def test_those_who_are_in_no_fold_may_be_in_the_source():
     assert not load_config(settings | {"folds": ["S01"]}).with_subjects(PEOPLE).shared_with_source
     for folds in (["S01", "S03"], {"groups": 2}, None):
         assert load_config(settings | {"folds": folds}).with_subjects(PEOPLE).shared_with_source
+    settings["datasets"]["macro"]["subjects"] = ["s1", "s6"]
+    assert load_config(settings | {"folds": ["S01"]}).with_subjects(PEOPLE).shared_with_source
 
 
 def test_a_source_of_the_same_people_without_their_names_is_refused():
@@ -127,6 +129,9 @@ def test_nobody_takes_part_whom_the_fold_leaves_out(composite):
     assert {*included(rest).subject} == {"S02", "S09"}
     gone = rest[~rest.included]
     assert {*gone.subject} == {"S01", "S03"}
+    otherwise = manifest("macro", ["s1", "S02", "s003", "S09"])
+    rest = without(otherwise, target, [people[0], people[2]], [("mmew", "macro")])
+    assert {*included(rest).subject} == {"S02", "S09"}, "neither case nor zeros make another person"
     assert {*gone.reason} == {"left out by the fold: the target shows this person, too"}
     assert {*included(without(source, target, people, [])).subject} == {*source.manifest.subject}
 
@@ -196,6 +201,19 @@ def test_images_of_other_names_are_told(tmp_path):
     told = defects[defects.defect == "frames_without_annotation"]
     assert len(samples) == 2 and told.file.str[-9:].tolist() == ["S01/anger", "S02/anger"]
     assert told.action.iloc[0] == "not used: 1 images not named as S01-07-001.jpg, first S01_07_002.jpg"
+
+
+def test_an_image_in_the_folders_of_two_labels_is_left_out(tmp_path):
+    for path in ("S01/anger/S01-07-001", "S01/happiness/S01-07-001", "S01/anger/S01-07-002"):
+        draw(tmp_path / f"{path}.jpg")
+    draw(tmp_path / "S01/other/S01-07-002.jpg")
+    samples, defects = read(tmp_path, macro())
+    assert samples.included.to_dict() == {"S01-07-001": False, "S01-07-002": True}
+    found = defects.set_index("defect").action
+    assert found["conflicting_annotation"] == (
+        "left out: anger by S01/anger/S01-07-001.jpg, happiness by S01/happiness/S01-07-001.jpg"
+    )
+    assert found["ambiguous_frames"] == "S01/anger/S01-07-002.jpg is used"
 
 
 def test_an_image_among_another_persons(tmp_path):

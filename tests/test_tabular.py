@@ -66,6 +66,20 @@ def test_paths_are_found_as_written(tmp_path, path):
     assert read_manifest(tmp_path / "m.csv").frame_path.tolist() == [path]
 
 
+def test_two_spellings_of_one_person_are_told(tmp_path):
+    people = ["001", "1", "S2", "s2", "p10", "p1", "p100"]
+    for number in range(len(people)):
+        draw(tmp_path / f"{number}.png")
+    rows = [f"{number}.png,{person},happiness" for number, person in enumerate(people)]
+    write(tmp_path, *rows)
+    _, defects = read(tmp_path, tabular(None))
+    told = defects[defects.defect == "similar_subjects"]
+    assert told.severity.eq("error").all()
+    assert told.action.tolist() == [
+        f"counted as 2 people: {names}; give one person one name" for names in ("001, 1", "S2, s2")
+    ]
+
+
 def test_subjects_of_the_table(tmp_path):
     write(tmp_path, "a.png,p10,fear", "a.png,p9,fear", "a.png,../x,fear", "a.png,p9,fear")
     assert list_subjects("own", tabular(None), tmp_path) == ["p9", "p10"]

@@ -9,6 +9,7 @@ from typing import ClassVar, Literal
 from pydantic import Field, field_validator
 
 from mer_core.config.alignment import AlignmentOverlay
+from mer_core.config.names import plain_label
 from mer_core.config.section import Name, Names, PathText, Section, Whole
 
 SIMULATED = "simulated"
@@ -85,6 +86,19 @@ class Copy(Dataset):
 
     alignment: AlignmentOverlay = AlignmentOverlay()
     """Keys of alignment that hold for this dataset alone: mode, eye_distance, eye_center."""
+
+    @field_validator("classes")
+    @classmethod
+    def _one_class_of_a_label(cls, classes: dict[str, str | None]) -> dict[str, str | None]:
+        first: dict[str, str] = {}
+        for label, name in classes.items():
+            other = first.setdefault(plain_label(label), label)
+            if classes[other] != name:
+                said = f"{classes[other] or 'null'} and {name or 'null'}"
+                raise ValueError(
+                    f"{other!r} and {label!r} are one label, mapped to {said}; spell it {other!r} everywhere"
+                )
+        return classes
 
     def unlike_the_stand_in(self) -> Iterator[str]:
         """The keys that bar a simulation, each with what to set."""

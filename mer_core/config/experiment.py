@@ -35,6 +35,7 @@ from mer_core.config.layouts.samm_long import SammLong
 from mer_core.config.layouts.smic import Smic
 from mer_core.config.layouts.tabular import Tabular
 from mer_core.config.models import Loss, Variant
+from mer_core.config.names import person_key
 from mer_core.config.networks import AnyNetwork, ResNet18
 from mer_core.config.reading import read_yaml
 from mer_core.config.report import Report
@@ -429,9 +430,11 @@ class Config(Section):
         left_out = self.folds if isinstance(self.folds, list) else self.datasets[self.target].subjects or []
         pairs = []
         for part, other in itertools.product(self.parts_of(self.target), self.parts_of(self.source)):
-            named = {name if part == self.target else name.removeprefix(f"{part}-") for name in left_out}
+            own = left_out if part == self.target else [name.removeprefix(f"{part}-") for name in left_out]
+            named = {*map(person_key, own)}
             seen = self.datasets[other].subjects
-            if self.people_in(part) == self.people_in(other) and (seen is None or named & {*seen}):
+            shares = seen is None or named & {*map(person_key, seen)}
+            if self.people_in(part) == self.people_in(other) and shares:
                 pairs.append((part, other))
         return pairs
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pandas as pd
 
 from mer_core import images
 from mer_core.config.datasets import Dataset
+from mer_core.config.names import person_key, plain_label
 from mer_core.datasets import frames
 from mer_core.datasets.defects import Findings, as_yaml
 from mer_core.datasets.manifest import included
@@ -28,7 +30,7 @@ def assign_class(
 ) -> None:
     """Fill `label` and `label_raw`; leave the sample out when its label is unknown or mapped to null."""
     raw = frames.plain(raw)
-    known = {" ".join(frames.plain(label).split()): name for label, name in classes.items()}
+    known = {plain_label(label): name for label, name in classes.items()}
     sample |= {"label_raw": raw, "label": known.get(raw) or ""}
     if raw not in known:
         findings.leave_out(sample, "unknown_label", f"label {raw[:60]!r} is not under classes", file)
@@ -118,6 +120,17 @@ def check_subjects(
     for sample in samples:
         if sample["included"] and sample["subject"] in unlisted:
             sample |= {"included": False, "reason": "unlisted_subject: not in the configuration"}
+
+
+def check_names(samples: list[dict[str, Any]], findings: Findings) -> None:
+    """Note subjects in use whose names may be spellings of one: whoever counts as two people leaks."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for subject in (sample["subject"] for sample in samples if sample["included"]):
+        found[person_key(subject)].add(subject)
+    for names in found.values():
+        if len(names) > 1:
+            action = f"counted as {len(names)} people: {', '.join(sorted(names))}; give one person one name"
+            findings.add("similar_subjects", action)
 
 
 def check_links(root: frames.Root, name: str, findings: Findings) -> None:

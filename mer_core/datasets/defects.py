@@ -36,6 +36,10 @@ DEFECTS: dict[str, tuple[str, str]] = {
         "error",
         "A clip lies among those of a person other than the one that its own name tells, who counts.",
     ),
+    "similar_subjects": (
+        "error",
+        "Names of subjects differ in case or in leading zeros alone; of one person, it would leak.",
+    ),
     "impossible_interval": (
         "error",
         "Onset or offset is no frame number, the offset is not after the onset, or far after it.",

@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mer_core.config.names import plain as plain
 from mer_core.datasets.defects import as_yaml
 from mer_core.errors import UserError
 
@@ -345,13 +346,6 @@ def _holds_data(target: Path) -> bool:
     """Whether a link's target is a folder, an image or a label, and not a table or a readme, say."""
     is_label = target.name.lower().endswith("_emotion.txt")
     return target.is_dir() or target.suffix.lower() in {"", *IMAGE_SUFFIXES} or is_label
-
-
-def plain(text: str) -> str:
-    """A text in one spelling: letters composed, since a Mac writes e and its accent apart, blanks and wide
-    letters as the common ones (NFKC), without what cannot be seen; no case."""
-    seen = "".join(letter for letter in text if unicodedata.category(letter) != "Cf")
-    return unicodedata.normalize("NFKC", seen).strip().casefold()
 
 
 def spelled(folder: Path, relative: str) -> Path:

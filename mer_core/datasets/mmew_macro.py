@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,7 @@ def read(name: str, settings: MmewMacro, root: Root, findings: Findings) -> list
     """
     listing = [*frames.walk(root)]
     samples: dict[str, dict[str, Any]] = {}
+    known = {*map(frames.plain, settings.classes)}
     for folder, names in listing:
         others = []
         for file in names:
@@ -49,7 +51,7 @@ def read(name: str, settings: MmewMacro, root: Root, findings: Findings) -> list
             stem = Path(file).stem.upper()
             sample = new_sample(name, person, stem, sample_id=f"{name}/{stem}", frame_path=where)
             if (first := samples.setdefault(stem, sample)) is not sample:
-                findings.add("ambiguous_frames", f"{first['frame_path']} is used", row=stem, file=where)
+                _add_twin(first, frames.plain(folder.name), known, where, findings)
                 continue
             above = _PERSON.fullmatch(folder.parent.name.strip())
             if above and f"S{int(above[1]):02d}" != person:
@@ -63,6 +65,17 @@ def read(name: str, settings: MmewMacro, root: Root, findings: Findings) -> list
         example = "Macro_Expression/S01/anger/S01-07-001.jpg"
         raise frames.nothing_there(name, "images", example, listing, root)
     return [*samples.values()]
+
+
+def _add_twin(
+    first: dict[str, Any], label: str, known: Collection[str], where: str, findings: Findings
+) -> None:
+    """Note a second image of a name; where it has another of the `known` labels, neither is used."""
+    if first["included"] and label in known and label != first["label_raw"]:
+        why = f"{first['label_raw']} by {first['frame_path']}, {label} by {where}"
+        findings.leave_out(first, "conflicting_annotation", why, where)
+    else:
+        findings.add("ambiguous_frames", f"{first['frame_path']} is used", row=first["sample_id"], file=where)
 
 
 def list_subjects(settings: MmewMacro, root: Root) -> list[str]:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from mer_core.config.names import person_key
 from mer_core.errors import UserError
 
 
@@ -40,14 +41,15 @@ def without(
     gone = pd.Series(False, manifest.index)
     for part, other in shared:
         tested, seen = target.of(part), source.of(other)
-        if not {*tested} & {*seen}:
+        people = seen.map(person_key)
+        if not {*tested.map(person_key)} & {*people}:
             raise UserError(
                 f"source: {other} shows the people of {part}, but none bears the same name in both "
                 f"({_some(seen)}; {_some(tested)}), so that nobody can be kept out; name them alike, or name "
                 "another source"
             )
         left_out = tested[target.manifest.loc[tested.index, "subject"].isin({*held_out})]
-        gone[seen.index] |= seen.isin({*left_out})
+        gone[seen.index] |= people.isin({*left_out.map(person_key)})
     gone &= manifest["included"]
     rest = manifest.assign(
         included=manifest["included"] & ~gone,

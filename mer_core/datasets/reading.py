@@ -71,6 +71,7 @@ def read_dataset(
         checks.check_images(samples, place.path, name, findings)
     checks.check_links(place, name, findings)
     checks.check_subjects(samples, _listed(settings), name, findings)
+    checks.check_names(samples, findings)
     frame = manifest.assemble(samples)
     checks.check_classes(frame, settings, name, findings)
     return frame, findings.table()

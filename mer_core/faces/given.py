@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -60,7 +60,8 @@ def given_landmarks(choice: str, root: Root) -> Mapping[str, np.ndarray]:
         UserError: there are none, or a file does not hold them.
     """
     if choice == DATASET:
-        found = {_key(file.name.removesuffix(SUFFIX)): _read_text(file) for file in landmark_files(root)}
+        files = landmark_files(root)
+        found = _each_once((file, _key(file.name.removesuffix(SUFFIX)), _read_text(file)) for file in files)
         if not found:
             raise UserError(
                 f"{root.path}: holds no file *{SUFFIX}; name the folder that does (in link_roots where a "
@@ -104,16 +105,27 @@ def _read_table(path: Path, root: Root) -> Mapping[str, np.ndarray]:
         raise cannot_read(path, error) from None
     except (ValueError, csv.Error) as error:
         raise UserError(f"{path}: is no CSV table ({error}); save it as CSV, in UTF-8") from None
-    found = {}
+    found = []
     for line, row in enumerate(rows, start=2):
         try:
             points = np.array([float(row[column]) for column in COLUMNS]).reshape(-1, 2)
-            found[_key(root.inner(row["path"]))] = _checked(f"{path}:{line}", points)
+            place = f"{path}:{line}"
+            found.append((place, _key(root.inner(row["path"])), _checked(place, points)))
         except (AttributeError, KeyError, TypeError, ValueError):
             raise UserError(
                 f"{path}:{line}: needs the columns path, x_0, y_0 to x_67, y_67, with numbers; mend this row"
             ) from None
-    return found
+    return _each_once(found)
+
+
+def _each_once(given: Iterable[tuple[str | Path, str, np.ndarray]]) -> Mapping[str, np.ndarray]:
+    """Points by their key, of (place, key, points); refused where two places say otherwise."""
+    found: dict[str, tuple[str | Path, np.ndarray]] = {}
+    for place, key, points in given:
+        first, known = found.setdefault(key, (place, points))
+        if not np.array_equal(known, points):
+            raise UserError(f"{place}: has other points of the same image than {first}; keep one of them")
+    return {key: points for key, (_, points) in found.items()}
 
 
 def _checked(place: str | Path, points: np.ndarray) -> np.ndarray:
