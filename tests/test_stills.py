@@ -17,7 +17,7 @@ from mer_core.config.experiment import AnyDataset, load_config
 from mer_core.config.section import dump
 from mer_core.datasets import doctor
 from mer_core.datasets.affectnet import parse_label
-from mer_core.datasets.reading import published
+from mer_core.datasets.reading import list_subjects, published
 from mer_core.errors import UserError
 from mer_core.simulation.plan import clip_set, plan
 from mer_core.simulation.writers import simulate
@@ -55,6 +55,7 @@ def test_raf_by_its_list(tmp_path):
         "basic/Image/aligned/train_00002_aligned.jpg": "neutral",
     }
     assert defects.empty and samples.subject.eq("unknown").all()
+    assert list_subjects("own", section("rafdb"), tmp_path) == ["unknown"]
     whole, _ = read(tmp_path, section("rafdb", frames="original"))
     assert whole.frame_path.str.startswith("basic/Image/original/").all() and len(whole) == 3
 

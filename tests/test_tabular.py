@@ -84,7 +84,6 @@ def test_subjects_of_the_table(tmp_path):
     write(tmp_path, "a.png,p10,fear", "a.png,p9,fear", "a.png,../x,fear", "a.png,p9,fear")
     assert list_subjects("own", tabular(None), tmp_path) == ["p9", "p10"]
     assert list_subjects("own", tabular(["p3"]), tmp_path) == ["p3"]
-    assert list_subjects("own", tabular(None, subject_column=None), tmp_path) == ["unknown"]
 
 
 def test_paths_stay_inside(tmp_path):
