@@ -408,7 +408,8 @@ def own_input(wildcards):
 
 def transfer_settings(wildcards):
     """What a fold does with the weights it starts from; nothing where they are random."""
-    return None if CONFIG.variant[wildcards.variant].init == "random" else dump(CONFIG.transfer)
+    transfer = CONFIG.transfer_of(CONFIG.variant[wildcards.variant])
+    return transfer and dump(transfer)
 
 
 def seeds_of(wildcards):
@@ -457,13 +458,13 @@ def identity_of(name):
             settings += [row_settings(source), reduction_of(source), dump(CONFIG.pretraining_of(source))]
         return value_digest([classes, *settings, code_digest("workflow_scripts/classify_folds.py")])
     row = CONFIG.variant[name]
-    transfer = None if row.init == "random" else dump(CONFIG.transfer)
+    transfer = CONFIG.transfer_of(row)
     settings = (
         row_settings(row),
         dump(CONFIG.losses[row.loss]),
         dump(CONFIG.inputs[row.input]) if row.input in CONFIG.inputs else None,
         dump(CONFIG.training_of(row)),
-        transfer,
+        transfer and dump(transfer),
         reduction_of(row),
         CONFIG.groups,
     )

@@ -474,8 +474,13 @@ def test_stages_of_networks_without_them_are_not_frozen_wherever_their_weights_c
         UserError, match=r"freeze_stages: efficientnet_lite0 of variants.row has no stages; set 0"
     ):
         load_config(settings)
+    settings["transfer"]["freeze_stages"] = 0
+    config = load_config(settings)
+    assert config.transfer_of(config.variants[0]) == config.transfer
+    settings["transfer"]["freeze_stages"] = 2
     settings["variants"][0]["network"] = {"kind": "efficientnet_lite0", "weights": "random"}
-    assert load_config(settings).transfer.freeze_stages == 2
+    config = load_config(settings)
+    assert config.transfer_of(config.variants[0]) is None
 
 
 def test_a_wrong_key_of_a_row_keeps_its_place_where_features_are_made_of_the_row():

@@ -110,7 +110,14 @@ def test_the_card_counts_the_samples_that_were_learnt_from(tmp_path, monkeypatch
     about = {"name": "faces", "layout": "tabular", "role": "training", "simulated": True}
     files = {"cache": cache, "manifests": [manifest], "failures": [tmp_path / "failures.csv"]}
     files |= {"predictions": tmp_path / "predictions.csv", "metrics": tmp_path / "metrics.json"}
-    given = {"variant": DUAL, "loss": CROSS_ENTROPY, "training": FOLD, "alignment": ALIGNMENT, "seed": 0}
+    given = {
+        "variant": DUAL,
+        "loss": CROSS_ENTROPY,
+        "training": FOLD,
+        "alignment": ALIGNMENT,
+        "seed": 0,
+        "transfer": None,
+    }
     given = {name: one.model_dump() if isinstance(one, Section) else one for name, one in given.items()}
     given |= {"parts": [[about]], "shared": [], "reduction": 16, "classes": CLASSES, "input": None}
     monkeypatch.setitem(script["main"].__globals__, "train_final", lambda *_, **named: seen.update(named))

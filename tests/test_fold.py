@@ -32,7 +32,7 @@ from mer_core.models import build_model
 from mer_core.models.weights import load_weights, save_weights
 from mer_core.training import loop
 from mer_core.training.device import SMALLEST_BFLOAT16
-from mer_core.training.fold import probabilities, train_fold, transfer_groups
+from mer_core.training.fold import fold_seed, probabilities, train_fold, transfer_groups
 
 ONE_EPOCH = FOLD.model_copy(update={"epochs": 1})
 
@@ -317,6 +317,23 @@ def test_transfer_takes_all_but_the_classifier(dataset, tmp_path):
     assert not torch.equal(before["layer3.0.bn1.running_mean"], after["layer3.0.bn1.running_mean"])
     digest = (tmp_path / "source.safetensors.sha256").read_text().split()[0]
     assert fold["digests"]["initial_weights"] == digest
+
+
+def test_what_a_network_brings_along_is_transferred_too(dataset, tmp_path):
+    settings = ONE_EPOCH.model_copy(update={"keep_weights": True, "learning_rate": 1e-2, "optimizer": "sgd"})
+    states = []
+    for factor in (1e-9, 1.0):
+        transfer = TRANSFER.model_copy(update={"backbone_lr_factor": factor})
+        run(tmp_path / str(factor), dataset, settings=settings, transfer=transfer)
+        model = build_model("none", 3)
+        load_weights(model, tmp_path / str(factor) / "weights.safetensors")
+        states.append(dict(model.named_parameters()))
+    torch.manual_seed(fold_seed(0, "s1"))
+    begun = dict(build_model("none", 3).named_parameters())
+    slow, fast = (
+        {name for name in begun if not torch.allclose(begun[name], one[name], atol=1e-7)} for one in states
+    )
+    assert slow == {"fc.weight", "fc.bias"} < fast
 
 
 @pytest.mark.parametrize(

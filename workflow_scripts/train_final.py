@@ -42,7 +42,7 @@ def main(snakemake):
                 variant=Variant.model_validate(params.variant),
                 loss=Loss.model_validate(params.loss),
                 settings=FoldTraining.model_validate(params.training),
-                transfer=Transfer.model_validate(params.transfer) if weights else None,
+                transfer=params.transfer and Transfer.model_validate(params.transfer),
                 reduction=params.reduction,
                 initial_weights=Path(weights) if weights else None,
             ),

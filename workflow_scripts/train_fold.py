@@ -27,7 +27,7 @@ def main(snakemake):
             loss=Loss.model_validate(params.loss),
             classes=params.classes,
             settings=FoldTraining.model_validate(params.training),
-            transfer=Transfer.model_validate(params.transfer) if weights else None,
+            transfer=params.transfer and Transfer.model_validate(params.transfer),
             reduction=params.reduction,
             seed=int(snakemake.wildcards.seed),
             initial_weights=Path(weights) if weights else None,

@@ -270,8 +270,7 @@ class Config(Section):
         where, network = f"variants.{variant.name}", variant.network
         if variant.attention != "none" and network.kind != "resnet18":
             yield f"{where}.attention: {network.kind} has no residual units; leave attention out"
-        knows = variant.init != "random" or getattr(network, "weights", None) == "imagenet"
-        if self.transfer.freeze_stages and network.kind != "resnet18" and knows:
+        if self.transfer.freeze_stages and network.kind != "resnet18" and self.transfer_of(variant):
             yield f"transfer.freeze_stages: {network.kind} of {where} has no stages; set 0"
         seen = self.input_of(variant)
         if seen is None and variant.input != "apex":
@@ -361,6 +360,11 @@ class Config(Section):
     def for_target(self, target: str) -> Config:
         """The experiment of one target of a study."""
         return load_config(dump(self) | {"target": target, "study": None})
+
+    def transfer_of(self, variant: AnyVariant) -> Transfer | None:
+        """What a fold does with the weights a variant starts from; None where they are random."""
+        brings_its_own = getattr(variant.network, "weights", None) == "imagenet"
+        return self.transfer if variant.init != "random" or brings_its_own else None
 
     def input_of(self, variant: AnyVariant) -> Input | None:
         """What a variant sees; None is the apex."""

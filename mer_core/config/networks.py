@@ -142,7 +142,7 @@ class EfficientNetLite0(Network):
 
     kind: Literal["efficientnet_lite0"]
     weights: Literal["imagenet", "random"] = "imagenet"
-    """What all but the classifier starts from, where the row's init is random; transfer is not applied."""
+    """What all but the classifier starts from, where the row's init is random."""
 
 
 def _named(value: Any) -> Any:

@@ -79,7 +79,8 @@ def train_fold(
         loss: the variant's loss.
         classes: the target's classes in order.
         settings: the block `training`.
-        transfer: freezing and learning rates, for weights that do not start at random.
+        transfer: freezing and learning rates, for weights that do not start at random: of a file, or those
+            that a network brings along.
         reduction: of the channel attention.
         seed: with the subject it seeds all that is drawn, see fold_seed.
         initial_weights: safetensors file for all but the classifier; None starts at random.
@@ -232,8 +233,10 @@ class Recipe:
         torch.manual_seed(draw)
         model, groups = network_of(self.variant, samples, self.reduction, self.settings.dropout), None
         start_at_prior(model.fc, self.loss)
+        new: set[str] = set()
         if self.initial_weights is not None:
             new = load_weights(model, self.initial_weights, skip_classifier=True)
+        if self.transfer is not None:
             groups = transfer_groups(model, self.transfer, new)
         criterion = build_loss(self.loss, samples.counts(part), samples.classes).to(samples.images.device)
         model.to(samples.images.device)
