@@ -22,6 +22,7 @@ import pandas as pd
 from mer_core.errors import UserError
 from mer_core.job import cannot_read, publish
 
+SEPARATORS = ",;\t|"  # of tables that others wrote
 REWRITE = "delete the file to have it written anew"
 # What a spreadsheet would take for a formula, and run.
 _FORMULA = re.compile(r"'*[=+@-]")

@@ -158,6 +158,17 @@ def test_names_of_openface_with_blanks_are_read(tmp_path, points):
     assert settings(landmarks="dataset").landmarks == "dataset"
 
 
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+def test_tables_however_they_are_set_off(tmp_path, points, separator):
+    write_table(tmp_path / "points.csv", {"a.png": points})
+    head, row, _ = (tmp_path / "points.csv").read_text().split("\n")
+    space = ",".join(COLUMNS).upper()
+    text = f"{head.upper()},{space}\n{row}{',-1' * len(COLUMNS)}\n\n"
+    (tmp_path / "points.csv").write_text(text.replace(",", separator))
+    found = given_landmarks(str(tmp_path / "points.csv"), Root(tmp_path))
+    np.testing.assert_allclose(landmarks_of("a.png", found), points)
+
+
 @pytest.mark.parametrize("written", ["Zoe\u0308\\a.PNG", "./Zo\u00eb/A.png", "zo\u00eb/b/../a.png"])
 def test_paths_of_a_table_however_they_are_spelled(tmp_path, points, written):
     write_table(tmp_path / "points.csv", {written: points})

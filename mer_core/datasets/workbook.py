@@ -16,7 +16,7 @@ import openpyxl
 import pandas as pd
 import xlrd
 
-from mer_core.csvs import is_shown
+from mer_core.csvs import SEPARATORS, is_shown
 from mer_core.errors import UserError
 from mer_core.job import awaits_fetching, cannot_read
 
@@ -30,7 +30,6 @@ MAX_CELL = 500  # characters; longer cells are cut, so that none floods manifest
 HEADER_WITHIN = 50  # rows
 SUFFIXES = frozenset({".xlsx", ".xlsm", ".xls", ".csv", ".tsv"})
 OTHER_SUFFIXES = frozenset({".ods", ".xlsb", ".numbers", ".mat"})
-SEPARATORS = ",;\t|"
 NO_VALUE = "formula without a value: save it in Excel or LibreOffice"
 """How a cell begins whose formula no program has computed yet, as openpyxl and pandas leave them."""
 _ZIP, _OLE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mer_core.csvs import SEPARATORS
 from mer_core.datasets import frames
 from mer_core.datasets.frames import Root
 from mer_core.errors import UserError
@@ -100,18 +101,24 @@ def _read_text(file: Path) -> np.ndarray:
 def _read_table(path: Path, root: Root) -> Mapping[str, np.ndarray]:
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = [*csv.DictReader(file, skipinitialspace=True)]
+            header = file.readline()
+            separator = max(SEPARATORS, key=header.count)
+            names = [name.strip().strip('"').lower() for name in header.split(separator)]
+            cells = csv.reader(file, delimiter=separator, skipinitialspace=True)
+            rows = [row for row in cells if any(row)]
     except OSError as error:
         raise cannot_read(path, error) from None
     except (ValueError, csv.Error) as error:
         raise UserError(f"{path}: is no CSV table ({error}); save it as CSV, in UTF-8") from None
+    # Of several the first: behind its x_0, in pixels, OpenFace has an X_0, in space.
+    places = {name: place for place, name in reversed([*enumerate(names)])}
     found = []
     for line, row in enumerate(rows, start=2):
         try:
-            points = np.array([float(row[column]) for column in COLUMNS]).reshape(-1, 2)
+            points = np.array([float(row[places[column]]) for column in COLUMNS]).reshape(-1, 2)
             place = f"{path}:{line}"
-            found.append((place, _key(root.inner(row["path"])), _checked(place, points)))
-        except (AttributeError, KeyError, TypeError, ValueError):
+            found.append((place, _key(root.inner(row[places["path"]])), _checked(place, points)))
+        except (IndexError, KeyError, ValueError):
             raise UserError(
                 f"{path}:{line}: needs the columns path, x_0, y_0 to x_67, y_67, with numbers; mend this row"
             ) from None
