@@ -85,6 +85,15 @@ def largest_value(path: str | os.PathLike[str]) -> int | None:
         return int(pixels[:, :, :3].max() if pixels.ndim == 3 else pixels.max())
 
 
+def is_wide_gray(path: str | os.PathLike[str]) -> bool:
+    """Whether an image file holds gray of more than eight bits, which alone has a `bit_depth`.
+
+    Raises as `image_size`.
+    """
+    with _opened(path) as image:
+        return image.mode.startswith("I;16")
+
+
 def depth_of(cell: Any) -> int | None:
     """`bit_depth` as it stands in a manifest."""
     return None if pd.isna(cell) else int(cell)

@@ -8,6 +8,7 @@ import unicodedata
 import zipfile
 from pathlib import Path
 
+import cv2
 import numpy as np
 import openpyxl
 import pytest
@@ -379,6 +380,18 @@ def test_frames_of_every_format(tmp_path, suffix):
     assert defects.empty
 
 
+def test_colours_of_which_no_depth_can_be_told(tmp_path):
+    write_casme2(tmp_path, name="img{}.png")
+    for file in tmp_path.rglob("*.png"):
+        cv2.imwrite(str(file), cv2.imread(str(file)).astype(np.uint16) * 16)
+    [hint] = read(tmp_path, casme2_settings())[1].iloc
+    assert hint.defect == "unused_bits"
+    assert hint.action.endswith("wrote 12 bits, divide the colours by 16 and save all frames with 8 bits")
+    for file in tmp_path.rglob("*.png"):
+        cv2.imwrite(str(file), (cv2.imread(str(file), cv2.IMREAD_UNCHANGED) // 16).astype(np.uint8))
+    assert read(tmp_path, casme2_settings())[1].empty, "as it says"
+
+
 @pytest.mark.parametrize("bits", [10, 12])
 def test_frames_whose_camera_wrote_fewer_bits_than_the_file_has(tmp_path, bits):
     from mer_core.faces.cache import read_cache
@@ -567,9 +580,12 @@ def test_absent_classes(tmp_path):
     [found] = defects[defects.defect == "absent_class"].iloc
     assert found.severity == "error"
     assert found.action == (
-        "no annotation says 'repression'; to do without, write datasets.casme2.classes: {repression: null}"
+        "no annotation says 'repression'; to do without, write datasets.casme2.classes: "
+        "{happiness: happiness, disgust: disgust, repression: null, surprise: surprise, others: others, "
+        "sadness: null, fear: null}"
     )
     classes = followed(found.action).datasets["casme2"].classes
+    assert yaml.safe_load(found.action.split("classes: ")[1]) == classes, "also in place of that key"
     _, defects = read_dataset("casme2", casme2_settings(classes=classes), tmp_path, {})
     assert "absent_class" not in kinds(defects)
     (tmp_path / "CASME2_RAW_selected/sub02/EP09f/img10.jpg").unlink()

@@ -251,8 +251,8 @@ def test_a_description_cannot_lead_out_of_its_folder(folder, tmp_path):
         load_model(copy)
 
 
-def write_video(path, clip):
-    video = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 30, (512, 512))
+def write_video(path, clip, codec="MJPG"):
+    video = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, cv2.VideoWriter_fourcc(*codec), 30, (512, 512))
     for number in range(1, 10):
         video.write(cv2.imread(str(clip / f"img{number}.png")))
     video.release()
@@ -346,6 +346,15 @@ def test_a_clip_is_measured_before_it_is_decoded(clip, tmp_path, monkeypatch):
     for files in ([clip / f"img{n}.png" for n in range(1, 10)], [tmp_path / "clip.avi"]):
         with pytest.raises(UserError, match="cut out the expression"):
             read_clip(files)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "codec"), [("flv", "FLV1"), ("mts", "mp2v"), ("m2ts", "mp2v"), ("mpg", "mp2v")]
+)
+def test_videos_of_other_containers(clip, tmp_path, suffix, codec):
+    write_video(tmp_path / f"x.{suffix}", clip, codec)
+    [source] = find_sources([tmp_path / f"x.{suffix}"])
+    assert len(read_clip(source.files)) == 9
 
 
 @pytest.mark.parametrize(

@@ -69,10 +69,13 @@ def check_images(samples: list[dict[str, Any]], root: Path, name: str, findings:
             findings.add("duplicate_image", action, row=sample["sample_id"], file=sample["frame_path"])
     if wide and (most := max(wide.values())) < 2 ** max(CAMERA_BITS):
         bits = next(bits for bits in CAMERA_BITS if most < 2**bits)
+        remedy = f"write datasets.{name}.bit_depth: {bits}"
+        if not all(images.is_wide_gray(root / path) for path in wide):  # of colours it would be refused
+            remedy = f"divide the colours by {2 ** (bits - 8)} and save all frames with 8 bits"
         findings.add(
             "unused_bits",
             f"no value above {most} in {len(wide)} frames of 16 bits: they come out dark; if the camera "
-            f"wrote {bits} bits, write datasets.{name}.bit_depth: {bits}",
+            f"wrote {bits} bits, {remedy}",
             file=next(iter(wide)),
         )
 
@@ -157,8 +160,8 @@ def check_classes(frame: pd.DataFrame, settings: Dataset, name: str, findings: F
         if len(settings.class_names) - len(unsaid) < 2:
             what += "see that root and classes fit each other"
         else:
-            nulls = {label: None for label, one in settings.classes.items() if one in unsaid}
-            what += f"to do without, write datasets.{name}.classes: {as_yaml(nulls)}"
+            kept = {label: None if one in unsaid else one for label, one in settings.classes.items()}
+            what += f"to do without, write datasets.{name}.classes: {as_yaml(kept)}"
         findings.add("absent_class", what)
     classes = used.groupby("subject")["label"].unique()
     if not settings.has_subjects:

@@ -148,4 +148,5 @@ class Findings:
 
 def as_yaml(value: Any) -> str:
     """A list or mapping as it is written in a configuration, names quoted where they must be."""
-    return yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=10**6).strip()
+    options = {"default_flow_style": True, "allow_unicode": True, "width": 10**6, "sort_keys": False}
+    return yaml.safe_dump(value, **options).strip()

@@ -23,9 +23,8 @@ IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".
 # What people have in place of frames -> how the files end, and what to do with them.
 FOREIGN = {
     "videos": (
-        frozenset(
-            {".avi", ".mp4", ".mov", ".mkv", ".wmv", ".mpg", ".mpeg", ".m4v", ".webm", ".flv", ".3gp", ".mts"}
-        ),
+        frozenset({".avi", ".mp4", ".mov", ".mkv", ".wmv", ".mpg", ".mpeg", ".m4v", ".webm"})
+        | frozenset({".flv", ".3gp", ".mts", ".m2ts"}),
         "write their frames as numbered images: python -m mer_core.motion.videos {folder}",
     ),
     "archives": (

@@ -19,9 +19,12 @@ MAX_CLIP_PIXELS = 20 * MAX_PIXELS  # of all its frames: 3 GB
 # How videos begin, and at which byte. FFmpeg goes by what a file holds: a list of other files (HLS, concat)
 # under a video's name would make it open them.
 _BEGINNINGS = (
-    *((0, start) for start in (b"RIFF", b"\x1aE\xdf\xa3", b"0&\xb2u", b"\0\0\1\xba", b"\0\0\1\xb3")),
+    *((0, start) for start in (b"RIFF", b"\x1aE\xdf\xa3", b"0&\xb2u", b"FLV\1")),
+    *((0, start) for start in (b"\0\0\1\xba", b"\0\0\1\xb3")),
     *((4, kind) for kind in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")),
 )
+# Of MPEG-TS and of a camera's m2ts: where packets begin with a G, and how long they are.
+_PACKETS = ((0, 188), (4, 192))
 
 
 @dataclass(frozen=True)
@@ -137,8 +140,10 @@ def _read_video(path: Path) -> list[np.ndarray]:
 def _begins_as_video(path: Path) -> bool:
     check_readable(path)
     with path.open("rb") as file:
-        beginning = file.read(16)
-    return any(beginning.startswith(kind, place) for place, kind in _BEGINNINGS)
+        beginning = file.read(400)
+    return any(beginning.startswith(kind, place) for place, kind in _BEGINNINGS) or any(
+        beginning[place::length][:2] == b"GG" for place, length in _PACKETS
+    )
 
 
 def _folder(path: Path, clips: bool, onset: int | None, apex: int | None) -> Iterator[Source]:
