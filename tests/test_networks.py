@@ -189,7 +189,7 @@ def accepted(network, kind):
     """Configurations of a network and a kind of input, each with one key of the two at an end."""
     source = read_yaml(ROOT / "config.yaml") | {"baselines": []}
     source["simulation"]["frames"] = "all"
-    still = {"augmentation": {"flip": False, "rotation": 0.0, "brightness": 0.0}}
+    still = {"augmentation": {"flip": False, "shift": 0.0, "rotation": 0.0, "brightness": 0.0}}
     blocks, inputs = extremes(network), [{"size": 48}, {"size": 16}]
     if kind != "apex":
         inputs = extremes(INPUTS[kind], {"size", "frames"})
