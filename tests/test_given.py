@@ -134,6 +134,9 @@ def test_what_is_no_list_of_points_is_named(tmp_path, points):
         given_landmarks(str(tmp_path / "none.csv"), Root(tmp_path))
     write_table(tmp_path / "points.csv", {"a.png": points, "b.png": points})
     text = (tmp_path / "points.csv").read_text()
+    (tmp_path / "points.csv").write_text(text.replace("\nb.png,", "\n\nb.png,none,"))
+    with pytest.raises(UserError, match=r"points\.csv:4: needs the columns"):
+        given_landmarks(str(tmp_path / "points.csv"), Root(tmp_path))
     (tmp_path / "points.csv").write_text(text.replace("y_67", "y67"))
     with pytest.raises(UserError, match=r"points\.csv:2: needs the columns path, x_0, y_0 to x_67, y_67"):
         given_landmarks(str(tmp_path / "points.csv"), Root(tmp_path))

@@ -206,6 +206,12 @@ def test_formulas_give_their_cached_value(tmp_path):
     assert read(tmp_path, target.getvalue())["clip"].tolist() == ["2"]
 
 
+def test_a_long_formula_without_a_value_is_not_cut_in_the_middle_of_a_letter(tmp_path):
+    for start in range(7):
+        data = to_xlsx([TABLE[0], ["01", f"={'1' * start}" + "&A1" * 40, "fear"]])
+        assert read(tmp_path, data).loc[2, "clip"].startswith(NO_VALUE)
+
+
 @pytest.mark.parametrize("cell", [b"<f>1+1</f><v />", b"<f>1+1</f>", b'<f t="shared" si="0">1+1</f><v></v>'])
 def test_a_formula_without_a_value_says_so(tmp_path, cell):
     data = to_xlsx([TABLE[0], ["01", "=1+1", "fear"]])

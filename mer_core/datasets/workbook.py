@@ -240,7 +240,9 @@ def _say_no_value(cell: re.Match[bytes]) -> bytes:
     if b't="str"' in cell[1]:
         return cell[0]
     attributes = re.sub(rb"\st=\"\w*\"", b"", cell[1])
-    return b'<c%s t="str"><v>%s (=%s)</v></c>' % (attributes, NO_VALUE.encode(), (cell[2] or b"")[:100])
+    formula = cell[2] or b""
+    shown = b" (=%s)" % formula if len(formula) <= 100 else b""  # cut, it might end within an escaped letter
+    return b'<c%s t="str"><v>%s%s</v></c>' % (attributes, NO_VALUE.encode(), shown)
 
 
 def _xls(path: Path, data: bytes) -> Iterator[tuple[str, Rows]]:

@@ -105,7 +105,7 @@ def _read_table(path: Path, root: Root) -> Mapping[str, np.ndarray]:
             separator = max(SEPARATORS, key=header.count)
             names = [name.strip().strip('"').lower() for name in header.split(separator)]
             cells = csv.reader(file, delimiter=separator, skipinitialspace=True)
-            rows = [row for row in cells if any(row)]
+            rows = [(cells.line_num + 1, row) for row in cells if any(row)]
     except OSError as error:
         raise cannot_read(path, error) from None
     except (ValueError, csv.Error) as error:
@@ -113,7 +113,7 @@ def _read_table(path: Path, root: Root) -> Mapping[str, np.ndarray]:
     # Of several the first: behind its x_0, in pixels, OpenFace has an X_0, in space.
     places = {name: place for place, name in reversed([*enumerate(names)])}
     found = []
-    for line, row in enumerate(rows, start=2):
+    for line, row in rows:
         try:
             points = np.array([float(row[places[column]]) for column in COLUMNS]).reshape(-1, 2)
             place = f"{path}:{line}"
