@@ -28,9 +28,10 @@ MAX_BYTES = 8 * MAX_PIXELS  # of a file; Pillow reads what stands beside the pix
 def read_image(path: str | os.PathLike[str], bit_depth: int | None = None) -> np.ndarray:
     """Decode an image file completely.
 
-    Turned as its EXIF orientation says. Gray, palette and CMYK become RGB; what is transparent is laid over
-    black, but for a BMP whose alpha is 0 everywhere, which means that it is not used. Wider channels keep the
-    upper eight of their bits, whatever the brightest pixel: one rule for all frames of a clip.
+    Turned as its EXIF orientation says, where it can be read. Gray, palette and CMYK become RGB; what is
+    transparent is laid over black, but for a BMP whose alpha is 0 everywhere, which means that it is not
+    used. Wider channels keep the upper eight of their bits, whatever the brightest pixel: one rule for all
+    frames of a clip.
 
     Args:
         path: the file.
@@ -46,28 +47,28 @@ def read_image(path: str | os.PathLike[str], bit_depth: int | None = None) -> np
             `MAX_PIXELS`, `MAX_EDGE` or `MAX_BYTES`. The size is taken from the header, before anything is
             decoded.
     """
-    with _opened(path) as image:
-        try:
-            return _decoded(path, image, bit_depth)
-        except (MemoryError, UserError):
-            raise
-        except Exception as error:  # damaged files raise nearly anything here
-            if isinstance(error, OSError) and error.errno:
-                raise cannot_read(path, error) from None
-            reason = " ".join(str(error).split()) or type(error).__name__
-            raise UserError(f"{path}: damaged image ({reason}); copy it again from the source") from None
+    with _opened(path) as image, _decoding(path):
+        return _decoded(path, image, bit_depth)
+
+
+def check_header(path: str | os.PathLike[str]) -> None:
+    """Raise a `UserError` as `read_image`, but for damage behind the header."""
+    with _opened(path):
+        pass
 
 
 def image_size(path: str | os.PathLike[str]) -> tuple[int, int]:
-    """Width and height in pixels of what `read_image` returns, from the header alone.
+    """Width and height in pixels of what `read_image` returns, by the header and what it notes of turning.
 
     Raises:
-        UserError: as `read_image`, but for damage behind the header.
+        UserError: as `read_image`, but for some damage behind the header.
     """
-    with _opened(path) as image:
+    with _opened(path) as image, _decoding(path):
         width, height = image.size
+        if image.format == "PNG":  # which may note its orientation behind the pixels
+            image.load()
         # Pillow tells the size of a turned TIFF as it is shown, of other formats as it is stored.
-        turned = image.format != "TIFF" and image.getexif().get(ExifTags.Base.Orientation) in range(5, 9)
+        turned = image.format != "TIFF" and _orientation(image) in range(5, 9)
         return (height, width) if turned else (width, height)
 
 
@@ -76,7 +77,7 @@ def largest_value(path: str | os.PathLike[str]) -> int | None:
 
     Of colours it is exact to 255. Raises as `read_image`.
     """
-    with _opened(path) as image:
+    with _opened(path) as image, _decoding(path):
         if _depth(image) != WIDE:
             return None
         pixels = (
@@ -121,13 +122,22 @@ def _depth(image: Image.Image) -> int:
     return WIDE if ";16" in str(image.tile) else 8
 
 
+def _orientation(image: Image.Image) -> int:
+    """How a camera noted that it was held; 1 where that is damaged, which costs no pixel."""
+    try:
+        return image.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:  # damaged notes raise nearly anything here
+        return 1
+
+
 def _decoded(path: str | os.PathLike[str], image: Image.Image, bit_depth: int | None) -> np.ndarray:
     declared = _depth(image)
     tags = getattr(image, "tag_v2", {})
     if image.format == "TIFF" and getattr(image, "n_frames", 1) > 1:
         raise UserError(f"{path}: holds {image.n_frames} images; save each frame as a file of its own")
     image.load()
-    ImageOps.exif_transpose(image, in_place=True)
+    if _orientation(image) != 1:
+        ImageOps.exif_transpose(image, in_place=True)
     if image.mode.startswith("I;16"):
         values, most = np.asarray(image), 2 ** (bit_depth or declared) - 1
         if values.max() > most:
@@ -155,6 +165,19 @@ def _decoded(path: str | os.PathLike[str], image: Image.Image, bit_depth: int | 
             return pixels[:, :, :3].astype(np.uint8)
         return ((pixels[:, :, :3] * pixels[:, :, 3:] + 127) // 255).astype(np.uint8)
     return np.array(image.convert("RGB"))
+
+
+@contextmanager
+def _decoding(path: str | os.PathLike[str]) -> Iterator[None]:
+    try:
+        yield
+    except (MemoryError, UserError):
+        raise
+    except Exception as error:  # damaged files raise nearly anything here
+        if isinstance(error, OSError) and error.errno:
+            raise cannot_read(path, error) from None
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(f"{path}: damaged image ({reason}); copy it again from the source") from None
 
 
 @contextmanager

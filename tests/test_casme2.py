@@ -424,13 +424,14 @@ def test_key_frames_alone_are_gaps_where_the_apex_must_be_found(tmp_path):
 
 
 def test_other_frames_are_checked_by_header(tmp_path):
-    write_casme2(tmp_path, [row()], tree="Cropped")
+    write_casme2(tmp_path, [row()], tree="Cropped", name="img{}.png")
     clip = tmp_path / "Cropped" / "sub01" / "EP02_01f"
-    (clip / "img6.jpg").write_bytes(b"")
-    (clip / "img7.jpg").write_text("no picture")
+    (clip / "img6.png").write_bytes(b"")
+    (clip / "img7.png").write_text("no picture")
+    (clip / "img9.png").write_bytes((clip / "img9.png").read_bytes()[:-100])  # seen by who needs it
     samples, defects = read(tmp_path, casme2_settings(["sub01"]))
     assert samples.included.all()
-    assert defects.action[0] == "sample kept; 2 of 7, first img6.jpg"
+    assert defects.action[0] == "sample kept; 2 of 7, first img6.png"
     assert defects.defect[0] == "unreadable_frame"
 
 

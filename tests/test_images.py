@@ -5,6 +5,7 @@ import io
 import os
 import struct
 import zlib
+from contextlib import suppress
 
 import cv2
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from PIL.PngImagePlugin import PngImageFile
+from PIL.PngImagePlugin import PngImageFile, PngInfo
 
 from mer_core.errors import UserError
 from mer_core.images import MAX_PIXELS, image_size, largest_value, read_image, write_image
@@ -206,6 +207,18 @@ def test_truncated_files_are_refused(tmp_path, picture, suffix, share):
     path.write_bytes(data[: int(len(data) * share)])
     with pytest.raises(UserError, match=path.name):
         read_image(path)
+    for look in (image_size, largest_value):  # which need not see all of it
+        with suppress(UserError):
+            look(path)
+
+
+def test_notes_that_are_damaged_cost_no_picture(tmp_path, picture):
+    profile = PngInfo()
+    profile.add_text("Raw profile type exif", "\nexif\n      22\nno digits\n")
+    for note in ({"exif": b"Exif\0\0garbage"}, {"pnginfo": profile}):
+        Image.fromarray(picture).save(tmp_path / "x.png", **note)
+        assert np.array_equal(read_image(tmp_path / "x.png"), picture)
+        assert image_size(tmp_path / "x.png") == (80, 60)
 
 
 def test_a_decompression_bomb_is_refused_by_its_header(tmp_path):

@@ -323,7 +323,7 @@ def _check_headers(sample: dict[str, Any], inside: dict[int, Path], where: str, 
     unreadable = []
     for number, file in inside.items():
         try:
-            images.image_size(file)
+            images.check_header(file)
         except Unreadable:
             raise
         except UserError:
