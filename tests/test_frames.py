@@ -176,3 +176,12 @@ def test_spelling_on_disk(tmp_path, form, written):
     found = spelled(tmp_path, written)
     assert found.is_file() == ("\u00e9" in written)
     assert unicodedata.normalize("NFC", str(found.relative_to(tmp_path))) == written
+
+
+def test_case_on_disk(tmp_path):
+    for name in ("A/x.jpg", "b/Y.png", "b/y.png"):
+        draw(tmp_path / "data" / name)
+    known = {}
+    for written, there in [("a/X.JPG", "A/x.jpg"), ("B/Y.png", "b/Y.png"), ("B/Y.PNG", "b/Y.PNG")]:
+        assert spelled(tmp_path / "data", written, known) == tmp_path / "data" / there, "two would do: none"
+    assert spelled(tmp_path, str(tmp_path / "DATA" / "a" / "x.JPG")).is_file()

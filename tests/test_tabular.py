@@ -66,6 +66,14 @@ def test_paths_are_found_as_written(tmp_path, path):
     assert read_manifest(tmp_path / "m.csv").frame_path.tolist() == [path]
 
 
+def test_paths_are_found_whatever_their_case(tmp_path):
+    draw(tmp_path / "Kept" / "IMG_1.jpg")
+    write(tmp_path, "kept\\img_1.JPG,p1,happiness", "Kept/IMG_1.jpg,p1,other label", "Kept/IMG_2.jpg,p1,fear")
+    samples, defects = read(tmp_path, tabular(["p1"]))
+    assert samples.frame_path.tolist() == ["Kept/IMG_1.jpg", "Kept/IMG_2.jpg"]
+    assert defects.defect[0] == "conflicting_annotation"
+
+
 def test_two_spellings_of_one_person_are_told(tmp_path):
     people = ["001", "1", "S2", "s2", "p10", "p1", "p100"]
     for number in range(len(people)):

@@ -111,6 +111,16 @@ def test_the_better_header_name_wins(tmp_path):
     assert read(tmp_path, to_csv(rows)).label.tolist() == ["better"]
 
 
+def test_a_name_as_it_is_written_wins(tmp_path):
+    rows = [["subject", "Emotion", "Filename", "emotion"], ["1", "3", "EP01", "fear"]]
+    for name, found in (("emotion", "fear"), ("Emotion", "3"), ("EMOTION", "3")):
+        (tmp_path / "t.csv").write_bytes(to_csv(rows))
+        assert read_table(tmp_path / "t.csv", {"label": [name]}).label.tolist() == [found]
+    (tmp_path / "t.csv").write_bytes(to_csv([["", "label"], ["0", "fear"]]))
+    with pytest.raises(UserError, match="no column '#'"):  # which no blank name is
+        read_table(tmp_path / "t.csv", {"label": ["#"]})
+
+
 def test_a_later_sheet_may_hold_the_table(tmp_path):
     book, file = openpyxl.Workbook(), io.BytesIO()
     book.active.append(["nothing", "here"])
@@ -281,6 +291,8 @@ def test_optional_column_is_empty(tmp_path):
         (to_xls(TABLE)[:600], "damaged table"),
         (b"PK\x03\x04" + b"\0" * 500, "damaged table"),
         (b"\xff\xd8\xff\xe0 a picture", "neither a workbook nor UTF-8 text"),
+        (to_csv(TABLE).decode().encode("utf-16-le"), "neither a workbook nor UTF-8 text"),
+        (to_csv(TABLE).decode().encode("utf-32"), "neither a workbook nor UTF-8 text"),
         (to_csv(TABLE) + b'"01","EP', "damaged table"),
         (
             b"\xd0\xcf\x11\xe0" + b"\0" * 600 + "EncryptedPackage".encode("utf-16-le"),
@@ -288,7 +300,8 @@ def test_optional_column_is_empty(tmp_path):
         ),
         (b"x" * (MAX_BYTES + 1), "larger than"),
     ],
-    ids=["empty", "no rows", "cut xlsx", "cut xls", "no zip", "picture", "open quote", "password", "huge"],
+    ids=["empty", "no rows", "cut xlsx", "cut xls", "no zip", "picture", "no mark", "wide"]
+    + ["open quote", "password", "huge"],
 )
 def test_what_is_no_table_is_refused(tmp_path, data, message):
     with pytest.raises(UserError, match=rf"table.xlsx: {message}"):

@@ -10,6 +10,7 @@ import shlex
 import unicodedata
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -347,20 +348,38 @@ def _holds_data(target: Path) -> bool:
     return target.is_dir() or target.suffix.lower() in {"", *IMAGE_SUFFIXES} or is_label
 
 
-def spelled(folder: Path, relative: str) -> Path:
-    """A path inside a folder as the disk spells it, where letters are composed otherwise there."""
-    path = folder / relative
-    if os.path.lexists(path) or relative.isascii():
+Spellings = dict[Path, dict[str, list[Path]]]
+"""What folders hold, by names however they are spelled."""
+
+
+def spelled(folder: Path, relative: str, known: Spellings | None = None) -> Path:
+    """A path inside a folder as the disk spells it, where letters are composed otherwise there or differ in
+    case, which does not matter where many tables are made.
+
+    Args:
+        folder: to look from.
+        relative: the path.
+        known: what folders hold, as far as they were looked into, for who asks for many paths.
+    """
+    path, known = folder / relative, {} if known is None else known
+    if os.path.lexists(path):
         return path
     for part in Path(relative).parts:
-        composed = unicodedata.normalize("NFC", part)
         here = folder / part
-        if not os.path.lexists(here) and folder.is_dir():
-            inside = folder.iterdir()
-            alike = [path for path in inside if unicodedata.normalize("NFC", path.name) == composed]
+        if not os.path.lexists(here):
+            if folder not in known:
+                known[folder] = defaultdict(list)
+                with suppress(OSError):  # of what is no folder, or may not be looked into
+                    for inner in folder.iterdir():
+                        known[folder][_letters(inner.name)].append(inner)
+            alike = known[folder].get(_letters(part), ())
             here = alike[0] if len(alike) == 1 else here
         folder = here
     return folder
+
+
+def _letters(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 def natural_key(name: str) -> list[tuple[int, int, str]]:

@@ -43,14 +43,16 @@ def read(name: str, settings: Tabular, root: Root, findings: Findings) -> list[d
     """
     table = _read_table(settings, root)
     samples: dict[str, dict[str, Any]] = {}
+    known: frames.Spellings = {}
     for number, cells in table.iterrows():
         where = f"{Path(settings.table).name}:{number}"
         if not _SUBJECT.fullmatch(cells["subject"]) or not cells["path"]:
             shown = f"subject {cells['subject'][:40]!r}, path {cells['path'][:40]!r}"
-            findings.add("bad_name", f"left out: {shown}", row=f"row {number}", file=where)
+            action = f"left out: {shown}; names of subjects are letters, digits, - and _"
+            findings.add("bad_name", action, row=f"row {number}", file=where)
             continue
         written = root.inner(cells["path"])
-        path = frames.spelled(root.path, written)
+        path = frames.spelled(root.path, written, known)
         if not path.is_relative_to(root.path) or not root.holds(path):
             findings.add("leaves_root", f"left out: {written[:80]!r}", row=f"row {number}", file=where)
             continue
@@ -94,7 +96,7 @@ def _add(
     where: str,
     findings: Findings,
 ) -> None:
-    earlier = samples.setdefault(sample["sample_id"], sample)
+    earlier = samples.setdefault(sample["frame_path"], sample)
     if earlier is not sample:
         same = (earlier["subject"], earlier["label_raw"]) == (sample["subject"], label.lower())
         kind = "duplicate_annotation" if same else "conflicting_annotation"
@@ -102,4 +104,5 @@ def _add(
         return
     assign_class(sample, label, settings.classes, findings, where)
     if sample["included"] and not path.is_file():
-        findings.leave_out(sample, "annotation_without_frames", "no such image", where)
+        why = "no such image; mend its path in the table"
+        findings.leave_out(sample, "annotation_without_frames", why, where)

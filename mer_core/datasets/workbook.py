@@ -282,8 +282,10 @@ def _csv(path: Path, data: bytes) -> Iterator[tuple[str, Rows]]:
     encoding = "utf-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
     try:
         text = data.decode(encoding)
+        if "\0" in text:  # of UTF-16 without its mark, say
+            raise ValueError
         top = "".join(itertools.islice(io.StringIO(text, newline=""), HEADER_WITHIN))
-    except UnicodeDecodeError:
+    except ValueError:
         raise UserError(f"{path}: neither a workbook nor UTF-8 text; save it as xlsx or CSV UTF-8") from None
     # Notes may hold more commas than the table has semicolons: the separator is the one under which the
     # columns are there, and each is tried as if it were a sheet.
@@ -341,11 +343,8 @@ def _find_header(
     best: tuple[int, list[str], list[str]] | None = None
     within = ""
     for number, cells in rows[:HEADER_WITHIN]:
-        names = [_simplify(cell) for cell in cells]
-        places = [
-            next((names.index(name) for name in map(_simplify, accepted) if name in names), None)
-            for accepted in columns.values()
-        ]
+        simple = [_simplify(cell) for cell in cells]
+        places = [_place(accepted, cells, simple) for accepted in columns.values()]
         missing = [
             name
             for name, place in zip(columns, places, strict=True)
@@ -367,6 +366,15 @@ def _find_header(
         lacking=len(missing),
         nearly=len(missing) <= 2 and wanted - len(missing) >= 4,
     )
+
+
+def _place(accepted: Iterable[str], cells: list[str], simple: list[str]) -> int | None:
+    """Where the best of the accepted names stands, as it is written before what differs in case, say."""
+    for name in accepted:
+        for wanted, written in ((name, cells), (_simplify(name), simple)):
+            if wanted and wanted in written:
+                return written.index(wanted)
+    return None
 
 
 def _simplify(name: str) -> str:
