@@ -360,6 +360,17 @@ def test_an_endless_sheet_is_refused(tmp_path):
         read(tmp_path, replace_part(data, "xl/worksheets/sheet1.xml", far))
 
 
+@pytest.mark.parametrize("row", [b'<row r="1048576" ht="12.8"/>', b'<row ht="12.8" r="1048576"></row>'])
+def test_a_last_row_that_is_empty_is_none(tmp_path, row):
+    data = to_xlsx(TABLE)
+    sheet = zipfile.ZipFile(io.BytesIO(data)).read("xl/worksheets/sheet1.xml")
+    sheet = sheet.replace(b"</sheetData>", row + b"</sheetData>").replace(
+        b'<row r="2">', b'<row r="3"/><row r="4">'
+    )
+    table = read(tmp_path, replace_part(data, "xl/worksheets/sheet1.xml", sheet.replace(b'="3">', b'="5">')))
+    assert table.to_numpy().tolist() == TABLE[1:] and table.index.tolist() == [4, 5]
+
+
 WIDE = {48 + digit: 0xFF10 + digit for digit in range(10)}
 
 

@@ -47,6 +47,8 @@ _STRICT = {
 _NO_VALUE = re.compile(
     rb"<c((?:\s[^<>]*)?)>\s*<f(?:[^<>]*/>|[^<>]*>([^<]*)</f>)\s*(?:<v\s*/>|<v></v>)?\s*</c>"
 )
+# LibreOffice may write the last row of a sheet, which is empty and would count as a million of them.
+_EMPTY_ROW = re.compile(rb'<row\s(?:[^<>]*\s)?r="[0-9]+"[^<>]*(?:/>|></row>)')
 _ENCRYPTED = "EncryptedPackage".encode("utf-16-le")
 
 Rows = list[tuple[int, list[str]]]
@@ -215,8 +217,8 @@ def _xlsx(path: Path, data: bytes) -> Iterator[tuple[str, Rows]]:
 
 
 def _readable(data: bytes) -> bytes:
-    """A workbook of the strict form of Office Open XML under the names that openpyxl knows, and formulas
-    without a value as a text that says so, where openpyxl would show nothing."""
+    """A workbook of the strict form of Office Open XML under the names that openpyxl knows, formulas without
+    a value as a text that says so, where openpyxl would show nothing, and no empty rows."""
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         parts = {name: archive.read(name) for name in archive.namelist()}
     changed = parts
@@ -224,7 +226,9 @@ def _readable(data: bytes) -> bytes:
         for strict, known in _STRICT.items():
             changed = {name: part.replace(strict, known) for name, part in changed.items()}
     changed = {
-        name: _NO_VALUE.sub(_say_no_value, part) if name.startswith("xl/worksheets/") else part
+        name: _EMPTY_ROW.sub(b"", _NO_VALUE.sub(_say_no_value, part))
+        if name.startswith("xl/worksheets/")
+        else part
         for name, part in changed.items()
     }
     if changed == parts:
