@@ -72,6 +72,7 @@ def kinds(defects):
         "SUB{0}",
         "Sub_{0}",
         "sub{0} (1)",
+        "sub{0} 2",
         "sub{0} - Copy",
         "sub{0}.zip",
         "\uff53\uff55\uff42{0}",

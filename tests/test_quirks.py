@@ -1,7 +1,9 @@
 """Files that people stumble on, in made-up miniatures: a right result, or the defect by its name."""
 
+import shutil
+
 import pytest
-from dataset_samples import casme2_settings, read, write_casme2
+from dataset_samples import casme2_settings, draw, read, write_casme2
 from test_samm import ROWS as SAMM_ROWS
 from test_samm import kinds, samm, write_samm, write_table
 
@@ -75,4 +77,20 @@ def test_files_that_an_open_spreadsheet_and_a_desktop_leave(tmp_path):
     (tmp_path / "SAMM" / ".DS_Store").write_bytes(b"x")
     samples, defects = read(tmp_path, samm())
     assert samples.included.sum() == 3
+    assert kinds(defects) == []
+
+
+@pytest.mark.parametrize("place", ["#recycle/SAMM", "$RECYCLE.BIN/S-1", "lost+found", "#snapshot/daily/x"])
+def test_what_shares_and_systems_keep_is_no_copy(tmp_path, place):
+    write_samm(tmp_path)
+    expected, _ = read(tmp_path, samm())
+    shutil.copytree(tmp_path / "SAMM", tmp_path / "kept")
+    for path in [*(tmp_path / "kept").rglob("*.jpg")]:
+        draw(path)
+        beside = tmp_path / "SAMM" / path.relative_to(tmp_path / "kept").parent
+        draw(beside / "@eaDir" / path.name / "SYNOFILE_THUMB_1.jpg")
+    (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / "kept").rename(tmp_path / place)
+    samples, defects = read(tmp_path, samm())
+    assert samples.equals(expected)
     assert kinds(defects) == []

@@ -46,8 +46,13 @@ VIDEO_SUFFIXES = FOREIGN["videos"][0]
 _FOREIGN_SUFFIXES = frozenset().union(*(suffixes for suffixes, _ in FOREIGN.values()))
 # Of the frames themselves; other numbered images beside such are something else, made of them.
 KNOWN_PREFIXES = frozenset({"", "img", "reg_img", "image", "reg_image", "frame"})
-# At the end of a folder's name: of a second part of a download, and of a copy.
-COPIED = r"(?: ?\([0-9]\)| ?-? copy)?"
+# At the end of a folder's name: of a second part of a download (on a Mac sub01 2), and of a copy.
+COPIED = r"(?: ?\([0-9]\)| [2-9]| ?-? copy)?"
+# What shares and systems keep in any folder: thumbnails, what was deleted, earlier states.
+_SYSTEMS = frozenset(
+    {"@eadir", "#recycle", "@recycle", "#snapshot", "~snapshot", "$recycle.bin", "lost+found"}
+)
+_SYSTEMS |= {"system volume information", "__macosx"}
 MAX_DEPTH = 8
 _NUMBERED = re.compile(r"(?P<prefix>(?:.*[^0-9])?)(?P<number>[0-9]{1,9})", re.DOTALL)
 # img (46), as Windows renames several at once.
@@ -111,12 +116,13 @@ class Root:
 def scan(folder: Path, root: Root) -> tuple[list[Path], list[str]]:
     """The folders and the names of the files right inside a folder, in natural order.
 
-    Hidden ones are passed over; links are followed as far as `root` holds them.
+    Hidden ones, and what systems and shares keep, are passed over; links are followed as far as `root` holds
+    them.
     """
     folders, files = [], []
     with os.scandir(folder) as entries:
         for entry in entries:
-            if entry.name.startswith("."):
+            if entry.name.startswith(".") or entry.name.casefold() in _SYSTEMS:
                 continue
             try:
                 is_dir, is_file = entry.is_dir(), entry.is_file()
