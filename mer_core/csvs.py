@@ -48,15 +48,12 @@ def is_shown(letter: str) -> bool:
     return letter.isprintable() or unicodedata.category(letter) == "Zs"
 
 
-def read_csv(
-    path: str | os.PathLike[str], numbers: Collection[str] = (), remedy: str = REWRITE
-) -> pd.DataFrame:
+def read_csv(path: str | os.PathLike[str], numbers: Collection[str] = ()) -> pd.DataFrame:
     """Read what `write_csv` (or `DataFrame.to_csv`) wrote.
 
     Args:
         path: the file.
         numbers: the columns that hold numbers; NaN where a cell is empty.
-        remedy: for the message.
 
     Returns:
         The rows from 0 on; every other column as text, '' where a cell is empty.
@@ -69,13 +66,13 @@ def read_csv(
     except OSError as error:
         raise cannot_read(path, error) from None
     except ValueError as error:
-        raise UserError(f"{path}: cannot be read ({error}); {remedy}") from None
-    frame = parse_csv(text, path, remedy).reset_index(drop=True)
+        raise UserError(f"{path}: cannot be read ({error}); {REWRITE}") from None
+    frame = parse_csv(text, path).reset_index(drop=True)
     for column in frame.columns.intersection([*numbers]):
         try:
             frame[column] = [_number(cell) for cell in frame[column]]
         except ValueError:
-            raise UserError(f"{path}: column {column} holds what is no number; {remedy}") from None
+            raise UserError(f"{path}: column {column} holds what is no number; {REWRITE}") from None
     return frame
 
 

@@ -100,17 +100,16 @@ def depth_of(cell: Any) -> int | None:
     return None if pd.isna(cell) else int(cell)
 
 
-def write_image(path: str | os.PathLike[str], pixels: np.ndarray, quality: int = 95) -> None:
+def write_image(path: str | os.PathLike[str], pixels: np.ndarray) -> None:
     """Publish a JPEG or PNG file, by the suffix of `path`.
 
     Args:
         path: ends in .jpg or .png.
         pixels: uint8 (H, W), (H, W, 1) or (H, W, 3) RGB.
-        quality: of JPEG.
     """
     if pixels.ndim == 3 and pixels.shape[2] == 1:
         pixels = pixels[:, :, 0]
-    options = {"quality": quality, "subsampling": 0} if Path(path).suffix.lower() == ".jpg" else {}
+    options = {"quality": 95, "subsampling": 0} if Path(path).suffix.lower() == ".jpg" else {}
     with publish(path) as temporary:
         Image.fromarray(pixels).save(temporary, **options)
 

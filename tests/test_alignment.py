@@ -21,8 +21,9 @@ from mer_core.faces.alignment import (
     share_inside,
     warp,
 )
-from mer_core.faces.landmarks import LEFT_INNER_EYE, RIGHT_INNER_EYE, FaceFinder, Found, NoFace
+from mer_core.faces.landmarks import FaceFinder, Found, NoFace
 from mer_core.faces.margin import advise
+from mer_core.faces.points import LEFT_INNER_EYE, RIGHT_INNER_EYE
 from mer_core.images import read_image
 
 EYES = [LEFT_INNER_EYE, RIGHT_INNER_EYE]

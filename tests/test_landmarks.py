@@ -15,7 +15,8 @@ from matplotlib import cbook
 from PIL import Image
 
 from mer_core.errors import UserError
-from mer_core.faces.landmarks import LEFT_INNER_EYE, RIGHT_INNER_EYE, FaceFinder, Found, NoFace
+from mer_core.faces.landmarks import FaceFinder, Found, NoFace
+from mer_core.faces.points import LEFT_INNER_EYE, RIGHT_INNER_EYE
 from mer_core.images import read_image
 
 PORTRAITS = Path(__file__).parents[2] / "shared" / "data" / "portraits" / "images"

@@ -113,4 +113,4 @@ def select_features(
         mixed ^= rng.random((children, d)) < 1 / d
         masks = np.concatenate([masks[order[:ELITE]], mixed])
     best = masks[np.argmax([fitness(mask) for mask in masks])]
-    return Selection(best, fitness(best) + PRICE * float(best.mean()))
+    return Selection(best, float(fitness(best) + PRICE * best.mean()))

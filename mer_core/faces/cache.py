@@ -27,7 +27,6 @@ import h5py
 import numpy as np
 
 from mer_core import container
-from mer_core.errors import UserError
 
 SCHEMA = "mer-core aligned faces 4"
 
@@ -132,28 +131,17 @@ def write_parts(
         file.attrs["attributes"] = np.bytes_(json.dumps(dict(attributes)).encode())
 
 
-def read_cache(path: str | Path, expect: Mapping[str, Attribute] | None = None) -> Aligned:
+def read_cache(path: str | Path) -> Aligned:
     """Read a whole cache and verify it.
-
-    Args:
-        path: the HDF5 file.
-        expect: attributes that the cache must have been made with; others are not looked at.
 
     Returns:
         The faces; every array lies in memory.
 
     Raises:
-        UserError: when the file is missing, truncated, damaged, foreign, or made with other attributes.
+        UserError: when the file is missing, truncated, damaged or foreign.
     """
     with container.opened(path, SCHEMA) as file:
-        whole = _part(file, slice(None))
-    for key, wanted in (expect or {}).items():
-        if whole.attributes.get(key) != wanted:
-            raise UserError(
-                f"{path}: was made with {key} = {whole.attributes.get(key)!r}, but {wanted!r} is asked for; "
-                "delete this file and run again"
-            )
-    return whole
+        return _part(file, slice(None))
 
 
 def read_parts(path: str | Path) -> Iterator[Aligned]:

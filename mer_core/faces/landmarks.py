@@ -16,8 +16,6 @@ import dlib
 import numpy as np
 
 from mer_core.errors import UserError
-from mer_core.faces.points import LEFT_INNER_EYE as LEFT_INNER_EYE
-from mer_core.faces.points import RIGHT_INNER_EYE as RIGHT_INNER_EYE
 from mer_core.faces.points import eye_vector
 
 # Faces of less than about 80 pixels escape the detector: an image whose shorter edge is below SMALL is

@@ -21,6 +21,7 @@ CKPLUS_PUBLISHABLE = frozenset(
 # Those of CASME II whose publication is restricted.
 CASME2_RESTRICTED = frozenset({"sub12", "sub22"})
 CKPLUS_NOTICE = "© Jeffrey Cohn"
+COLUMNS = 8  # faces in a row of a contact sheet
 LETTERS = 13  # that fit in a line above a face of a contact sheet
 
 
@@ -79,7 +80,7 @@ def notice(layout: str, *, simulated: bool) -> str:
 
 @styled
 def contact_sheet(
-    images: np.ndarray, labels: Sequence[str], steps: Sequence[str], *, columns: int = 8, credit: str = ""
+    images: np.ndarray, labels: Sequence[str], steps: Sequence[str], *, credit: str = ""
 ) -> Figure:
     """Aligned faces side by side, each with its label and the detector step that found it.
 
@@ -87,20 +88,19 @@ def contact_sheet(
         images: (N, H, W) or (N, H, W, C) uint8, only faces that `may_show` allows.
         labels: N class names.
         steps: N names of the detector's step.
-        columns: faces in a row.
         credit: the notice of `notice`.
 
     Returns:
         A grid of N faces; with none, a sentence that says so.
     """
-    rows = max(1, -(-len(images) // columns))
-    edge = WIDTH / columns
+    rows = max(1, -(-len(images) // COLUMNS))
+    edge = WIDTH / COLUMNS
     titles = ["\n".join(fill(words, LETTERS) for words in above) for above in zip(labels, steps, strict=True)]
     lines = max((title.count("\n") + 1 for title in titles), default=1)
     height = rows * (edge + 0.1 + 0.13 * lines)
     figure = Figure(figsize=(WIDTH, height + 0.22 * bool(credit)))
     figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0, hspace=0)
-    grid = figure.subplots(rows, columns, squeeze=False)
+    grid = figure.subplots(rows, COLUMNS, squeeze=False)
     for panel in grid.flat:
         panel.axis("off")
     for panel, image, title in zip(grid.flat, images, titles, strict=False):
