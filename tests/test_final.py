@@ -15,14 +15,16 @@ from mer_core.config.models import Variant
 from mer_core.config.section import Section
 from mer_core.csvs import write_csv
 from mer_core.inference import final, load_model
-from mer_core.inference.card import Part
+from mer_core.inference.bundle import ClassScore
+from mer_core.inference.card import Part, write_card
 from mer_core.inference.final import features_of, train_final
 from mer_core.training import data
 from mer_core.training.fold import Recipe
 
-DUAL = Variant(name="dual", attention="dual", loss="cross_entropy")
+DUAL = Variant(name="dual", attention="dual", loss="cross_entropy", init="/home/ada/resnet18.safetensors")
 ALIGNMENT = Alignment(mode="precropped", size=16, eye_distance=0.24, eye_center=(0.5, 0.35), color="rgb")
 SCRIPTS = Path(__file__).parent.parent / "workflow_scripts"
+PART = Part("faces", "tabular", "training", True, {"happiness": 4}, 4)
 SCORE = {"mean": 0.5, "low": None, "high": None}
 
 
@@ -42,7 +44,6 @@ def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("final")
     cache, manifest = write_dataset(folder)
     settings = FOLD.model_copy(update={"epochs": 3, "normalization": "dataset"})
-    parts = [Part("faces", "tabular", "training", True, {"happiness": 4}, 4)]
     scores = {"macro_f1": SCORE, "accuracy": SCORE, "n": 12, "subjects": 4, "confidence": 0.95}
     of_class = {"precision": 0.5, "recall": 0.5, "f1": 0.5, "support": 4}
     scores["per_class"] = {name: of_class for name in CLASSES}
@@ -57,7 +58,7 @@ def made(tmp_path_factory):
             classes=CLASSES,
             seed=0,
             on=CPU,
-            parts=parts,
+            parts=[PART],
             **given,
         )
     return folder, data.load(cache, manifest, CLASSES, CPU)
@@ -95,9 +96,44 @@ def test_the_model_answers_by_the_mirror_image_too_where_its_folds_did(made):
         assert ("mirror image together" in (made[0] / name / "README.md").read_text()) is mirrored
 
 
+def test_a_model_does_not_tell_where_its_initial_weights_lay(made):
+    for name in ("model.json", "README.md"):
+        text = (made[0] / "model" / name).read_text()
+        assert "resnet18.safetensors" in text and "ada" not in text
+
+
 def test_the_card_says_that_there_is_no_interval(made):
     card = (made[0] / "model" / "README.md").read_text()
     assert "| macro-F1 | 0.500 | none |" in card and "simulated data (faces)" in card
+    assert "over people, of whom there are so few that they are too narrow." in card
+
+
+@pytest.mark.parametrize(
+    ("init", "network", "said"),
+    [
+        (
+            "random",
+            {"kind": "efficientnet_lite0", "weights": "imagenet"},
+            "ImageNet's, but for the classifier",
+        ),
+        ("random", {"kind": "efficientnet_lite0", "weights": "random"}, "random"),
+        ("random", {"kind": "resnet18"}, "random"),
+        ("pretrained", {"kind": "efficientnet_lite0", "weights": "imagenet"}, "pretrained"),
+    ],
+)
+def test_the_card_tells_what_the_weights_were_at_first(made, init, network, said):
+    about = load_model(made[0] / "model").description
+    about = about.model_copy(update={"variant": about.variant | {"init": init}, "network": network})
+    assert f"initial weights\n{said});" in write_card(about, [PART])
+
+
+def test_the_card_scores_no_class_that_nobody_showed(made):
+    about = load_model(made[0] / "model").description
+    scored = {"precision": 0.0, "recall": 0.0, "f1": 0.0, "support": 0}
+    classes = about.scores.per_class | {"fear": ClassScore(**scored)}
+    scores = about.scores.model_copy(update={"per_class": classes})
+    card = write_card(about.model_copy(update={"scores": scores}), [PART])
+    assert "| fear | 0 | none there | 0.000 | 0.000 |" in card
 
 
 def test_the_card_counts_the_samples_that_were_learnt_from(tmp_path, monkeypatch):

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 import skimage.data
 import uvicorn
-from model_samples import CLASSES, write_model
+from model_samples import CLASSES, SCORES, write_model
 from PIL import Image
 from starlette.testclient import TestClient
 
@@ -99,6 +99,16 @@ def test_the_page_says_whose_figures_those_of_the_folds_are(tmp_path):
         write_model(tmp_path, shared=shared)
         page = TestClient(server.build_app(load_model(tmp_path)), base_url=BASE).get("/").text
         assert f"{said} " in page and ("On people" in page) is (not shared)
+
+
+def test_the_page_tells_what_is_not_known(tmp_path):
+    """No interval, and a class that nobody showed in the folds."""
+    scores = SCORES | {"low": None, "high": None}
+    scores["per_class"] = SCORES["per_class"] | {"surprise": SCORES["per_class"]["surprise"] | {"support": 0}}
+    write_model(tmp_path, scores=scores)
+    html = TestClient(server.build_app(load_model(tmp_path)), base_url=BASE).get("/").text
+    assert "macro-F1 0.400\n(interval none); a constant" in html
+    assert "happiness 75 %, others 40 %." in html
 
 
 def test_a_picture_is_judged(client, face):

@@ -32,8 +32,8 @@ def stop_on_errors(defects: pd.DataFrame, where: str) -> None:
     ]
     kinds = ", ".join(f"{kind}: warning" for kind in errors["defect"].unique())
     lines.append(
-        f"{where}: {len(errors)} error(s) in the data; mend the data, or go on without those samples "
-        f"by doctor.severity: {{{kinds}}}"
+        f"{where}: {len(errors)} error(s) in the data; mend the data, or accept what was done about them by "
+        f"doctor.severity: {{{kinds}}}"
     )
     raise UserError("\n".join(lines))
 

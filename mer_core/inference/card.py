@@ -14,6 +14,7 @@ import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 import mer_core
+from mer_core.evaluation.statistics import FEW_PEOPLE
 from mer_core.inference.bundle import Description
 
 LICENCES = {
@@ -74,13 +75,26 @@ def write_card(description: Description, parts: Sequence[Part]) -> str:
     )
     head = yaml.safe_dump(_head(description, parts), sort_keys=False, allow_unicode=True).rstrip()
     return environment.get_template("card.md.j2").render(
-        about=description, parts=parts, head=head, between=between, version=mer_core.__version__
+        about=description,
+        parts=parts,
+        head=head,
+        start=_start(description),
+        between=between,
+        few=FEW_PEOPLE,
+        version=mer_core.__version__,
     )
 
 
 def between(low: float | None, high: float | None) -> str:
     """An interval in words; none where one person or equal draws give none."""
     return "none" if low is None else f"{low:.3f} to {high:.3f}"
+
+
+def _start(description: Description) -> str:
+    """What training started from, in words."""
+    init = description.variant["init"]
+    brings_weights = init == "random" and description.network.get("weights") == "imagenet"
+    return "ImageNet's, but for the classifier" if brings_weights else init
 
 
 def _head(description: Description, parts: Sequence[Part]) -> dict[str, Any]:

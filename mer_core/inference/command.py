@@ -138,7 +138,7 @@ def _parser() -> argparse.ArgumentParser:
     table.set_defaults(run=predict)
     page = commands.add_parser("serve", parents=[shared], help="open a local page to drop pictures on")
     page.add_argument("--host", default=LOOPBACK, help="address to listen at (default: this machine alone)")
-    page.add_argument("--port", type=int, default=8000)
+    page.add_argument("--port", type=int, default=8000, help="to listen at (default: %(default)s)")
     page.set_defaults(run=serve)
     return parser
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from torch import nn
 
 from mer_core import job
 from mer_core.config.alignment import Alignment
+from mer_core.evaluation.clips import first_seed
 from mer_core.evaluation.metrics import evaluate
 from mer_core.evaluation.statistics import majority_answers
 from mer_core.images import depth_of
@@ -27,6 +29,7 @@ from mer_core.training import data, device
 from mer_core.training.fold import Recipe, choose_epochs, fold_seed, network_settings
 
 _LOG = logging.getLogger(__name__)
+AT_ONCE = 64  # images
 EVERYBODY = "everybody"  # in place of the subject left out, where a fold's seed is drawn
 
 
@@ -71,9 +74,7 @@ def train_final(
     network = recipe.variant.network_kind
     precision = device.choose_precision(recipe.settings.precision, on, samples.edge, network)
     settings = recipe.settings.model_copy(update={"precision": precision})
-    recipe = Recipe(
-        recipe.variant, recipe.loss, settings, recipe.transfer, recipe.reduction, recipe.initial_weights
-    )
+    recipe = replace(recipe, settings=settings)
     samples = data.with_normalization(samples, settings.normalization, everything)
     draw, chosen = fold_seed(seed, EVERYBODY), None
 
@@ -88,7 +89,8 @@ def train_final(
     _LOG.info("trained on %d samples; temperature %.2f", len(everything), temperature)
     save_weights(model.cpu(), folder / WEIGHTS)
     description = Description(
-        variant=recipe.variant.model_dump(mode="json"),
+        # Whoever gets the model need not know where its initial weights lay.
+        variant=recipe.variant.model_dump(mode="json") | {"init": Path(recipe.variant.init).name},
         network=network_settings(recipe.variant, recipe.reduction),
         classes=list(classes),
         input=dict(input_settings) if input_settings else None,
@@ -112,7 +114,7 @@ def train_final(
 
 
 @torch.inference_mode()
-def features_of(model: nn.Module, samples: data.Samples, batch: int = 64) -> np.ndarray:
+def features_of(model: nn.Module, samples: data.Samples) -> np.ndarray:
     """What the classifier sees of each sample, float64 (N, D)."""
     seen: list[torch.Tensor] = []
     hook = model.fc.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0].double().cpu()))
@@ -120,7 +122,7 @@ def features_of(model: nn.Module, samples: data.Samples, batch: int = 64) -> np.
     on = samples.images.device
     try:
         with device.kernels("float32", True, on):
-            for index in torch.arange(len(samples.labels), device=on).split(batch):
+            for index in torch.arange(len(samples.labels), device=on).split(AT_ONCE):
                 model(samples.normalize(samples.pixels(index)))
     finally:
         hook.remove()
@@ -140,12 +142,16 @@ def _temperature(predictions: pd.DataFrame, classes: Sequence[str]) -> float:
 
 def _summary(predictions: pd.DataFrame, scores: Mapping[str, Any], classes: Sequence[str]) -> Scores:
     """The folds' figures as the card shows them."""
-    first = predictions[predictions["seed"] == predictions["seed"].iloc[0]]
-    floor = evaluate(majority_answers(first), classes)
+    floor = evaluate(majority_answers(first_seed(predictions)), classes)
     macro_f1, accuracy = scores["macro_f1"], scores["accuracy"]
     return Scores(
-        **{"macro_f1": macro_f1["mean"], "low": macro_f1["low"], "high": macro_f1["high"]},
-        **{"floor": floor["macro_f1"], "accuracy": accuracy["mean"], "accuracy_floor": floor["accuracy"]},
-        **{"accuracy_low": accuracy["low"], "accuracy_high": accuracy["high"]},
+        macro_f1=macro_f1["mean"],
+        low=macro_f1["low"],
+        high=macro_f1["high"],
+        floor=floor["macro_f1"],
+        accuracy=accuracy["mean"],
+        accuracy_low=accuracy["low"],
+        accuracy_high=accuracy["high"],
+        accuracy_floor=floor["accuracy"],
         **{key: scores[key] for key in ("per_class", "n", "subjects", "confidence")},
     )
