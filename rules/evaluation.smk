@@ -132,6 +132,7 @@ rule build_tables:
         layouts=layouts_of_target,
         groups=CONFIG.groups,
         shared=CONFIG.shared_parts(CONFIG.target),
+        by_fold=bool(CONFIG.shared_with_source),
         code=code_digest("workflow_scripts/build_tables.py"),
     script:
         "../workflow_scripts/build_tables.py"

@@ -139,7 +139,7 @@ def test_reliability_draws_a_point_per_bin_and_the_diagonal():
 def test_subject_accuracy_keeps_order_and_counts():
     frame = pd.DataFrame(
         [
-            ("dual", "sub02", 4, 0.5),
+            ("dual", "sub02", 3, 0.5),  # a row that lacks what it sees of one clip
             ("dual", "sub01", 9, 1 / 3),
             ("cbam", "sub02", 4, 1),
             ("cbam", "sub01", 9, 0),

@@ -58,7 +58,24 @@ def test_rows_by_datasets():
     several = study.build_table(given, ranking, load_config(settings(seeds=[0, 1])))
     said = "After ±: standard deviation over seeds. Comparison methods ran with the first seed only."
     assert said in several.notes and said not in table.notes
-    assert "no difference could have been found at 0.05" in " ".join(study.finding(ranking, config))
+    best, nothing = study.finding(ranking, config)
+    assert best == "first and second have the best mean rank, 1.50 of 3, over 2 targets."
+    assert "no difference could have been found at 0.05" in nothing
+
+
+@pytest.mark.parametrize(
+    ("real", "said"),
+    [
+        ([], "Simulated data: these numbers say nothing about people"),
+        (["casme2"], "Simulated in part: what rests on smic says nothing about people"),
+        (["casme2", "smic"], ""),
+    ],
+)
+def test_the_banner_says_which_targets_are_simulated(real, said):
+    own = settings()
+    for name in real:
+        own["datasets"][name] = own["datasets"][name] | {"root": "/data"}
+    assert study._banner(load_config(own)) == said
 
 
 @pytest.mark.parametrize(

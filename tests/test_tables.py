@@ -532,6 +532,33 @@ def test_pretraining_shows_both_protocols(shipped):
     assert table.shown["Accuracy (%)"].tolist() == ["90.00 ± 1.00", "70.00"]
 
 
+@pytest.mark.parametrize(
+    ("split", "by_fold", "said"),
+    [
+        ("frame", False, "The source names no subjects"),
+        ("frame", True, "The source shows people of the target"),
+        ("subject", True, "The source shows people of the target"),
+    ],
+)
+def test_what_is_said_of_the_source_of_a_pretraining(shipped, split, by_fold, said):
+    """One that shows the target's people names them, also where its images are split by frame."""
+    of_runs = {"values": [0.9], "mean": 0.9, "sd": None, "best": 0.9}
+    protocol = {"runs": 1, "accuracy": of_runs, "macro_f1": of_runs, "siblings_share": 0.0}
+    selected = {"split": split, "run": 0, "protocols": {split: protocol | {"same_person_share": 0.0}}}
+    given = {"sources": {"macro": "mmew_macro"}, "pretrained": {"v6": [selected]}, "by_fold": by_fold}
+    notes = build_tables(replace(shipped, **given))["pretraining"].notes
+    [told] = [note for note in notes if note.startswith("The source")]
+    assert told.startswith(said)
+
+
+def test_a_class_of_which_no_clip_was_scored_is_named(shipped):
+    few = shipped.samples["label"] != "disgust"
+    some = {name: rows[rows["label"] != "disgust"] for name, rows in shipped.predictions.items()}
+    table = build_tables(replace(shipped, samples=shipped.samples[few], predictions=some))["per_class"]
+    said = "No clip shows disgust (recall and F1 count as 0)."
+    assert said in table.notes and said not in build_tables(shipped)["per_class"].notes
+
+
 def test_per_class_equals_the_metrics(tables, shipped):
     frame = tables["per_class"].frame
     assert len(frame) == len(VARIANTS) * 5

@@ -39,6 +39,7 @@ def main(snakemake):
         by_flow=params.by_flow,
         groups=params.groups,
         shared=params.shared,
+        by_fold=params.by_fold,
     )
     tables = build_tables(results)
     write_tables(tables, Path(snakemake.output.json))

@@ -81,6 +81,11 @@ class AnyVariant(Variant):
         """The network's name."""
         return self.network.kind
 
+    @property
+    def brings_weights(self) -> bool:
+        """Whether all but the classifier starts from ImageNet's weights where `init` is random."""
+        return getattr(self.network, "weights", None) == "imagenet"
+
 
 class AnyBaseline(Baseline):
     """One comparison method: how a sample is described, and how descriptions are classified."""
@@ -363,8 +368,7 @@ class Config(Section):
 
     def transfer_of(self, variant: AnyVariant) -> Transfer | None:
         """What a fold does with the weights a variant starts from; None where they are random."""
-        brings_its_own = getattr(variant.network, "weights", None) == "imagenet"
-        return self.transfer if variant.init != "random" or brings_its_own else None
+        return self.transfer if variant.init != "random" or variant.brings_weights else None
 
     def input_of(self, variant: AnyVariant) -> Input | None:
         """What a variant sees; None is the apex."""

@@ -18,7 +18,7 @@ from mer_core.config.experiment import Config
 from mer_core.config.section import dump
 from mer_core.evaluation.clips import confidence, first_seed
 from mer_core.report import page
-from mer_core.report.captions import basis, describe
+from mer_core.report.captions import basis, describe, fullest
 from mer_core.report.finding import finding
 from mer_core.report.page import Picture, Section
 from mer_core.report.tables import Table, telling
@@ -39,7 +39,7 @@ QUOTED = (
 )
 UNSTATED = (
     "The paper states neither optimiser, epochs, augmentation, normalisation, initial weights nor seeds; "
-    "the configuration under Provenance says what was used here."
+    "the configuration, under Provenance on each target's own page, says what was used here."
 )
 LIMITS = (
     "Intervals and tests are over persons, because clips of one person are alike; other people, recorded "
@@ -106,7 +106,7 @@ def render(report: ReportInput) -> str:
     Returns:
         HTML with style, script and images inside; the same input gives the same bytes.
     """
-    score = max(report.metrics.values(), key=lambda one: one["folds"])
+    score = fullest(report.metrics)
     shown = telling(report.tables, score["classes"])
     in_groups = isinstance(report.config.groups, int)
     scheme = "leave a group of subjects out" if in_groups else SCHEMES[report.config.folds_by][0]
@@ -146,7 +146,7 @@ def _results(report: ReportInput) -> Section:
     if report.config.folds_by == "dataset":
         over = "the first table scores each dataset that was left out; all else takes their clips together"
     elif "parts" in report.tables:
-        over += ", in the first table over each part's"
+        over += ", in the first table over each part's, too"
     text = (
         f"Every clip is predicted once per seed by a model that was trained on {others}, and {over}. "
         f"Brackets hold {100 * report.config.evaluation.confidence:g} % intervals, from a bootstrap over "
@@ -183,8 +183,9 @@ def _clips(report: ReportInput) -> Section:
     ]
     missed, solved = (sum(map(kind, right)) for kind in (lambda clip: not any(clip), all))
     text = (
-        f"Of {len(samples)} clips, {missed} are missed by every one of {len(answers)} rows and {solved} by "
-        "none (first seed). The table below, which can be sorted and filtered, shows which."
+        f"Of {len(samples)} clips, {missed} are missed by every row and {solved} by none ({len(answers)} "
+        f"row{'s' * (len(answers) != 1)}, first seed). The table below, which can be sorted and filtered, "
+        "shows which."
     )
     samples.insert(0, "clip", [name.rpartition("/")[2] for name in samples.index])
     table = page.Clips(

@@ -18,6 +18,11 @@ def basis(score: Mapping[str, Any]) -> str:
     return f"{score['n']} clips, {score['subjects']} subjects, {of}, {seeds} seed{'s' * (seeds > 1)}"
 
 
+def fullest(metrics: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any]:
+    """The score that rests on most, of equals the first: a row may lack folds, seeds or clips of others."""
+    return max(metrics.values(), key=lambda one: (one["folds"], one["n"]))
+
+
 def describe(
     kind: str, about: str, path: Path, settings: Config, metrics: Mapping[str, Mapping[str, Any]]
 ) -> Picture:
@@ -33,12 +38,15 @@ def describe(
     Returns:
         The figure with its words.
     """
-    score = metrics.get(about) or next(iter(metrics.values()))
+    score = metrics.get(about) or fullest(metrics)
     rests_on = everything = basis(score)
     if len({len(one["seeds"]) for one in metrics.values()}) > 1:
         everything += "; comparison methods: the first seed"
     paper = printed.has_the_papers_classes(score["classes"])
     hollow = f" Hollow bars, on real clips: the paper's own counts (figure 5, {printed.CLIPS} clips)."
+    gate = "The gate S of equation 3"
+    if about in settings.variant and settings.variant[about].attention == "cbam":
+        gate = "The spatial gate of CBAM"
     first = f" (the one without {settings.fold_names[0]})" if settings.shared_with_source else ""
     words = {
         "class_distribution": (
@@ -82,19 +90,22 @@ def describe(
             f"The answers of all seeds by their probability, in tenths ({everything}). Points: how many of "
             "them are right, their area by how many they are; on the dashed line probabilities hold, below "
             "it they promise too much. Above: the expected calibration error, and in brackets what it would "
-            "be on average if every probability held.",
+            "be on average if every probability held."
+            + " Comparison methods give scores that add up to 1, never meant as probabilities."
+            * bool(settings.baselines),
             "Probability against share of right answers, a panel per row; the errors stand above each.",
         ),
         "attention": (
             f"Spatial attention of {about}",
-            f"The gate S of equation 3 over one face of each class, as pretraining on {settings.source} has "
-            f"learnt it, before any fold{first}; the last unit of each stage, one scale for all.",
+            f"{gate} over one face of each class, as pretraining on {settings.source} has learnt it, before "
+            f"any fold{first}; the last unit of each stage, one scale for all.",
             "Aligned faces with the spatial gate laid over them as colour.",
         ),
         "faces": (
             f"Aligned faces of {about}",
-            f"Crops as the network sees them, {settings.alignment.size} pixels wide, each with its class and "
-            "the step of the detector that found the face; only people who may be shown.",
+            f"Crops, {settings.alignment.size} pixels wide, as rows get them that see the apex (of many a "
+            "selection), each with its class and the step of the detector that found the face; only people "
+            "who may be shown.",
             f"A sheet of aligned faces of {about}.",
         ),
         "workflow": (

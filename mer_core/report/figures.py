@@ -227,14 +227,14 @@ def subject_accuracy(frame: pd.DataFrame) -> Figure:
 
     Args:
         frame: one row per variant and subject, in the order to draw: variant, subject, n (the
-            subject's samples), accuracy (0 to 1).
+            subject's samples that it answered), accuracy (0 to 1).
 
     Returns:
         Bars of n above a matrix of variants by subjects in percent.
     """
     table = frame.pivot(index="variant", columns="subject", values="accuracy")
     table = table.loc[frame["variant"].unique(), frame["subject"].unique()]
-    n = frame.drop_duplicates("subject").set_index("subject")["n"].loc[table.columns]
+    n = frame.groupby("subject")["n"].max().loc[table.columns]  # a row may lack clips that others see
     rows, columns = table.shape
     cell = max(0.26, min(0.5, 5.6 / columns))
     figure = Figure(figsize=(cell * columns + 1.6, 0.27 * rows + 1.9))

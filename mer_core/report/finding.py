@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
@@ -25,6 +25,7 @@ class Claim:
     Attributes:
         table: that tests it.
         setting: that the claim is about; whatever else two rows differ in is said.
+        needs: the rows that would test it.
     """
 
     table: str
@@ -33,9 +34,18 @@ class Claim:
     worse: str
     than: str
     setting: str
+    needs: str
 
 
-LOSS = Claim("table1_loss", "focal loss", "beats", "does worse than", "cross entropy", "gamma")
+LOSS = Claim(
+    "table1_loss",
+    "focal loss",
+    "beats",
+    "does worse than",
+    "cross entropy",
+    "gamma",
+    "a plain ResNet18 under each loss",
+)
 ATTENTION = Claim(
     "table2_attention",
     "spatial and channel attention together",
@@ -43,8 +53,19 @@ ATTENTION = Claim(
     "do worse than",
     "the plain network",
     "attention",
+    "both networks under focal loss",
 )
-TRANSFER = Claim("transfer", "pretraining", "beats", "does worse than", "random initial weights", "init")
+TRANSFER = Claim(
+    "transfer",
+    "pretraining",
+    "beats",
+    "does worse than",
+    "random initial weights",
+    "init",
+    "two rows that differ in this alone",
+)
+# Of networks that bring weights along, which pretraining starts from, too.
+TRANSFER_OF_IMAGENET = replace(TRANSFER, than="ImageNet's weights alone")
 
 
 def finding(settings: Config, metrics: Mapping[str, Score], tables: Mapping[str, Table]) -> list[str]:
@@ -65,15 +86,21 @@ def finding(settings: Config, metrics: Mapping[str, Score], tables: Mapping[str,
     papers = printed.has_the_papers_classes(classes)
     told = telling(tables, classes)
     real = printed.comparable(classes, settings.target in settings.simulated)
+    transfer = _transfer_pair(tables)
+    has_weights = transfer is not None and settings.variant[transfer["before"]].brings_weights
+
+    def is_papers(pair: Row | None) -> bool:
+        return real and pair is not None and settings.variant[pair["after"]].is_the_papers
+
     pairs = (
         (LOSS, _loss_pair(settings, tables)),
         (ATTENTION, _attention_pair(settings, tables)),
-        (TRANSFER, _transfer_pair(tables)),
+        (TRANSFER_OF_IMAGENET if has_weights else TRANSFER, transfer),
     )
     return [
         *_best_sentences(settings, metrics, tables),
         *(
-            _claim_sentence(claim, pair, real)
+            _claim_sentence(claim, pair, is_papers(pair))
             for claim, pair in pairs
             if pair is not None or (papers and claim.table in told)
         ),
@@ -112,10 +139,12 @@ def _best_sentence(
     settings: Config, scores: Mapping[str, Score], constant: str, floor: float, which: str = ""
 ) -> str:
     """The best of some rows, comparison methods included, of equals the first; against the floor."""
-    best = max(scores, key=lambda name: scores[name]["mean"])
+    most = max(score["mean"] for score in scores.values())
+    best, *others = (name for name, score in scores.items() if score["mean"] == most)
     scored = scores[best]
     name = f"the {'network' if best in settings.variant else 'comparison method'} {best}"
     start = f"Of all rows{which}, {name} is the best" if len(scores) > 1 else f"The only row{which} is {name}"
+    start += f" (as good: {', '.join(others)})" if others else ""
     sentence = f"{start}, with macro-F1 {scored['mean']:.3f}"
     against = f"{constant} gives {floor:.3f}"
     if scored["low"] is None:
@@ -156,18 +185,18 @@ def _tested(table: Table) -> Iterator[Row]:
             yield row if "after" in row else row | {"before": row["baseline"], "after": row["variant"]}
 
 
-def _claim_sentence(claim: Claim, row: Row | None, real: bool) -> str:
+def _claim_sentence(claim: Claim, row: Row | None, papers: bool) -> str:
     """The verdict first, then the gain with its interval and its p, and who was compared."""
     beats = f"{claim.subject} {claim.better} {claim.than}"
     if row is None:
-        return f"Whether {beats} was not tested, since no two rows differ in it."
+        return f"Whether {beats} was not tested: it takes {claim.needs}."
     gain = f"macro-F1 {_signed(row['gain'])}"
     if pd.notna(row["gain_low"]):
         gain += f" ({_signed(row['gain_low'])} to {_signed(row['gain_high'])})"
     tested = f"{gain}, p {p_in_words(row['p_holm'])}"
     sentence = {
-        "better": f"{'As the paper claims, ' * real}{beats}: {tested}",
-        "worse": f"{'Contrary to the paper, ' * real}{claim.subject} {claim.worse} {claim.than}: {tested}",
+        "better": f"{'As the paper claims, ' * papers}{beats}: {tested}",
+        "worse": f"{'Contrary to the paper, ' * papers}{claim.subject} {claim.worse} {claim.than}: {tested}",
         "not shown": f"It is not shown that {beats}: {tested}",
         "too few people": (
             f"So few people cannot tell whether {beats}, as p cannot fall below "

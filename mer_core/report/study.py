@@ -84,7 +84,7 @@ def render(config: Config, table: Table, ranking: Ranking, picture: Path) -> str
         config,
         title=f"Micro-expression recognition: {config.experiment}",
         subtitle=f"{len(ranking.mean)} rows over {len(config.study)} targets: {', '.join(config.study)}",
-        banner=BANNER if {*config.study} & {*_simulated(config)} else "",
+        banner=_banner(config),
         finding=finding(ranking, config),
         sections=[
             Section("Results", items=[table, drawn]),
@@ -101,7 +101,9 @@ def finding(ranking: Ranking, config: Config) -> list[str]:
     names, targets = [*ranking.mean.index], len(ranking.ranks.columns)
     level = 1 - config.evaluation.confidence
     first = ranking.mean.iloc[0]
-    best = f"{names[0]} has the best mean rank, {first:.2f} of {len(names)}, over {targets} targets."
+    equal = [name for name in names if ranking.mean[name] == first]
+    have = f"{' and '.join(equal)} {'has' if len(equal) == 1 else 'have'}"
+    best = f"{have} the best mean rank, {first:.2f} of {len(names)}, over {targets} targets."
     if ranking.p_least > level:
         return [best, f"With so few rows and targets no difference could have been found at {level:.3g}."]
     if ranking.p > level:
@@ -120,6 +122,14 @@ def finding(ranking: Ranking, config: Config) -> list[str]:
 
 def _simulated(config: Config) -> list[str]:
     return [*dict.fromkeys(name for one in config.study for name in config.for_target(one).simulated)]
+
+
+def _banner(config: Config) -> str:
+    """What stands above all: which targets show nobody; '' where all show people."""
+    drawn = [target for target in config.study if target in _simulated(config)]
+    if 0 < len(drawn) < len(config.study):
+        return f"Simulated in part: what rests on {' and '.join(drawn)} says nothing about people"
+    return BANNER if drawn else ""
 
 
 def _measured(frame: pd.DataFrame) -> pd.DataFrame:

@@ -67,6 +67,7 @@ class Results:
         by_flow: names of the comparison methods that measure flow.
         groups: what is left out in turn, as for `folds.held_out`.
         shared: pairs of the target's parts that show the same people.
+        by_fold: whether every fold has a pretraining of its own, as the source shows people of the target.
     """
 
     metrics: Mapping[str, Mapping[str, Any]]
@@ -85,6 +86,7 @@ class Results:
     by_flow: Sequence[str] = ()
     groups: int | str | None = None
     shared: Sequence[tuple[str, str]] = ()
+    by_fold: bool = False
 
     @property
     def classes(self) -> list[str]:
@@ -334,10 +336,12 @@ def _methods_table(results: Results) -> Table:
         "Variant": text("variant"),
         "Macro-F1": interval("macro_f1", "{:.3f}"),
         "p against the floor (Holm)": p_value("p_holm_floor"),
-        f"Gain on {transferred}": interval("gain_transferred", "{:+.3f}"),
-        f"p against {transferred} (Holm)": p_value("p_holm_transferred"),
-        f"Gain on {flow}": interval("gain_flow", "{:+.3f}"),
-        f"p against {flow} (Holm)": p_value("p_holm_flow"),
+    }
+    for side, name in (("transferred", transferred), ("flow", flow)):
+        if name:
+            columns[f"Gain on {name}"] = interval(f"gain_{side}", "{:+.3f}")
+            columns[f"p against {name} (Holm)"] = p_value(f"p_holm_{side}")
+    columns |= {
         "Sees": text("seen"),
         "Clips": _clips,
         "Parameters": number("parameters", "{:,}"),
@@ -345,9 +349,8 @@ def _methods_table(results: Results) -> Table:
         "Seconds per fold": number("seconds", "{:.1f}"),
         "Note": text("note", missing=""),
     }
-    shown = {header: cell for header, cell in columns.items() if not header.split(" (")[0].endswith(" None")}
     caption = _caption("All methods: what they see, cost and score", results.metrics, results)
-    return make_table([*rows, results.floor], shown, caption, _methods_notes(rows, flow, results))
+    return make_table([*rows, results.floor], columns, caption, _methods_notes(rows, flow, results))
 
 
 def _method_row(name: str, transferred: str | None, flow: str | None, results: Results) -> Row:
@@ -421,7 +424,7 @@ def _per_class_table(results: Results) -> Table:
         "F1": number("f1", "{:.3f}"),
         "Clips": number("support", "{:d}"),
     }
-    caption = _caption("Each class by equations 12 to 14", results.metrics, results)
+    caption = _caption("Each class: precision, recall and F1", results.metrics, results)
     notes = [*_seeds_notes(results.metrics, results), *_never_notes(results.metrics, results)]
     return make_table(rows, columns, caption, notes)
 
@@ -556,9 +559,8 @@ def _spread(metric: str, score: Mapping[str, Any]) -> Row:
 
 def _pretraining_table(results: Results) -> Table:
     pretrained = results.pretrained or {}
-    by_fold = any(len(selected) > 1 for selected in pretrained.values())
     simulated = [name for name in results.sources if name in results.simulated]
-    quotes = not by_fold and printed.has_the_papers_source(results.sources.values(), bool(simulated))
+    quotes = not results.by_fold and printed.has_the_papers_source(results.sources.values(), bool(simulated))
     rows = [
         {
             "variant": name,
@@ -578,7 +580,7 @@ def _pretraining_table(results: Results) -> Table:
     ]
     columns = {
         "Variant": text("variant"),
-        "8:2 split by": text("split"),
+        "Split by": text("split"),
         "Runs": number("runs", "{:d}"),
         "Accuracy (%)": interval("accuracy", "{:.2f}"),
         "Best run (%)": number("best", "{:.2f}"),
@@ -588,7 +590,8 @@ def _pretraining_table(results: Results) -> Table:
         "Person in training (%)": number("same_person", "{:.1f}"),
         "Transferred": text("transferred"),
     }
-    unnamed = bool(rows) and not any(row["split"] == "subject" for row in rows)
+    # Of a source that names people both splits are run, but where every fold has its own.
+    unnamed = not results.by_fold and all(row["split"] == "frame" for row in rows)
     notes = (
         "Mean ± standard deviation over runs, each with a split of its own; the best run is chosen by this "
         "very figure, hence it is optimistic.",
@@ -604,7 +607,7 @@ def _pretraining_table(results: Results) -> Table:
                 "The source shows people of the target, so every fold has a pretraining of its own, without "
                 "whom it leaves out: the runs are those of all folds, and the best one is a mean over them."
             ]
-            if by_fold
+            if results.by_fold
             else []
         ),
         *(
@@ -744,6 +747,8 @@ def _never_notes(names: Iterable[str], results: Results) -> Iterator[str]:
     for name in names:
         if classes := results.metrics[name]["never_predicted"]:
             yield f"{name} never predicts {', '.join(classes)} (precision and F1 count as 0)."
+    if lacking := [name for name in results.classes if name not in {*results.scored["label"]}]:
+        yield f"No clip shows {', '.join(lacking)} (recall and F1 count as 0)."
 
 
 def _test_notes(rows: Sequence[Row], results: Results) -> Iterator[str]:
