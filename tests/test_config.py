@@ -146,7 +146,11 @@ def test_the_shipped_file_is_valid_and_survives_dumping():
             [True, "a"],
             "subjects.0: True is not text (YAML reads yes and on so); write",
         ),
-        ("experiment", 20, "experiment: 20 is not text; write it in quotes"),
+        ("experiment", 20, "experiment: 20 is not text; write it in quotes, in a file: --config knows none"),
+        ("variants.0.name", 20, "variants.0.name: 20 is not text; write it in quotes"),
+        # As --config writes them.
+        ("source", "null", "(casme2, ckplus); of --config, nothing behind the = is null, and null is text"),
+        ("folds", "null", "folds: 'null' (of --config, nothing behind the = is null, and null is text) is"),
         (
             "datasets.casme2.root",
             " /data",

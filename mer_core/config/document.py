@@ -24,6 +24,9 @@ Every key of the configuration. `config.yaml` holds the values in the third colu
 `--configfile` is laid over it: blocks are merged, values and lists replaced. Where `config.yaml` lacks a key,
 the column says what counts then. A key that is not listed is refused.
 
+On the command line, `--config 'training={epochs: 3}' seeds=[0,1] folds=` is laid over both; nothing behind
+`=` is null, and names of digits alone need a file.
+
 A name is made of letters, digits, - and _, 64 at most; `NAME` stands for one that you choose, `[]` for each
 item of a list. Paths follow `~` and `$VARIABLE`. Editors complete and check keys by
 [config.schema.json](config.schema.json), which the first line of `config.yaml` names.

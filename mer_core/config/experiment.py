@@ -42,7 +42,7 @@ from mer_core.config.report import Report
 from mer_core.config.section import Name, Names, Section, Seed, Whole, dump
 from mer_core.config.simulation import Simulation
 from mer_core.config.training import FoldTraining, Pretraining, Transfer
-from mer_core.config.wording import explain
+from mer_core.config.wording import OF_COMMAND_LINE, explain
 from mer_core.errors import UserError
 
 MAX_VALUES = 100_000  # of a configuration, aliases followed; the shipped one holds 200
@@ -161,7 +161,8 @@ class Config(Section):
         if self.target not in self.datasets:
             yield f"target: '{self.target}' is not under datasets ({', '.join(self.datasets)})"
         if self.source is not None and self.source not in self.datasets:
-            yield f"source: '{self.source}' is not under datasets ({', '.join(self.datasets)})"
+            why = f"; {OF_COMMAND_LINE}" if self.source == "null" else ""
+            yield f"source: '{self.source}' is not under datasets ({', '.join(self.datasets)}){why}"
         yield from self._misfit_study()
         if not self._names_subjects(self.target):
             yield f"target: {self.target} names no subjects, and none can be left out; use it as a source"

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from mer_core.config.names import NAME
 
+OF_COMMAND_LINE = "of --config, nothing behind the = is null, and null is text"
 # What a pattern asks for, and a kind of problem means, in words.
 WISHES = {
     rf"^{NAME}$": "should be letters, digits, - and _, no more than 64",
@@ -62,7 +63,10 @@ def _wishes(problem: Any, model: type[BaseModel]) -> Iterator[tuple[str, str]]:
     elif kind == "value_error":
         yield from ((line, "") for line in str(problem["ctx"]["error"]).splitlines())
     elif kind == "string_type" and isinstance(value, bool | int | float | date | None):
-        yield f"{_show(value)} is not text{_misread(value)}; ", "write it in quotes"
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        # Snakemake takes quotes off, too, and makes a number of what is left.
+        where = ", in a file: --config knows none" if is_number and len(problem["loc"]) == 1 else ""
+        yield f"{_show(value)} is not text{_misread(value)}; ", f"write it in quotes{where}"
     else:
         message = re.sub("^(Input|String|List|Tuple|Dictionary) ", "", problem["msg"])
         wish = WISHES.get(problem.get("ctx", {}).get("pattern", kind), message)
@@ -74,7 +78,9 @@ def _discriminator(problem: Any) -> str:
 
 
 def _misread(value: Any) -> str:
-    """What YAML 1.1 makes of words that were meant as names."""
+    """What YAML 1.1 makes of words that were meant as names, and `--config` of those that were not."""
+    if value == "null":
+        return f" ({OF_COMMAND_LINE})"
     words = {True: "yes and on", False: "no and off", None: "~, null and nothing at all"}
     return f" (YAML reads {words[value]} so)" if value is None or isinstance(value, bool) else ""
 
