@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -122,6 +123,20 @@ def test_list_and_folder_that_disagree(tmp_path):
     samples, defects = read(tmp_path, section("rafdb"))
     assert defects.defect.tolist() == ["conflicting_annotation"] and not samples.included.any()
     assert "sadness in EmoLabel/list_patition_label.txt:1, surprise in Image/1" in defects.action[0]
+
+
+def test_copies_of_doubled_folders_and_in_two_formats_count_once(tmp_path):
+    for path in ("train/angry/0.jpg", "train/sad/1.jpg", "test/angry/0.jpg", "other/angry/0.jpg"):
+        draw(tmp_path / "fer2013" / path, size=(48, 48))
+    shutil.copytree(tmp_path / "fer2013", tmp_path / "archive" / "fer2013")
+    image = tmp_path / "archive/fer2013/other/angry/0.jpg"
+    Image.open(image).save(image.with_suffix(".png"))
+    samples, defects = read(tmp_path, section("fer2013"))
+    places = ["other/angry/0.jpg", "test/angry/0.jpg", "train/angry/0.jpg", "train/sad/1.jpg"]
+    assert samples.frame_path.tolist() == [f"archive/fer2013/{place}" for place in places]
+    assert Counter(defects.defect) == {"ambiguous_frames": 1, "unused_place": 4}
+    assert defects.action[0] == "1 images are there in two formats; one is used"
+    assert "archive/fer2013/train/sad is used for 1 images of both" in defects.action.tolist()
 
 
 def test_fer_in_folders_by_name_or_number(tmp_path):

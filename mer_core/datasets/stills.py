@@ -17,6 +17,7 @@ from mer_core.datasets.defects import Findings
 from mer_core.datasets.frames import Root
 from mer_core.datasets.manifest import UNNAMED, new_sample
 from mer_core.errors import UserError
+from mer_core.provenance import file_digest
 
 NAMES = ("anger", "contempt", "disgust", "fear", "happiness", "neutral", "sadness", "surprise")
 # How copies name their folders otherwise.
@@ -105,7 +106,38 @@ def read_stills(
         )
     for place, count in silent.items():
         findings.add("frames_without_annotation", f"not used: {count} images", file=place)
-    return samples
+    return _each_once(samples, root, findings)
+
+
+def _each_once(samples: Sequence[dict[str, Any]], root: Root, findings: Findings) -> list[dict[str, Any]]:
+    """Samples without copies of one name and label: of doubled folders, and in another format beside it."""
+    known: dict[tuple[str, str], list[Path]] = defaultdict(list)
+    kept, copies = [], Counter[tuple[Path, Path]]()
+    for sample in samples:
+        path = root.path / sample["frame_path"]
+        others = known[sample["label_raw"], path.stem]
+        if first := next((other for other in others if _is_copy(path, other)), None):
+            copies[first.parent, path.parent] += 1
+        else:
+            others.append(path)
+            kept.append(sample)
+    for (used, folder), count in copies.items():
+        where = root.relative(folder)
+        if used == folder:
+            findings.add(
+                "ambiguous_frames", f"{count} images are there in two formats; one is used", file=where
+            )
+        else:
+            findings.add(
+                "unused_place", f"{root.relative(used)} is used for {count} images of both", file=where
+            )
+    return kept
+
+
+def _is_copy(path: Path, other: Path) -> bool:
+    if path.parent == other.parent:
+        return True
+    return path.stat().st_size == other.stat().st_size and file_digest(path) == file_digest(other)
 
 
 def label_of_folder(folder: Path, root: Root) -> Said | None:
