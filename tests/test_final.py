@@ -14,6 +14,7 @@ from mer_core.config.alignment import Alignment
 from mer_core.config.models import Variant
 from mer_core.config.section import Section
 from mer_core.csvs import write_csv
+from mer_core.faces.alignment import align_image
 from mer_core.inference import final, load_model
 from mer_core.inference.bundle import ClassScore
 from mer_core.inference.card import Part, write_card
@@ -79,6 +80,13 @@ def test_the_model_opens_and_answers_as_it_was_trained(made):
     assert sure == pytest.approx((logits / about.temperature).softmax(1).numpy(), abs=1e-4)
     known = [one.distance <= about.likeness.threshold for one in shown]
     assert np.mean(known) > 0.9
+
+
+@pytest.mark.parametrize("shape", [(70, 70), (23, 31), (12, 9)])
+def test_faces_that_are_cropped_already_are_resized_as_those_of_the_training(made, shape):
+    image = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
+    [face] = load_model(made[0] / "model").faces(image)
+    np.testing.assert_array_equal(face.crop, align_image(image, None, ALIGNMENT).image)
 
 
 def test_too_sure_folds_make_a_modest_model(made):

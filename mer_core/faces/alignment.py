@@ -155,9 +155,7 @@ def _align(
     first = next(frames)
     if settings.mode == "precropped":
         landmarks, step = np.full((68, 2), np.nan, np.float32), "precropped"
-        height, width = first.shape[:2]
-        scale = np.array([size / width, size / height])
-        transform = np.column_stack([np.diag(scale), (scale - 1) / 2])
+        transform = resizing(first.shape, size)
     else:
         found = finder.find(first)
         landmarks, step = found.landmarks, found.step
@@ -166,11 +164,18 @@ def _align(
     aligned = []
     for frame in itertools.chain([first], frames):
         pixels = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) if settings.color == "gray" else frame
-        image = _resize(pixels, size) if settings.mode == "precropped" else warp(pixels, transform, size)
+        image = resize(pixels, size) if settings.mode == "precropped" else warp(pixels, transform, size)
         aligned.append(AlignedImage(image.reshape(size, size, -1), landmarks, transform, step, inside))
     return aligned
 
 
-def _resize(image: np.ndarray, size: int) -> np.ndarray:
+def resizing(shape: tuple[int, ...], size: int) -> np.ndarray:
+    """What `resize` does to an image of this shape: float64 (2, 3), source pixels to aligned pixels."""
+    scale = size / np.array(shape[1::-1], float)
+    return np.column_stack([np.diag(scale), (scale - 1) / 2])
+
+
+def resize(image: np.ndarray, size: int) -> np.ndarray:
+    """A face that is cropped already, uint8 (H, W, 3) or (H, W), as a crop of another size."""
     shrinks = min(image.shape[:2]) > size
     return cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)

@@ -17,7 +17,7 @@ from pydantic import TypeAdapter
 from mer_core.batch import workers
 from mer_core.config.inputs import AnyInput
 from mer_core.errors import UserError
-from mer_core.faces.alignment import align_clip, eye_transform, share_inside, warp
+from mer_core.faces.alignment import align_clip, eye_transform, resize, resizing, share_inside, warp
 from mer_core.faces.landmarks import FaceFinder, Found
 from mer_core.faces.spotting import apex_of, follow_motion, onset_of
 from mer_core.images import read_image
@@ -147,8 +147,7 @@ class Preparation:
         """Source pixels to pixels of a crop (2, 3), and the landmarks there (68, 2)."""
         settings = self.description.alignment
         if found is None:
-            scale = size / np.array(image.shape[1::-1], float)
-            return np.column_stack([np.diag(scale), (scale - 1) / 2]), np.full((68, 2), np.nan)
+            return resizing(image.shape, size), np.full((68, 2), np.nan)
         transform = eye_transform(found.landmarks, size, settings.eye_distance, settings.eye_center)
         return transform, found.landmarks @ transform[:, :2].T + transform[:, 2]
 
@@ -156,7 +155,7 @@ class Preparation:
         self, image: np.ndarray, found: Found | None, frame: int | None = None, maps: np.ndarray | None = None
     ) -> Face:
         transform, _ = self._transform(image, found, self.size)
-        crop, notes = warp(image, transform, self.size), []
+        crop, notes = resize(image, self.size) if found is None else warp(image, transform, self.size), []
         if found is not None:
             if 1 / np.sqrt(abs(np.linalg.det(transform[:, :2]))) < SMALL:
                 notes.append("the face is small: most of the crop is enlarged")
