@@ -1,6 +1,7 @@
 """Videos in place of frames become frames by the command that the doctor names."""
 
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -68,6 +69,29 @@ def test_videos_of_the_interval_must_have_as_many_frames(tmp_path):
         "sub01/EP02_01f": True, "sub01/EP03_02": True, "sub02/EP01_2": True, "sub02/EP09f": False,
     }  # fmt: skip
     assert samples.reason["sub02/EP09f"].startswith("renumbered_frames: files 1 to 7 are not the 3 frames")
+
+
+def test_a_video_inside_of_its_clips_folder(tmp_path):
+    write_workbook(tmp_path / WORKBOOK, ROWS[:1])
+    clip = tmp_path / "sub01/EP02_01f"
+    write_video(clip / "video.avi", 15)
+    main(tmp_path)
+    samples, _ = read(tmp_path, casme2_settings(["sub01"], missing_apex="midpoint"))
+    why = samples.reason["sub01/EP02_01f"]
+    moved = re.search(r"no folder of frames; move the images of (\S+) right into", why)[1]
+    for image in (tmp_path / moved).iterdir():
+        image.rename(clip / image.name)
+    assert read(tmp_path, casme2_settings(["sub01"], missing_apex="midpoint"))[0].included.all()
+
+
+def test_an_empty_folder_of_its_name_stands_for_no_frames(tmp_path):
+    write_video(tmp_path / "sub01/EP02_01f.avi", 15)
+    (tmp_path / "sub01/EP02_01f").mkdir()
+    write_workbook(tmp_path / WORKBOOK, ROWS[:1])
+    with pytest.raises(UserError, match="but videos") as refused:
+        read(tmp_path, casme2_settings(["sub01"], missing_apex="midpoint"))
+    assert "15 frames" in follow(refused.value).stdout
+    assert read(tmp_path, casme2_settings(["sub01"], missing_apex="midpoint"))[0].included.all()
 
 
 @pytest.mark.parametrize("place", ["{0}/{1}.avi", "{0}/{0}_{1}.avi", "{0}_{1}.AVI"])

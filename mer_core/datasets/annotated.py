@@ -154,7 +154,9 @@ def find_frames(
             _use(name, sample, ranked[0], settings, root, findings)
         else:
             why, file = "no folder of frames", next(filter(None, map(foreign.get, _keys(sample))), None)
-            if file is not None:
+            if file is not None and frames.is_filled(written := file.with_suffix("")):
+                why += f"; move the images of {root.relative(written)} right into the clip's folder"
+            elif file is not None:
                 why += f", but {frames.describe_foreign([(file.parent, [file.name])], root)}"
             findings.leave_out(sample, "annotation_without_frames", why, root.relative(Path(home)))
     _name_others(choices, order, root, findings)

@@ -255,6 +255,11 @@ def is_foreign(name: str) -> bool:
     return os.path.splitext(name)[1].lower() in _FOREIGN_SUFFIXES  # noqa: PTH122 (a name, not a path)
 
 
+def is_filled(folder: Path) -> bool:
+    """Whether it is a folder that holds anything."""
+    return folder.is_dir() and any(folder.iterdir())
+
+
 def describe_foreign(folders: Iterable[tuple[Path, Collection[str]]], root: Root) -> str:
     """What lies there in place of frames, with the first names; empty where nothing does.
 
@@ -264,7 +269,7 @@ def describe_foreign(folders: Iterable[tuple[Path, Collection[str]]], root: Root
         root.relative(folder / name)
         for folder, names in folders
         for name in names
-        if is_foreign(name) and not (folder / Path(name).stem).is_dir()
+        if is_foreign(name) and not is_filled(folder / Path(name).stem)
     ]
     said = []
     for what, (suffixes, remedy) in FOREIGN.items():

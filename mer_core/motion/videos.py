@@ -25,13 +25,13 @@ def write_frames(video: Path) -> int:
         video: decoded frame by frame, whatever its length.
 
     Returns:
-        How many frames there are; 0 where that folder is there already.
+        How many frames there are; 0 where that folder is there already and not empty.
 
     Raises:
         UserError: the video cannot be decoded to its end, or the folder not be written.
     """
     folder = video.with_suffix("")
-    if folder.exists():
+    if folder.is_file() or frames.is_filled(folder):
         return 0
     check_readable(video)
     opened, count = cv2.VideoCapture(str(video)), 0
