@@ -83,7 +83,8 @@ def test_rows_are_joined_by_sample_and_not_by_order(paths):
 
 def test_missing_subject(paths):
     with pytest.raises(
-        UserError, match=r"v: only 5 of 6 folds are there, without s2 \(seed 1\); .*partial: true"
+        UserError,
+        match=r"v: only 5 of 6 people \(by seed\) are answered, without s2 \(seed 1\); .*partial: true",
     ):
         read([path for path in paths if path.parent.name != "s2" or "seed0" in str(path)])
     assert read(paths[:2], partial=True).expected == 6

@@ -35,7 +35,7 @@ APEX = "CASME2_RAW_selected/sub01/EP02_01f/img8.jpg"
 def test_the_documented_kinds_are_those_there_are():
     text = (ROOT / "docs" / "data.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| `(\w+)` \| (\w+) \| (.+) \|$", text, flags=re.MULTILINE)
-    assert {kind: (severity, meaning) for kind, severity, meaning in rows} == doctor.DEFECTS
+    assert {kind: (severity, meaning) for kind, severity, meaning in rows} == DEFECTS
 
 
 def kinds_found():

@@ -798,6 +798,17 @@ def test_the_page_says_who_is_left_out(made_up, folds, said):
     assert f"casme2, {said} clips" in assemble.render(replace(made_up, config=config))
 
 
+def test_the_page_of_an_official_split_speaks_of_its_test_parts(made_up):
+    config = load_config(dump(made_up.config))
+    split = config.model_copy(update={"folds_by": "split"})
+    text = Page(assemble.render(replace(made_up, config=split))).text
+    assert (
+        "Every clip of the test parts is predicted once per seed by a model that was trained on the " in text
+    )
+    one = made_up.metrics["dual"] | {"folds": 1, "folds_expected": 1}
+    assert captions.basis(one) == "54 clips, 6 subjects, 1 fold, 1 seed"
+
+
 def test_undefined_names_stop_the_template(made_up):
     with pytest.raises(Exception, match="'subtitle' is undefined"):
         page.fill(made_up.config, title="", banner="", finding=[], sections=[], variants=[], footer="")

@@ -13,10 +13,8 @@ from mer_core.datasets.manifest import is_to_be_spotted, read_manifest, write_ma
 from mer_core.errors import Unreadable, UserError
 from mer_core.faces.alignment import align_clip
 from mer_core.faces.landmarks import FaceFinder
-from mer_core.faces.spotting import spot_apex
+from mer_core.faces.spotting import SIZE, spot_apex
 from mer_core.images import depth_of, read_image
-
-SPOTTING_SIZE = 224  # micro-motion is lost in the small crops that a quick run trains on
 
 
 def main(snakemake):
@@ -24,7 +22,7 @@ def main(snakemake):
     defects = snakemake.input.defects
     stop_on_errors(read_csv(defects), defects)
     root = Path(snakemake.params.root)
-    settings = Alignment.model_validate(snakemake.params.alignment | {"size": SPOTTING_SIZE})
+    settings = Alignment.model_validate(snakemake.params.alignment | {"size": SIZE})
     samples = read_manifest(snakemake.input.samples)
     unspotted = samples[is_to_be_spotted(samples)]
     finder = FaceFinder() if len(unspotted) else None

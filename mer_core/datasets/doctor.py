@@ -12,8 +12,6 @@ from mer_core.datasets.manifest import included, is_to_be_spotted
 from mer_core.datasets.published import Published
 from mer_core.errors import UserError
 
-__all__ = ["DEFECTS", "stop_on_errors", "summarize"]
-
 WIDTH = 100  # of the summary, in characters
 
 

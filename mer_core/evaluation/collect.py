@@ -126,8 +126,8 @@ def read_folds(
             f"{subject} (seed {seed})" for seed, subject in wanted if (seed, subject) not in frames
         )
         raise UserError(
-            f"{variant}: only {len(found)} of {len(wanted)} folds are there, without {lost}; run the same "
-            "command again, or set evaluation.partial: true"
+            f"{variant}: only {len(found)} of {len(wanted)} people (by seed) are answered, without {lost}; "
+            "run the same command again, or set evaluation.partial: true"
         )
     predictions = pd.concat([frames[key] for key in found], ignore_index=True)
     if predictions.isna().any(axis=None):

@@ -84,9 +84,8 @@ def score_variant(
         folds_expected: subjects x seeds of a complete experiment; None when this one is complete.
 
     Returns:
-        variant, classes, seeds; folds and folds_expected (a fold is what was left out
-        together, with one seed); subjects
-        and n (clips), each counted once however many seeds; confidence.
+        variant, classes, seeds; folds and folds_expected (a fold is what was left out together, with one
+        seed); subjects and n (clips), each counted once however many seeds; confidence.
         accuracy, macro_f1, uar, f1_of_means, weighted_f1, mean_subject_accuracy: each {mean, sd, low,
         high}: mean and standard deviation over seeds (sd null for one seed), bootstrap interval of the
         mean (null as `bootstrap_intervals` says).

@@ -13,19 +13,16 @@ from mer_core.errors import UserError
 from mer_core.faces.landmarks import FaceFinder, to_gray
 from mer_core.faces.points import eye_vector, lid_aperture
 
+SIZE = 224  # pixels of the crops; in the small ones that a quick run trains on micro-motion is lost
 # Landmarks around each brow with its eye, and around the mouth.
 REGIONS = ([*range(17, 22), *range(36, 42)], [*range(22, 27), *range(42, 48)], [*range(48, 60)])
 MARGIN = 0.25  # by which the regions are widened, in inner-eye distances
 STRIDE = 4  # flow is looked at on every fourth pixel; it is smooth
 SMOOTHING = 2.0  # frames, standard deviation; at 200 frames per second a micro-expression rises over 30
-
-
 # How open the eyes are, as a share of the clip's median: below SHUT they are, below HALF_OPEN on the way.
 # Simulated blinks go down to 0.55 and less, brow lowerer with lid tightener at half their strength to 0.6.
 SHUT, HALF_OPEN = 0.57, 0.85
 EYES = (range(36, 42), range(42, 48))
-
-
 # Share of the way from the motion at rest to that of the apex, within which a face counts as at rest.
 AT_REST = 0.05
 

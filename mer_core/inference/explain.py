@@ -131,7 +131,6 @@ def look(
             raise UserError(
                 f"{fold}: its weights are lost; delete this folder and run the same command again"
             )
-
         load_weights(model, fold / "weights.safetensors")
         at = int(np.flatnonzero(samples.table["sample_id"] == row["sample_id"])[0])
         evidence, gate = look_into(

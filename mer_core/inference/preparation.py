@@ -17,16 +17,15 @@ from pydantic import TypeAdapter
 from mer_core.batch import workers
 from mer_core.config.inputs import AnyInput
 from mer_core.errors import UserError
+from mer_core.faces import spotting
 from mer_core.faces.alignment import align_clip, eye_transform, resize, resizing, share_inside, warp
 from mer_core.faces.landmarks import FaceFinder, Found
-from mer_core.faces.spotting import apex_of, follow_motion, onset_of
 from mer_core.images import read_image
 from mer_core.inference.bundle import Description, read_description
 from mer_core.inference.sources import Source, read_clip
 from mer_core.inputs.maps import draw
 from mer_core.motion.clip import Clip
 
-SPOTTING_SIZE = 224
 SMALL = 0.25  # pixels of the picture per pixel of the crop, along an edge, below which a face is called small
 # Of the nose's distances to the outer corners of the eyes, the smaller as a share of the larger.
 TURNED = 0.4
@@ -135,13 +134,13 @@ class Preparation:
 
     def _spotted(self, frames: Sequence[np.ndarray], onset: int | None, apex: int | None) -> tuple[int, int]:
         """The places of onset and apex, as told or by the motion since the onset, else the first frame."""
-        settings = self.description.alignment.model_copy(update={"size": SPOTTING_SIZE})
+        settings = self.description.alignment.model_copy(update={"size": spotting.SIZE})
         start = onset or 0
         aligned, first = align_clip(frames[start:], self.finder, settings)
         numbers = range(start, len(frames))
-        course = follow_motion(aligned, first.landmarks_aligned, numbers, self.finder)
-        apex = apex_of(course) if apex is None else apex
-        return onset_of(course, apex) if onset is None else onset, apex
+        course = spotting.follow_motion(aligned, first.landmarks_aligned, numbers, self.finder)
+        apex = spotting.apex_of(course) if apex is None else apex
+        return spotting.onset_of(course, apex) if onset is None else onset, apex
 
     def _transform(self, image: np.ndarray, found: Found | None, size: int) -> tuple[np.ndarray, np.ndarray]:
         """Source pixels to pixels of a crop (2, 3), and the landmarks there (68, 2)."""

@@ -29,7 +29,7 @@ LONG = 20  # rows; a longer table is folded away
 SCHEMES = {
     "subject": ("leave one subject out", "other subjects"),
     "dataset": ("leave one dataset out", "other datasets"),
-    "split": ("official split", "the people for training"),
+    "split": ("official split", "the people of the training part"),
 }
 CUT = 0.95  # of a crop; with less inside the source, more than a rim of it is made up
 # What is to be known of printed rows, and of the paper's method, where they are on the page.
@@ -147,8 +147,9 @@ def _results(report: ReportInput) -> Section:
         over = "the first table scores each dataset that was left out; all else takes their clips together"
     elif "parts" in report.tables:
         over += ", in the first table over each part's, too"
+    clip = "Every clip of the test parts" if report.config.folds_by == "split" else "Every clip"
     text = (
-        f"Every clip is predicted once per seed by a model that was trained on {others}, and {over}. "
+        f"{clip} is predicted once per seed by a model that was trained on {others}, and {over}. "
         f"Brackets hold {100 * report.config.evaluation.confidence:g} % intervals, from a bootstrap over "
         "subjects."
     )

@@ -14,7 +14,7 @@ from mer_core.report.page import Picture
 def basis(score: Mapping[str, Any]) -> str:
     """On what a score rests, such as '246 clips, 26 subjects, 26 folds, 1 seed'."""
     folds, expected, seeds = score["folds"], score["folds_expected"], len(score["seeds"])
-    of = f"only {folds} of {expected} folds" if folds < expected else f"{folds} folds"
+    of = f"only {folds} of {expected} folds" if folds < expected else f"{folds} fold{'s' * (folds > 1)}"
     return f"{score['n']} clips, {score['subjects']} subjects, {of}, {seeds} seed{'s' * (seeds > 1)}"
 
 
