@@ -88,7 +88,7 @@ def test_what_is_wrong_with_a_list(tmp_path):
 def test_raf_from_any_folder_inside(tmp_path, inside, spelling):
     write_raf(tmp_path / "basic", ["train_00001.jpg 5", "test_0001.jpg 1"])
     file = tmp_path / "basic/EmoLabel/list_patition_label.txt"
-    file.write_text(file.read_text().replace("jpg 1", "jpg\t1"))
+    file.write_text(file.read_text().replace("jpg 1", "jpg\t1").replace("jpg 5", "jpg,5"))
     file.rename(file.with_name(spelling))
     samples, defects = read(tmp_path / inside, section("rafdb"))
     assert samples.label.tolist() == ["surprise", "sadness"] and defects.empty

@@ -175,7 +175,12 @@ def test_the_table_must_have_its_columns(tmp_path):
         read(tmp_path, tabular(table="none.csv"))
 
 
-PIXELS = ("emotion,pixels,Usage", "emotion, pixels, Usage", '"emotion","pixels","Usage"')
+PIXELS = (
+    "emotion,pixels,Usage",
+    "emotion, pixels, Usage",
+    '"emotion","pixels","Usage"',
+    "emotion;pixels;Usage",
+)
 
 
 @pytest.mark.parametrize("header", PIXELS)
@@ -183,10 +188,9 @@ def test_a_table_of_pixels_becomes_a_source(tmp_path, header):
     """By what the message says: nobody is named, so it is no target, and no split keeps persons apart."""
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (4, 9, 9))
-    lines = [
-        header,
-        *(f"{k % 2},{' '.join(map(str, image.ravel()))},Training" for k, image in enumerate(images)),
-    ]
+    separator = ";" if ";" in header else ","
+    rows = [[str(k % 2), " ".join(map(str, image.ravel())), "Training"] for k, image in enumerate(images)]
+    lines = [header, *map(separator.join, rows)]
     (tmp_path / "fer2013.csv").write_text("\n".join(lines) + "\n")
     with pytest.raises(UserError, match="holds pixels") as caught:
         read(tmp_path, tabular(None, table="fer2013.csv"))

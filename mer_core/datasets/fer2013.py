@@ -61,7 +61,9 @@ def read(name: str, settings: Fer2013, root: Root, findings: Findings) -> list[d
             name, settings, root, listing, CODES, lambda path: said.get(path, []), example, findings
         )
     except UserError:
-        tables = (folder / file for folder, names in listing for file in names if file.endswith(".csv"))
+        tables = (
+            folder / file for folder, names in listing for file in names if file.lower().endswith(".csv")
+        )
         if path := next(filter(pixels.is_table, tables), None):
             raise UserError(
                 f"{path}: holds pixels in place of images; write them, and set datasets.{name}.root to their "

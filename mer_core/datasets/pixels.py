@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mer_core.csvs import write_csv
+from mer_core.csvs import SEPARATORS, write_csv
 from mer_core.errors import UserError
 from mer_core.images import write_image
 from mer_core.job import cannot_read, check_keeps
@@ -31,7 +31,7 @@ def is_table(path: Path) -> bool:
     """Whether a CSV table has the columns of one that `unpack` writes as images."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            return set(_names(file.readline(1000))) >= COLUMNS
+            return set(_header(file.readline(1000))[1]) >= COLUMNS
     except (OSError, ValueError):
         return False
 
@@ -69,10 +69,11 @@ def _read(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
     csv.field_size_limit(_MAX_CELL)
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            names = _names(file.readline())
+            separator, names = _header(file.readline())
             if not set(names) >= COLUMNS:
                 raise UserError(f"{path}: no columns pixels and emotion, but {', '.join(names)[:200]}")
-            for number, cells in enumerate(csv.reader(file, strict=True), start=2):
+            lines = csv.reader(file, delimiter=separator, strict=True)
+            for number, cells in enumerate(lines, start=2):
                 if not "".join(cells).strip():  # a blank line, or one that is ended twice
                     continue
                 if len(cells) != len(names):
@@ -84,8 +85,10 @@ def _read(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
         raise UserError(f"{path}: cannot be read as a table of pixels ({error}); {_REMEDY}") from None
 
 
-def _names(line: str) -> list[str]:
-    return [name.strip().strip('"').lower() for name in line.strip().split(",")]
+def _header(line: str) -> tuple[str, list[str]]:
+    """What sets cells off, and the names of the columns."""
+    separator = max(SEPARATORS, key=line.count)
+    return separator, [name.strip().strip('"').lower() for name in line.strip().split(separator)]
 
 
 if __name__ == "__main__":

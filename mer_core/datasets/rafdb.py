@@ -108,7 +108,7 @@ def _read_lists(listing: Iterable[tuple[Path, list[str]]], root: Root) -> dict[s
         for number, line in enumerate(lines, start=1):
             if not line.strip():
                 continue
-            face, _, code = " ".join(line.split()).rpartition(" ")
+            face, _, code = " ".join(re.split(r"[\s,;]+", line.strip())).rpartition(" ")
             if (key := _face(face)) is None or not code.isdecimal():
                 raise UserError(f"{path}: line {number}: {line[:60]!r} is not as train_00001.jpg 5; mend it")
             said[key].append((of_code(code, CODES), f"{root.relative(path)}:{number}"))
