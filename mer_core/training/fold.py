@@ -182,7 +182,7 @@ def fold_seed(seed: int, subject: str) -> int:
 
 
 def network_of(variant: Variant, samples: data.Samples, reduction: int, dropout: float) -> nn.Module:
-    """A variant's network, for what it sees of the samples, randomly initialised.
+    """A variant's network, for what it sees of the samples, initialised as `models.build_network` does.
 
     Args:
         variant: the row of the ablation.
