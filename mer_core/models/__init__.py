@@ -21,8 +21,8 @@ def build_network(settings: Mapping[str, Any], num_classes: int, channels: int) 
         channels: of the inputs; only resnet18 can be built for any number.
 
     Returns:
-        A model from inputs (N, channels, H, W) to logits (N, num_classes), randomly initialised but for weights
-        that it brings along.
+        A model from inputs (N, channels, H, W) to logits (N, num_classes), randomly initialised but for
+        weights that it brings along.
     """
     options = dict(settings)
     kind = options.pop("kind")
