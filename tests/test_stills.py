@@ -125,6 +125,19 @@ def test_list_and_folder_that_disagree(tmp_path):
     assert "sadness in EmoLabel/list_patition_label.txt:1, surprise in Image/1" in defects.action[0]
 
 
+def test_images_of_another_format_among_others_are_told(tmp_path):
+    draw(tmp_path / "train/angry/0.jpg")
+    for name in ("0.webp", "1.WEBP"):
+        (tmp_path / "train/angry" / name).write_bytes(b"RIFF")
+    (tmp_path / "features.npy").write_bytes(b"x")
+    samples, defects = read(tmp_path, section("fer2013"))
+    assert len(samples) == 1
+    assert defects[["defect", "file", "action"]].to_numpy().tolist() == [[
+        "frames_without_annotation", "train/angry",
+        "not used: images of another format (train/angry/1.WEBP): convert them to png",
+    ]]  # fmt: skip
+
+
 def test_copies_of_doubled_folders_and_in_two_formats_count_once(tmp_path):
     for path in ("train/angry/0.jpg", "train/sad/1.jpg", "test/angry/0.jpg", "other/angry/0.jpg"):
         draw(tmp_path / "fer2013" / path, size=(48, 48))

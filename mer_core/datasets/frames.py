@@ -255,6 +255,12 @@ def is_foreign(name: str) -> bool:
     return os.path.splitext(name)[1].lower() in _FOREIGN_SUFFIXES  # noqa: PTH122 (a name, not a path)
 
 
+def is_foreign_image(name: str) -> bool:
+    """Whether a file is an image by its name, of a format that is not read here."""
+    suffixes, _ = FOREIGN["images of another format"]
+    return Path(name).suffix.lower() in suffixes
+
+
 def is_filled(folder: Path) -> bool:
     """Whether it is a folder that holds anything."""
     return folder.is_dir() and any(folder.iterdir())

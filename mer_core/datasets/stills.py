@@ -106,6 +106,13 @@ def read_stills(
         )
     for place, count in silent.items():
         findings.add("frames_without_annotation", f"not used: {count} images", file=place)
+    for folder, names in listing:
+        # Among images only, elsewhere they may be anything; and without those that were converted.
+        stems = {Path(file).stem for file in images[folder]}
+        others = [file for file in names if frames.is_foreign_image(file) and Path(file).stem not in stems]
+        if stems and others:
+            action = f"not used: {frames.describe_foreign([(folder, others)], root)}"
+            findings.add("frames_without_annotation", action, file=root.relative(folder))
     return _each_once(samples, root, findings)
 
 
