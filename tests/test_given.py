@@ -172,6 +172,16 @@ def test_tables_however_they_are_set_off(tmp_path, points, separator):
     np.testing.assert_allclose(landmarks_of("a.png", found), points)
 
 
+def test_decimals_as_a_spreadsheet_writes_them_beside_semicolons(tmp_path, points):
+    write_table(tmp_path / "points.csv", {"a.png": points})
+    head, row, *_ = (tmp_path / "points.csv").read_text().split("\n")
+    path, *numbers = row.split(",")
+    row = ";".join([path, *(number.replace(".", ",") for number in numbers)])
+    (tmp_path / "points.csv").write_text(head.replace(",", ";") + "\n" + row + "\n")
+    found = given_landmarks(str(tmp_path / "points.csv"), Root(tmp_path))
+    np.testing.assert_allclose(landmarks_of("a.png", found), points)
+
+
 @pytest.mark.parametrize("written", ["Zoe\u0308\\a.PNG", "./Zo\u00eb/A.png", "zo\u00eb/b/../a.png"])
 def test_paths_of_a_table_however_they_are_spelled(tmp_path, points, written):
     write_table(tmp_path / "points.csv", {written: points})

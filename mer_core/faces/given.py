@@ -112,10 +112,11 @@ def _read_table(path: Path, root: Root) -> Mapping[str, np.ndarray]:
         raise UserError(f"{path}: is no CSV table ({error}); save it as CSV, in UTF-8") from None
     # Of several the first: behind its x_0, in pixels, OpenFace has an X_0, in space.
     places = {name: place for place, name in reversed([*enumerate(names)])}
-    found = []
+    found, comma = [], "," if separator == ";" else "."  # of decimals, where a spreadsheet wrote the table
     for line, row in rows:
         try:
-            points = np.array([float(row[places[column]]) for column in COLUMNS]).reshape(-1, 2)
+            numbers = [float(row[places[column]].replace(comma, ".")) for column in COLUMNS]
+            points = np.array(numbers).reshape(-1, 2)
             place = f"{path}:{line}"
             found.append((place, _key(root.inner(row[places["path"]])), _checked(place, points)))
         except (IndexError, KeyError, ValueError):
