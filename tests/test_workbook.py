@@ -167,6 +167,25 @@ def test_all_sheets_that_have_the_columns_are_one_table(tmp_path, form):
         read(tmp_path, to_sheets(form, sheets), is_meant=lambda title: title == "C")
 
 
+@pytest.mark.parametrize("form", ["xlsx", "xls"])
+def test_rows_of_hidden_sheets_are_told_as_such(tmp_path, form):
+    if form == "xls":
+        book = xlwt.Workbook()
+        sheets = [book.add_sheet(name) for name in ("A", "old")]
+        sheets[1].visibility = 1
+    else:
+        book = openpyxl.Workbook()
+        sheets = [book.active, book.create_sheet("old")]
+        sheets[0].title, sheets[1].sheet_state = "A", "hidden"
+    for sheet, label in zip(sheets, ("fear", "anger"), strict=True):
+        for number, row in enumerate([TABLE[0], ["1", "EP01", label]]):
+            for place, cell in enumerate(row):
+                sheet.write(number, place, cell) if form == "xls" else sheet.cell(number + 1, place + 1, cell)
+    file = io.BytesIO()
+    book.save(file)
+    assert read(tmp_path, file.getvalue()).index.tolist() == ["A!2", "old (hidden)!2"]
+
+
 def test_a_sheet_that_lacks_a_column_alone_is_not_passed_over(tmp_path):
     columns = {name: [name] for name in ("clip", "onset", "apex", "offset", "label")}
     whole, other = [[*columns], ["a", 1, 2, 3, "fear"]], [["clip", "frames"], ["b", 2]]

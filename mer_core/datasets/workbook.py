@@ -209,7 +209,7 @@ def _xlsx(path: Path, data: bytes) -> Iterator[tuple[str, Rows]]:
         _refuse_many(path, len(book.worksheets))
         for sheet in book.worksheets:
             rows = sheet.iter_rows(max_row=MAX_ROWS + 1, max_col=MAX_COLUMNS, values_only=True)
-            yield _text(_written(sheet.title)), _numbered(path, rows)
+            yield _titled(sheet.title, sheet.sheet_state != "visible"), _numbered(path, rows)
     except (UserError, MemoryError):
         raise
     except Exception as error:  # damaged files raise nearly anything here
@@ -259,7 +259,7 @@ def _xls(path: Path, data: bytes) -> Iterator[tuple[str, Rows]]:
         for place in range(book.nsheets):
             sheet = book.sheet_by_index(place)
             rows = ([*map(_value, sheet.row(n)[:MAX_COLUMNS])] for n in range(sheet.nrows))
-            yield _text(_written(sheet.name)), _numbered(path, rows)
+            yield _titled(sheet.name, sheet.visibility != 0), _numbered(path, rows)
             book.unload_sheet(place)
     except (UserError, MemoryError):
         raise
@@ -274,6 +274,11 @@ def _value(cell: xlrd.sheet.Cell) -> Any:
     if cell.ctype == xlrd.XL_CELL_ERROR:
         return xlrd.error_text_from_code.get(cell.value, "#ERROR")
     return bool(cell.value) if cell.ctype == xlrd.XL_CELL_BOOLEAN else cell.value
+
+
+def _titled(title: str, hidden: bool) -> str:
+    """The name of a sheet for messages, which say where its rows are not seen."""
+    return _text(_written(title)) + (" (hidden)" if hidden else "")
 
 
 def _refuse_many(path: Path, sheets: int) -> None:
