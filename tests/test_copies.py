@@ -99,6 +99,17 @@ def test_names_of_clips(tmp_path, name):
     assert read(other, casme2_settings())[0].apex.to_dict() == APEXES
 
 
+def test_images_deeper_than_their_clips_folder_are_named(tmp_path):
+    write_casme2(tmp_path, tree="Cropped")
+    clip = tmp_path / "Cropped/sub01/EP02_01f"
+    (clip / "frames").mkdir()
+    for image in clip.glob("*.jpg"):
+        image.rename(clip / "frames" / image.name)
+    samples, _ = read(tmp_path, casme2_settings())
+    why = samples.reason["sub01/EP02_01f"]
+    assert why.endswith("; move the images of Cropped/sub01/EP02_01f/frames right into the clip's folder")
+
+
 def test_a_subjects_or_a_clips_folder_as_root(tmp_path):
     write_casme2(tmp_path, tree=".")
     samples, _ = read(tmp_path / "sub01", casme2_settings(["sub01"]))

@@ -137,8 +137,10 @@ def find_frames(
         findings: where defects go.
     """
     by_key: dict[Key, list[Candidate]] = defaultdict(list)
+    deeper: dict[Key, Path] = {}  # images one folder below that of a clip
     for candidate in candidates:
         by_key[candidate.key].append(candidate)
+        deeper.setdefault(clip_key(candidate.key[0], candidate.folder.parent.name), candidate.folder)
     wanted = [sample for sample in samples if sample["included"]]
     if settings.frame_numbers == "from_onset":
         _count_from_onset(name, wanted, by_key, root, findings)
@@ -153,11 +155,14 @@ def find_frames(
             choices.append((sample, ranked))
             _use(name, sample, ranked[0], settings, root, findings)
         else:
-            why, file = "no folder of frames", next(filter(None, map(foreign.get, _keys(sample))), None)
-            if file is not None and frames.is_filled(written := file.with_suffix("")):
-                why += f"; move the images of {root.relative(written)} right into the clip's folder"
-            elif file is not None:
-                why += f", but {frames.describe_foreign([(file.parent, [file.name])], root)}"
+            why = "no folder of frames"
+            folder, file = (
+                next(filter(None, map(where.get, _keys(sample))), None) for where in (deeper, foreign)
+            )
+            if folder is not None:
+                why += f"; move the images of {root.relative(folder)} right into the clip's folder"
+            elif file is not None and (said := frames.describe_foreign([(file.parent, [file.name])], root)):
+                why += f", but {said}"
             findings.leave_out(sample, "annotation_without_frames", why, root.relative(Path(home)))
     _name_others(choices, order, root, findings)
     annotated = {key for sample in samples for key in _keys(sample)}

@@ -311,7 +311,7 @@ def nothing_there(
         if Path(file).suffix.lower() in IMAGE_SUFFIXES
     ]
     if images and not instead:
-        shown = f"{len(images)} images of other names ({images[0][-60:]})"
+        shown = f"{len(images)} images of other names or in other folders ({images[0][-60:]})"
         instead = f"{shown}: rename them so, or list them in a table"
     found = [text for text in (describe_foreign(listing, root), instead) if text]
     return UserError(
