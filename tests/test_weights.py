@@ -1,13 +1,17 @@
 """Weights on disk: what is written comes back, and nothing damaged or foreign gets in."""
 
+import argparse
 import errno
+import gzip
 import hashlib
+import io
 import json
 import logging
 import os
 import pickle
 import re
 import struct
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -323,18 +327,48 @@ def test_the_size_is_held_against_the_network(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "wrap", [lambda s: s, lambda s: {"model": s}, lambda s: {"state_dict": s, "epoch": 3}]
+    ("wrap", "trusted"),
+    [
+        (lambda s: s, False),
+        (lambda s: {"model": s}, False),
+        (lambda s: {"state_dict": s, "epoch": 3}, False),
+        (lambda s: {"net": s, "acc": 93.0}, False),
+        (lambda s: {"model": s, "args": argparse.Namespace(lr=0.1)}, True),
+        (lambda s: {"epoch": 3, "model": Small(1.0)}, True),
+        (lambda s: Small(1.0), True),
+    ],
 )
-def test_a_pickle_is_converted_as_the_documents_say(tmp_path, monkeypatch, wrap):
+def test_a_pickle_is_converted_as_the_documents_say(tmp_path, monkeypatch, wrap, trusted):
     text = (Path(__file__).parents[1] / "docs" / "models.md").read_text(encoding="utf-8")
     [snippet] = [part for part in re.findall("```python\n(.*?)```", text, re.DOTALL) if "torch.load(" in part]
     state = {f"model.{name}": tensor for name, tensor in Small(1.0).state_dict().items()}
     state["model.layer.weight"] = state["model.layer.weight"].t().contiguous().t()
     monkeypatch.chdir(tmp_path)
     torch.save(wrap(state | {"criterion.weight": torch.ones(2), "model._extra": 1.0}), "weights.pth")
+    if trusted:
+        with pytest.raises(pickle.UnpicklingError):
+            exec(snippet, {})
+        snippet = snippet.replace("weights_only=True", "weights_only=False")
     exec(snippet, {})
     load_weights(model := Small(), tmp_path / "weights.safetensors")
     assert equal(model, Small(1.0))
+
+
+def test_what_else_a_file_is_is_said(saved):
+    """Fetching an archive or a web page again gives the same once more."""
+    page = b"\n<!doctype html>\n<html>" + 200 * b" "
+    packed = gzip.compress(saved.read_bytes()), zipped(saved.read_bytes(), saved.name)
+    for content, said in (*((one, "is an archive; unpack it") for one in packed), (page, "is a web page")):
+        saved.write_bytes(content)
+        resign(saved)
+        refuse(saved, said)
+
+
+def zipped(content, name):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr(name, content)
+    return buffer.getvalue()
 
 
 def test_prefixes_that_are_not_shared_are_refused(tmp_path):

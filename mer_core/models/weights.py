@@ -23,6 +23,7 @@ MAX_BYTES = 1 << 30  # of a file, beside what the network's own numbers take
 _DIGEST = re.compile(
     r"(?<![0-9a-f])(?:[0-9a-f]{64}|[0-9a-f]{2}(?:[ :-][0-9a-f]{2}){31})(?![0-9a-f])", re.IGNORECASE
 )
+_ARCHIVES = (b"PK", b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"7z\xbc\xaf")
 _WRITER = "mer_core"
 _CLASSIFIER = "fc."
 _ATTENTION = ".attention."
@@ -166,12 +167,16 @@ def _read(path: Path, limit: float) -> dict[str, Tensor]:
             raise
         if problem := awaits_fetching(data):
             raise UserError(f"{path}: {problem}") from None
-        # Only now: the length that begins a safetensors file may look like a pickle, too.
-        if data.startswith((b"PK", b"\x80")):
+        # Only now: the length that begins a safetensors file may look like another's beginning, too.
+        if data.startswith(b"\x80") or (data.startswith(b"PK") and b"data.pkl" in data[:1000]):
             problem = (
                 "is a pickle, which may run code, and is not opened; convert it to safetensors "
                 "(docs/models.md shows how)"
             )
+        elif data.startswith(_ARCHIVES) or data[257:262] == b"ustar":
+            problem = "is an archive; unpack it and name the file that was in it"
+        elif data[:100].lstrip().startswith(b"<"):
+            problem = "is a web page, as links to a file's page give; fetch it by the link of its download"
         else:
             reason = " ".join(str(error).split())
             problem = f"is not a whole safetensors file ({reason}); make or fetch it again"
