@@ -394,6 +394,19 @@ def test_a_table_is_there_once_it_is_whole(folder, photographs, tmp_path, monkey
     assert out.read_text() == "an older one" and len([*tmp_path.iterdir()]) == 1
 
 
+def test_a_table_goes_through_links_pipes_and_devices(folder, photographs, tmp_path):
+    """Which root would replace: in a container that is everybody, and /dev/null a file for all that runs."""
+    pipe, link, place = tmp_path / "pipe", tmp_path / "link.csv", tmp_path / "disk" / "answers.csv"
+    os.mkfifo(pipe)
+    place.parent.mkdir()
+    link.symlink_to(place)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    for output in (pipe, link):
+        main(["predict", str(folder), str(photographs / "none.png"), "--output", str(output)])
+    assert os.read(reader, 9) == b"file,fram"
+    assert pipe.is_fifo() and link.is_symlink() and place.read_text().startswith("file,frame")
+
+
 def test_predict_writes_json_and_pictures(folder, photographs, tmp_path):
     out, pictures = tmp_path / "out.json", tmp_path / "pictures"
     arguments = ["predict", str(folder), str(photographs / "two.png"), "--format", "json"]

@@ -8,7 +8,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -197,12 +197,18 @@ def _row(source: Source, number: int, prediction: Prediction) -> dict[str, Any]:
 
 @contextmanager
 def _opened(path: Path | None) -> Iterator[TextIO]:
-    """Where the table goes: a file that is there once it is whole, or what is printed."""
+    """Where the table goes: a file that is there once it is whole, or what is printed.
+
+    A link is followed, and a pipe or a device (/dev/stdout) written to: root would replace them by a file.
+    """
     if path is None:
         yield sys.stdout
         return
+    is_special = path.exists() and not path.is_file() and not path.is_dir()
+    place = path.resolve() if path.is_symlink() else path
     with (
-        publish(path) as temporary,
+        writing(path),
+        nullcontext(path) if is_special else publish(place) as temporary,
         # As `print_any_text`, for names of files that are no text; JSON escapes alike.
         temporary.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
     ):
