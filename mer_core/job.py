@@ -17,7 +17,7 @@ import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import psutil
 
@@ -240,6 +240,9 @@ def logged(log: str | os.PathLike[str]) -> Iterator[None]:
     so that temporary files are removed.
     """
     path = Path(log)
+    terminal = None
+    with suppress(OSError):  # there may be none
+        terminal = os.dup(2)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.unlink(missing_ok=True)  # rather than emptied: an orphan may still be writing to it
@@ -257,20 +260,29 @@ def logged(log: str | os.PathLike[str]) -> Iterator[None]:
     try:
         yield
     except (UserError, Terminated, Orphaned) as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)
+        _end(f"error: {error}", terminal)
     except Exception as error:
         if is_out_of_memory(error):
             reason = f" ({' '.join(str(error).split())[:200]})" if str(error) else ""
-            print(
-                f"error: out of memory{reason}; give the job more, or use a smaller alignment.size",
-                file=sys.stderr,
+            _end(
+                f"error: out of memory{reason}; give the job more, or use a smaller alignment.size", terminal
             )
+        elif isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:  # of the log, say
+            _end(f"error: {_cannot_write(Path(error.filename or path), error)}", terminal)
         else:
-            traceback.print_exc()
-        sys.exit(1)
+            _end(traceback.format_exc().rstrip(), terminal)
     finally:
         gc.freeze()  # Python would search all that there is for cycles once more, and then end anyway
+
+
+def _end(said: str, terminal: int | None) -> NoReturn:
+    """Say in the log why a job ends, or where the log's disk is full, too, on the terminal; and end it."""
+    try:
+        print(said, file=sys.stderr, flush=True)
+    except OSError:
+        if terminal is not None:
+            os.write(terminal, f"{said}\n".encode(errors="backslashreplace"))
+    sys.exit(1)
 
 
 def print_any_text() -> None:

@@ -194,6 +194,24 @@ def test_a_lack_of_memory_is_known_by_the_words_of_libraries(words):
     assert job.is_out_of_memory(RuntimeError(words))
 
 
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("raise UserError('a: b; c')", "error: a: b; c\n"),
+        (
+            "print('hello', flush=True)",
+            r"error: \S+x\.log: cannot be written \(No space .*\); free space .*\n",
+        ),
+        ("1 / 0", r"Traceback[\s\S]*ZeroDivisionError.*\n"),
+    ],
+)
+def test_what_a_full_disk_keeps_from_the_log_is_said_on_the_terminal(tmp_path, body, said):
+    full = "[os.dup2(os.open('/dev/full', os.O_WRONLY), log) for log in (1, 2)]"
+    done, log = run_job(tmp_path, f"{full}\n{body}")
+    assert done.returncode != 0 and not log
+    assert re.fullmatch(said, done.stderr)
+
+
 def test_a_log_that_cannot_be_written_is_said_on_the_terminal(tmp_path):
     (tmp_path / "logs").write_text("not a folder")
     code = f"from mer_core import job\nwith job.logged({str(tmp_path / 'logs/x.log')!r}): pass"
