@@ -5,7 +5,7 @@ DESCRIPTIONS = {
 }
 
 
-rule extract_features:
+checkpoint extract_features:
     """Describe the target's clips in one way; clips that did not change are kept."""
     input:
         pictures=pictures_of,
@@ -69,6 +69,7 @@ rule classify_folds:
     input:
         features=described,
         manifest=f"<results>/manifests/{CONFIG.target}.csv",
+        failures=f"<results>/aligned/{CONFIG.target}.failures.csv",  # as of train_fold
     output:
         predictions=collect(
             "<results>/folds/{baseline}/seed{seed}/{subject}/predictions.csv",

@@ -7,7 +7,7 @@ from mer_core.config.datasets import SIMULATED
 from mer_core.config.descriptors import Embedding
 from mer_core.datasets.reading import list_beside, list_subjects, located
 from mer_core.errors import UserError
-from mer_core.evaluation.collect import refuse_stale_folds
+from mer_core.evaluation.collect import has_kept_weights, refuse_stale_folds
 from mer_core.provenance import code_digest, inventory, refuse_other_settings, value_digest
 from mer_core.simulation.plan import module_of, people_used
 

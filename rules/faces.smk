@@ -1,4 +1,5 @@
-rule align_faces:
+# Checkpoints as manifests are: a copy that was moved, or code that was rewritten, may give the same faces.
+checkpoint align_faces:
     """Find, level and crop the faces of a dataset; images that did not change are kept."""
     input:
         pictures=pictures_of,
@@ -26,7 +27,7 @@ rule align_faces:
         "../workflow_scripts/align_faces.py"
 
 
-rule draw_input:
+checkpoint draw_input:
     """Draw what networks see of a dataset other than the apex; samples that did not change are kept."""
     input:
         pictures=pictures_of,

@@ -26,6 +26,8 @@ rule train_fold:
         cache=seen_by(CONFIG.target),
         manifest=f"<results>/manifests/{CONFIG.target}.csv",
         weights=initial_weights,
+        # Of checkpoints those are planned again after that ask for them: an input may not be drawn anew.
+        failures=f"<results>/aligned/{CONFIG.target}.failures.csv",
     output:
         predictions="<results>/folds/{variant}/seed{seed}/{subject}/predictions.csv",
         history="<results>/folds/{variant}/seed{seed}/{subject}/history.csv",
@@ -48,6 +50,7 @@ rule train_fold:
         loss=loss_settings,
         classes=CONFIG.datasets[CONFIG.target].class_names,
         training=training_settings,
+        keep_weights=keeps_weights,
         transfer=transfer_settings,
         reduction=reduction,
         groups=CONFIG.groups,

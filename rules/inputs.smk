@@ -223,9 +223,20 @@ def input_settings(wildcards):
     return dump(CONFIG.inputs[wildcards.input])
 
 
+def fold_training(row):
+    """How a variant's folds are trained, but for whether they keep their networks, which changes no answer."""
+    return dump(CONFIG.training_of(row)) | {"keep_weights": False}
+
+
 def training_settings(wildcards):
-    """How a variant's folds are trained."""
-    return dump(CONFIG.training_of(CONFIG.variant[wildcards.variant]))
+    """The same of a job's variant."""
+    return fold_training(CONFIG.variant[wildcards.variant])
+
+
+def keeps_weights(wildcards):
+    """Whether a fold keeps its network: where it is asked for, and where it has done so, which needs no other."""
+    folder = f"{RESULTS}/folds/{wildcards.variant}/seed{wildcards.seed}/{wildcards.subject}"
+    return CONFIG.training_of(CONFIG.variant[wildcards.variant]).keep_weights or has_kept_weights(folder)
 
 
 def pretraining_settings(wildcards):
@@ -463,7 +474,7 @@ def identity_of(name):
         row_settings(row),
         dump(CONFIG.losses[row.loss]),
         dump(CONFIG.inputs[row.input]) if row.input in CONFIG.inputs else None,
-        dump(CONFIG.training_of(row)),
+        fold_training(row),
         transfer and dump(transfer),
         reduction_of(row),
         CONFIG.groups,

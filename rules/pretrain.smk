@@ -48,6 +48,7 @@ rule pretrain_model:
     """Train on the source dataset with one random split into training and test."""
     input:
         cache=seen_by(CONFIG.source),
+        failures=f"<results>/aligned/{CONFIG.source}.failures.csv",  # as of train_fold
         manifest=f"<results>/manifests/{{without}}{CONFIG.source}.csv",
         weights=[] if CONFIG.pretraining.init == "random" else local(CONFIG.pretraining.init),
     output:

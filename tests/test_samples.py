@@ -105,6 +105,17 @@ def test_failures_are_listed_and_lose_nothing(
     assert dataset.cache.samefile(earlier(dataset.cache)), "faces take their space once"
 
 
+@pytest.mark.parametrize("damage", ["sample_id,message\nx", "sample_id,message\n", ""])
+def test_a_damaged_list_of_failures_is_written_anew(dataset: Dataset, damage: str) -> None:
+    """Which has a second name, and is the same file by both."""
+    dataset.align()
+    failed = dataset.failed()
+    dataset.failures.write_text(damage)
+    dataset.failures.unlink()  # as its reader says
+    dataset.align()
+    assert dataset.failed() == failed
+
+
 def test_the_share_inside_is_recorded_and_little_of_it_is_said(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -109,6 +109,7 @@ def test_everything_promised_is_there(finished):
     assert (finished.results / "aligned/casme2.h5").stat().st_mode & 0o077 == 0, "faces are private"
     logs = finished.results / "logs"
     assert (logs / "train_fold" / "dual" / "seed0" / "sub01.log").stat().st_size > 0
+    assert not [log for log in logs.rglob("*.log") if "Warning" in log.read_text()]
     assert (finished.results / "pretrain/dual_transfer/frame/run0/weights.safetensors").is_file()
     assert not [*finished.results.rglob("without")], "one pretraining serves all folds, of others' faces"
     leftovers = [
@@ -388,6 +389,36 @@ def test_what_is_not_used_of_a_copy_costs_its_reading_alone(finished, tmp_path):
     assert ran(fold, "--config", "doctor={severity: {frame_gaps: ignore}}") == Counter()
 
 
+def test_a_copy_that_was_moved_and_a_lost_list_train_nothing(finished, tmp_path):
+    """Faces are cut out of it anew, or kept, and come out as they were."""
+    root, moved = tmp_path / "CASME2", tmp_path / "disk"
+    shutil.copytree(finished.results / "simulated/casme2", root)
+    text = (finished.folder / "tests/tiny.yaml").read_text().replace("experiment: tiny", "experiment: moved")
+    row = (
+        "  - {name: moving, attention: none, input: difference, loss: focal, "
+        "training: {augmentation: {brightness: 0.0}}}\n"
+    )
+    text = text.replace("variants:\n", "variants:\n" + row)
+    own = "\ndatasets: {{casme2: {{root: {}, subjects: [{}]}}}}\n"
+    folds = [f"results/moved/folds/{row}/seed0/sub01/predictions.csv" for row in ("moving", "boosted")]
+    failures = "results/moved/aligned/casme2.failures.csv"
+
+    def ran(root):
+        (finished.folder / "moved.yaml").write_text(text + own.format(root, ", ".join(SUBJECTS)))
+        done = finished.run(*folds, failures, config="moved.yaml")
+        assert done.returncode == 0, done.stdout[-4000:]
+        return {*re.findall(r"^local(?:rule|checkpoint) (\w+):", done.stdout, flags=re.M)}
+
+    assert {"align_faces", "draw_input", "extract_features", "train_fold", "classify_folds"} <= ran(root)
+    shutil.copytree(root, moved / "CASME2")
+    again = ran(moved / "CASME2")
+    assert {"read_dataset", "align_faces", "draw_input", "extract_features"} <= again
+    assert not again & {"train_fold", "classify_folds"}
+    (finished.folder / failures).unlink()
+    assert "align_faces" in (again := ran(moved / "CASME2"))
+    assert not again & {"train_fold", "classify_folds"}
+
+
 def test_a_picture_that_is_replaced_is_aligned_by_whatever_run_comes_next(finished, tmp_path):
     """Also where a first run has gone no further than the manifest, which the picture does not change."""
     root = tmp_path / "CASME2"
@@ -443,6 +474,23 @@ def test_settings_of_the_transfer_are_nothing_to_variants_that_start_at_random(f
     assert plan["train_fold"] == len(SUBJECTS)
     assert plan["score_variant"] == 1
     assert "pretrain_model" not in plan
+
+
+def test_folds_that_have_kept_their_networks_are_not_trained_anew_without_the_key(finished):
+    """As when a file of settings was laid over for `snakemake explain` alone."""
+    text = (finished.folder / "tests/tiny.yaml").read_text().replace("experiment: tiny", "experiment: kept")
+    (finished.folder / "kept.yaml").write_text(text)
+    (finished.folder / "keep.yaml").write_text(
+        text.replace("\ntraining:\n", "\ntraining:\n  keep_weights: true\n")
+    )
+    fold = "results/kept/folds/dual/seed0/sub01/predictions.csv"
+    assert finished.run(fold, config="kept.yaml").returncode == 0
+    assert finished.planned(fold, config="keep.yaml") == {"train_fold": 1}
+    assert finished.run(fold, config="keep.yaml").returncode == 0
+    weights = (finished.folder / fold).with_name("weights.safetensors")
+    assert weights.exists() and finished.planned(fold, config="kept.yaml") == {}
+    weights.unlink()  # to have their space
+    assert finished.planned(fold, config="kept.yaml") == {}
 
 
 def test_comparison_methods_stand_in_table_3(finished):

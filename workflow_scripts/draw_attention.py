@@ -31,7 +31,7 @@ def main(snakemake):
     ]
     # One face of each class.
     shown = samples.table[allowed].drop_duplicates("label").sort_values("label")
-    index = torch.from_numpy(shown.index.to_numpy())
+    index = torch.tensor(shown.index.tolist())
 
     model = build_model(
         Variant.model_validate(params.variant).attention, len(params.classes), params.reduction

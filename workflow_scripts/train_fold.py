@@ -26,7 +26,7 @@ def main(snakemake):
             variant=Variant.model_validate(params.variant),
             loss=Loss.model_validate(params.loss),
             classes=params.classes,
-            settings=FoldTraining.model_validate(params.training),
+            settings=FoldTraining.model_validate(params.training | {"keep_weights": params.keep_weights}),
             transfer=params.transfer and Transfer.model_validate(params.transfer),
             reduction=params.reduction,
             seed=int(snakemake.wildcards.seed),

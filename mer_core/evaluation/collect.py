@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import statistics
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -198,6 +199,15 @@ def refuse_stale_folds(folders: Iterable[Path], present: Digests) -> None:
             continue
         if isinstance(fold, dict) and isinstance(fold.get("digests"), dict):
             refuse_stale(path, fold, present)
+
+
+def has_kept_weights(folder: str | os.PathLike[str]) -> bool:
+    """Whether a fold that is there kept its network."""
+    try:
+        fold = json.loads(Path(folder, "fold.json").read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(fold, dict) and fold.get("keep_weights") is True
 
 
 def _cost(records: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:

@@ -15,7 +15,7 @@ from tqdm import tqdm
 from mer_core import provenance
 from mer_core.batch import Finished, earlier, workers
 from mer_core.config.alignment import Alignment
-from mer_core.csvs import write_csv
+from mer_core.csvs import read_csv, write_csv
 from mer_core.datasets.frames import Root
 from mer_core.errors import Unreadable, UserError
 from mer_core.faces.alignment import align_image
@@ -81,7 +81,7 @@ def align_samples(
     attributes[ORIGINS] = provenance.value_digest(list(origin.values()))
     record = _record(settings)
     with Finished(path, failures) as finished:
-        if earlier(failures).exists() and _attributes(earlier(path)) == attributes:
+        if _is_kept(earlier(path), earlier(failures), attributes, {*files}):
             _LOG.info("%d images and their settings are unchanged: kept", len(rows))
             finished.republish()
             return
@@ -178,12 +178,15 @@ def _record(settings: Alignment) -> np.dtype:
     return np.dtype([*faces, ("inside", "f4"), ("detector", "S64"), ("message", "S1000")])
 
 
-def _attributes(path: Path) -> Mapping[str, Attribute] | None:
-    """Those of an earlier cache, if there is one and it is whole."""
+def _is_kept(path: Path, failures: Path, attributes: Mapping[str, Attribute], samples: set[str]) -> bool:
+    """Whether an earlier run has left a cache made of all this and, as whole, the list of what it lacks."""
     try:
-        return next(read_parts(path)).attributes
+        parts = [(part.attributes, part.sample_id) for part in read_parts(path)]
+        failed = read_csv(failures)
     except UserError:
-        return None
+        return False
+    lacking = samples.difference(*(found for _, found in parts))
+    return parts[0][0] == attributes and [*failed] == FAILURES and {*failed["sample_id"]} == lacking
 
 
 def _keep(path: Path, record: np.dtype, wanted: set[str], finished: Finished) -> None:

@@ -95,7 +95,11 @@ def train_fold(
     clock = _Clock()
     configuration = value_digest(
         [
-            *(part.model_dump() for part in (variant, loss, settings, transfer) if part),
+            *(
+                part.model_dump(exclude={"keep_weights"})
+                for part in (variant, loss, settings, transfer)
+                if part
+            ),
             list(classes),
             reduction,
             groups,
@@ -157,6 +161,7 @@ def train_fold(
             absent=len(samples.absent),
         ),
         "selection": settings.selection,
+        "keep_weights": settings.keep_weights,
         **record,
         **device.circumstances(on, precision),
         "digests": {
