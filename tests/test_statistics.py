@@ -305,6 +305,19 @@ def test_score_variant_over_seeds():
     assert json.loads(json.dumps(score, allow_nan=False)) == score
 
 
+def test_the_mean_answer_of_seeds_has_the_interval_of_a_single_network():
+    rows = random_predictions(1, seeds=(0, 1))
+    assert score_variant("v", rows, CLASSES, SETTINGS)["seeds_averaged"] is None, "no probabilities"
+    shares = {f"p_{name}": np.where(rows["predicted"] == name, 0.5, 0.1) for name in CLASSES}
+    shares = {name: share + 0.1 * (rows["seed"] == 1) * (share > 0.1) for name, share in shares.items()}
+    score = score_variant("v", rows.assign(**shares), CLASSES, SETTINGS)
+    surer = score_variant("v", rows[rows["seed"] == 1], CLASSES, SETTINGS)
+    assert score["seeds_averaged"] == {name: surer[name] for name in ("accuracy", "macro_f1", "uar")}
+    assert (
+        score_variant("v", rows[rows["seed"] == 0].assign(p_a=0), CLASSES, SETTINGS)["seeds_averaged"] is None
+    )
+
+
 def test_best_on_test_stands_only_under_its_own_name():
     rows = random_predictions(1)
     score = score_variant("v", rows.assign(predicted_best_on_test=rows["label"]), CLASSES, SETTINGS)

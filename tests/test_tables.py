@@ -677,6 +677,28 @@ def test_every_method_is_tested_against_the_transferred_row_and_the_best_on_flow
     assert "Left out" in " ".join(table.notes) and f"Gain on {best}" in table.shown
 
 
+def test_several_seeds_are_shown_with_their_mean_answer():
+    """A network that knows each clip in two of three seeds is right in all of them together."""
+    given = results(NETWORKS, seeds=(0, 1, 2))
+    rows = given.predictions["small"]
+    wrong = rows.groupby("seed").cumcount() % 3 == rows["seed"]
+    answer = rows["label"].where(
+        ~wrong, rows["label"].map(lambda of: "others" if of != "others" else "disgust")
+    )
+    shares = {f"p_{name}": 0.2 + 0.1 * (answer == name) for name in printed.CLASSES}
+    score = score_variant("small", rows.assign(predicted=answer, **shares), printed.CLASSES, SETTINGS)
+    table = build_tables(replace(given, metrics={**given.metrics, "small": score}))["methods"]
+    frame, shown = (
+        rows.set_index(name) for rows, name in ((table.frame, "variant"), (table.shown, "Variant"))
+    )
+    assert frame.loc["small", "macro_f1"] < 0.75 and frame.loc["small", "macro_f1_together"] == 1
+    assert frame.loc["small", "accuracy_together"] == 100
+    assert shown.loc["small", "Seeds averaged"] == "1.000"
+    assert shown.loc["transferred", "Seeds averaged"] == "–", "without probabilities"
+    assert any(note.startswith("Seeds averaged") for note in table.notes)
+    assert "Seeds averaged" not in build_tables(results(NETWORKS))["methods"].shown
+
+
 def test_a_figure_too_good_on_real_clips_calls_for_a_search_for_leaks():
     given = with_methods()
     perfect = given.predictions["small"].assign(predicted=lambda frame: frame["label"])

@@ -93,8 +93,8 @@ def score_variant(
         confusion, summed over seeds, rows true; accuracy_per_subject {subject: mean over seeds};
         never_predicted, the classes given to no sample by any seed.
         per_seed, a list of {seed, ...`metrics.evaluate`}.
-        seeds_averaged {accuracy, macro_f1, uar} of the answers by the probabilities' mean over seeds, where
-        there are several seeds, and probabilities; else null.
+        seeds_averaged {accuracy, macro_f1, uar}, each as above but with sd null, of the answers by the
+        probabilities' mean over seeds, where there are several seeds, and probabilities; else null.
         parts {part: {subjects, n, accuracy, macro_f1, uar}} of the same pooled predictions, where they are
         of several: by the column `part` if there is one, else by the datasets that sample_ids tell.
         upper_bound_best_on_test {accuracy, macro_f1, uar}, means over seeds, where folds recorded the
@@ -133,7 +133,7 @@ def score_variant(
         "accuracy_per_subject": {subject: float(value) for subject, value in correct.items()},
         "never_predicted": never_predicted(confusions.sum((0, 1)), classes),
         "per_seed": per_seed,
-        "seeds_averaged": _seeds_averaged(predictions, classes),
+        "seeds_averaged": _seeds_averaged(predictions, classes, settings),
         "parts": _parts(predictions, classes, settings),
         "upper_bound_best_on_test": _upper_bound(predictions, classes),
     }
@@ -146,14 +146,29 @@ def _parts(predictions: pd.DataFrame, classes: Sequence[str], settings: Scoring)
         return {}
     parts = {}
     for name, rows in predictions.groupby(part, sort=False):
-        per_seed = [evaluate(of_seed, classes) for _, of_seed in rows.groupby("seed", sort=False)]
-        confusions = confusion_matrices(rows, classes, by=["subject", "seed"])
-        intervals = bootstrap_intervals(confusions, settings.confidence, settings.bootstrap, settings.seed)
-        parts[name] = {"subjects": int(rows["subject"].nunique()), "n": per_seed[0]["n"]} | {
-            metric: over_seeds([one[metric] for one in per_seed]) | intervals[metric]
-            for metric in ("accuracy", "macro_f1", "uar")
-        }
+        clips = rows.drop_duplicates("sample_id")
+        counted = {"subjects": int(clips["subject"].nunique()), "n": len(clips)}
+        parts[name] = counted | _endpoints(rows, classes, settings)
     return parts
+
+
+def _seeds_averaged(
+    predictions: pd.DataFrame, classes: Sequence[str], settings: Scoring
+) -> dict[str, Any] | None:
+    if predictions["seed"].nunique() == 1 or f"p_{classes[0]}" not in predictions:
+        return None
+    return _endpoints(seeds_averaged(predictions, classes).assign(seed=0), classes, settings)
+
+
+def _endpoints(predictions: pd.DataFrame, classes: Sequence[str], settings: Scoring) -> dict[str, Any]:
+    """{accuracy, macro_f1, uar}, each {mean, sd, low, high} as `score_variant` has them."""
+    per_seed = [evaluate(rows, classes) for _, rows in predictions.groupby("seed", sort=False)]
+    confusions = confusion_matrices(predictions, classes, by=["subject", "seed"])
+    intervals = bootstrap_intervals(confusions, settings.confidence, settings.bootstrap, settings.seed)
+    return {
+        name: over_seeds([one[name] for one in per_seed]) | intervals[name]
+        for name in ("accuracy", "macro_f1", "uar")
+    }
 
 
 def majority_answers(samples: pd.DataFrame, by: pd.Series | None = None) -> pd.DataFrame:
@@ -444,13 +459,6 @@ def _macro_f1(confusions: np.ndarray) -> np.ndarray:
 def _mean_over_seeds(values: np.ndarray, confusions: np.ndarray) -> np.ndarray:
     """(..., seeds) to (...); in a partial experiment, over the seeds that there are counts of."""
     return np.average(values, axis=-1, weights=confusions.sum((-1, -2)) > 0)
-
-
-def _seeds_averaged(predictions: pd.DataFrame, classes: Sequence[str]) -> dict[str, float] | None:
-    if predictions["seed"].nunique() == 1 or f"p_{classes[0]}" not in predictions:
-        return None
-    scored = evaluate(seeds_averaged(predictions, classes), classes)
-    return {name: scored[name] for name in ("accuracy", "macro_f1", "uar")}
 
 
 def _upper_bound(predictions: pd.DataFrame, classes: Sequence[str]) -> dict[str, float] | None:

@@ -331,10 +331,12 @@ def _methods_table(results: Results) -> Table:
     for side in SIDES:
         for row in rows:
             row[f"p_holm_{side}"] = next(p_values)
+    together = any("macro_f1_together" in row for row in rows)
     columns = {
         "Method": text("method"),
         "Variant": text("variant"),
         "Macro-F1": interval("macro_f1", "{:.3f}"),
+        **({"Seeds averaged": interval("macro_f1_together", "{:.3f}")} if together else {}),
         "p against the floor (Holm)": p_value("p_holm_floor"),
     }
     for side, name in (("transferred", transferred), ("flow", flow)):
@@ -363,6 +365,7 @@ def _method_row(name: str, transferred: str | None, flow: str | None, results: R
         "variant": name,
         "seen": results.seen.get(name),
         **_score_columns(score),
+        **_together_columns(score),
         "left_out": score.get("left_out"),
         "parameters": cost.get("parameters"),
         "millions": None if cost.get("multiply_adds") is None else cost["multiply_adds"] / 1e6,
@@ -384,6 +387,16 @@ def _method_row(name: str, transferred: str | None, flow: str | None, results: R
     return row
 
 
+def _together_columns(score: Mapping[str, Any]) -> Row:
+    """The scores of the seeds' mean answer; nothing where there is one seed or no probabilities."""
+    return {
+        key.replace(name, f"{name}_together"): value
+        for name, together in (score["seeds_averaged"] or {}).items()
+        for key, value in _spread(name, together).items()
+        if not key.endswith("_sd")
+    }
+
+
 def _clips(row: Row) -> str:
     return f"{row['n']} ({row['left_out']} left out)" if row.get("left_out") else f"{row['n']}"
 
@@ -394,6 +407,11 @@ def _methods_notes(rows: Sequence[Row], flow: str | None, results: Results) -> I
         yield (
             "Left out: clips with a face that lack what the row sees, an onset on disk or motion at all. "
             "Tests take the clips that both rows answered."
+        )
+    if any("macro_f1_together" in row for row in rows):
+        yield (
+            "Seeds averaged: macro-F1 of one answer per clip, by the mean of the probabilities over seeds, "
+            "as the networks of all seeds give it together. Macro-F1 and p are of single networks."
         )
     yield "p: permutation of whole subjects; Holm-adjusted over all columns of p as one family."
     yield from _seeds_notes(results.metrics, results)
