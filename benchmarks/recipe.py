@@ -106,7 +106,7 @@ TOGETHER = over(
 
 
 FINE_TUNED = over(
-    training(epochs=20, learning_rate=0.001, optimizer="adamw", weight_decay=0.01, warmup_epochs=2),
+    training(epochs=20, learning_rate=0.002, optimizer="adamw", weight_decay=0.01, warmup_epochs=2),
     training(mirrored_test=True),
     {"variants": [{"name": "trial", "network": "efficientnet_lite0", "loss": "cross_entropy"}]},
     {"transfer": {"backbone_lr_factor": 1.0}},
@@ -167,7 +167,17 @@ PLANS = {
         Trial(
             "EfficientNet-Lite0, backbone at 0.3 of the head's rate",
             "portraits-112-28",
-            over(WIDE, FINE_TUNED, {"transfer": {"backbone_lr_factor": 0.3}}),
+            over(WIDE, FINE_TUNED, training(learning_rate=0.001), {"transfer": {"backbone_lr_factor": 0.3}}),
+        ),
+        Trial(
+            "EfficientNet-Lite0, largest steps",
+            "portraits-112-28",
+            over(WIDE, FINE_TUNED, training(learning_rate=0.004)),
+        ),
+        Trial(
+            "EfficientNet-Lite0, rate 0.001",
+            "portraits-112-28",
+            over(WIDE, FINE_TUNED, training(learning_rate=0.001)),
         ),
         Trial("EfficientNet-Lite0, smaller steps", "portraits-112-28", over(WIDE, SMALLER_STEPS)),
         Trial(
