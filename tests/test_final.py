@@ -22,7 +22,7 @@ from mer_core.inference.final import features_of, train_final
 from mer_core.training import data
 from mer_core.training.fold import Recipe
 
-DUAL = Variant(name="dual", attention="dual", loss="cross_entropy", init="/home/ada/resnet18.safetensors")
+DUAL = Variant(name="dual", attention="dual", loss="cross_entropy", init="from_ada/resnet18.safetensors")
 ALIGNMENT = Alignment(mode="precropped", size=16, eye_distance=0.24, eye_center=(0.5, 0.35), color="rgb")
 SCRIPTS = Path(__file__).parent.parent / "workflow_scripts"
 PART = Part("faces", "tabular", "training", True, {"happiness": 4}, 4)
