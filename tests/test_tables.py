@@ -3,6 +3,7 @@
 import io
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from mer_core.config.evaluation import Evaluation
 from mer_core.config.models import Loss, Variant
+from mer_core.config.networks import Network
 from mer_core.evaluation.metrics import possible
 from mer_core.evaluation.statistics import (
     COVERAGE_OF_SIX,
@@ -675,6 +677,19 @@ def test_every_method_is_tested_against_the_transferred_row_and_the_best_on_flow
     )
     assert "UF1 0.735; 3 classes" in shown["Note"] and "no difference" in " ".join(table.notes)
     assert "Left out" in " ".join(table.notes) and f"Gain on {best}" in table.shown
+
+
+def test_every_network_is_called_by_its_name():
+    kinds = [
+        kind
+        for (kind,) in (get_args(one.model_fields["kind"].annotation) for one in Network.__subclasses__())
+    ]
+    rows = [Variant(name=kind, network={"kind": kind}, input="apex", loss="ce") for kind in kinds]
+    methods = build_tables(results(rows))["methods"].shown.set_index("Variant")["Method"]
+    assert {"resnet18", "efficientnet_lite0", "ststnet"} < {*kinds}
+    assert methods[kinds].str.lower().str.replace(r"\W", "", regex=True).tolist() == [
+        kind.replace("_", "") for kind in kinds
+    ]
 
 
 def test_several_seeds_are_shown_with_their_mean_answer():

@@ -39,7 +39,7 @@ QUOTED = (
 )
 UNSTATED = (
     "The paper states neither optimiser, epochs, augmentation, normalisation, initial weights nor seeds; "
-    "the configuration, under Provenance on each target's own page, says what was used here."
+    "the configuration, under Provenance of the target's page, says what was used here."
 )
 LIMITS = (
     "Intervals and tests are over persons, because clips of one person are alike; other people, recorded "

@@ -317,6 +317,8 @@ def _score_columns(score: Mapping[str, Any]) -> Row:
 
 # What each row of the table of methods is tested against.
 SIDES = ("floor", "transferred", "flow")
+# Those of which no source quotes a figure: the others are `printed.SOURCES`.
+NETWORKS = {"resnet18": "ResNet18", "efficientnet_lite0": "EfficientNet-Lite0"}
 
 
 def _methods_table(results: Results) -> Table:
@@ -361,7 +363,11 @@ def _method_row(name: str, transferred: str | None, flow: str | None, results: R
     cost = score.get("cost", {})
     row = {
         "kind": "measured",
-        "method": source.name if source else "ResNet18" if variant else "comparison method",
+        "method": source.name
+        if source
+        else NETWORKS[variant.network_kind]
+        if variant
+        else "comparison method",
         "variant": name,
         "seen": results.seen.get(name),
         **_score_columns(score),
